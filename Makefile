@@ -1,0 +1,50 @@
+# make install   the runtime in .venv
+# make demo      install, then track the bundled conversation; no network is used
+# make test      install what tests need, run them
+# make lint      ruff and mypy
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DELETE_ON_ERROR:
+.PHONY: install demo test lint system schema clean
+
+install: .venv/runtime.done
+
+.venv/runtime.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "emotrack needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	touch $@
+
+.venv/dev.done: .venv/runtime.done
+	$(PIP) --editable '.[test,lint]'
+	touch $@
+
+demo: install
+	$(BIN)/emotrack live --file examples/kitchen-table.flac --channels split --captions examples/kitchen-table.vtt
+
+# PortAudio and a sound server for the microphone tests, tmux for the dashboard's: installed where that is possible,
+# named where it is not (their tests then skip).
+system:
+	@sh tests/system-packages.sh
+
+test: .venv/dev.done system
+	$(BIN)/python -m pytest
+
+# mypy finds the three packages under their installed name through links, as it does not follow editable installs.
+lint: .venv/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p build/types/emotrack
+	ln -sfn ../../../tracker build/types/emotrack/tracker
+	ln -sfn ../../../models build/types/emotrack/models
+	ln -sfn ../../../train build/types/emotrack/train
+	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p emotrack
+
+# The events' JSON Schema is generated from their classes; a test checks that it is current.
+schema: install
+	$(BIN)/python -m emotrack.tracker.events > tracker/events.schema.json
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

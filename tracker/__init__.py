@@ -1,0 +1,1 @@
+"""The live tracker: source -> segmenter -> recogniser and encoders -> conversation -> sinks."""
