@@ -1,0 +1,87 @@
+"""Real speech through the real detector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.listener import Listener, SpeechTurn
+from emotrack.tracker.segmenter import SegmenterOptions
+from tests.tracker.kitchen_table import TRUTH, samples
+
+
+def listen(audio: Samples, chunk: int = 1600, listener: Listener | None = None) -> list[SpeechTurn]:
+    listener = listener or Listener(0, SegmenterOptions())
+    turns = [turn for at in range(0, len(audio), chunk) for turn in listener.push(audio[at : at + chunk], at)]
+    return turns + listener.flush()
+
+
+@pytest.fixture(scope="module")
+def mono() -> Samples:
+    return samples().mean(axis=1)
+
+
+def test_every_line_of_the_conversation_is_a_turn(mono: Samples) -> None:
+    turns = listen(mono)
+    assert len(turns) == len(TRUTH)
+    for turn, line in zip(turns, TRUTH, strict=True):
+        assert turn.start_s <= line["start"] + 0.1
+        assert turn.end_s >= line["end"] - 0.1
+        assert turn.start_s > line["start"] - 0.6
+        assert turn.end_s < line["end"] + 0.6
+        assert not turn.truncated
+
+
+def test_a_turn_carries_exactly_its_samples(mono: Samples) -> None:
+    for turn in listen(mono):
+        np.testing.assert_array_equal(turn.samples, mono[turn.start : turn.end])
+
+
+@pytest.mark.parametrize("chunk", [100, 512, 16_000, 1_000_000])
+def test_the_size_of_the_chunks_changes_nothing(mono: Samples, chunk: int) -> None:
+    expected = [(turn.start, turn.end, turn.decided) for turn in listen(mono)]
+    assert [(turn.start, turn.end, turn.decided) for turn in listen(mono, chunk)] == expected
+
+
+def test_a_short_gap_is_bridged_and_the_turn_says_so(mono: Samples) -> None:
+    listener = Listener(0, SegmenterOptions())
+    gap_at, gap = round(2.0 * SAMPLE_RATE), round(0.2 * SAMPLE_RATE)  # inside the first line
+    turns = listener.push(mono[:gap_at], 0)
+    turns += listener.push(mono[gap_at + gap : 7 * SAMPLE_RATE], gap_at + gap)
+    assert [turn.truncated for turn in turns] == [True]
+    assert len(turns[0].samples) == turns[0].end - turns[0].start
+    assert turns[0].end_s == pytest.approx(TRUTH[0]["end"], abs=0.5)
+
+
+def test_a_long_gap_ends_the_turn_and_nothing_reaches_across_it(mono: Samples) -> None:
+    listener = Listener(0, SegmenterOptions())
+    gap_at = round(2.0 * SAMPLE_RATE)
+    resumed = 5 * SAMPLE_RATE  # in the middle of the second line
+    listener.push(mono[:gap_at], 0)
+    turns = listener.push(mono[resumed : 8 * SAMPLE_RATE], resumed)
+    first, second = turns
+    assert first.truncated
+    assert first.end <= gap_at
+    assert second.start >= resumed
+    np.testing.assert_array_equal(second.samples, mono[second.start : second.end])
+
+
+def test_audio_is_kept_only_as_long_as_it_is_needed(mono: Samples) -> None:
+    listener = Listener(0, SegmenterOptions())
+    silence = np.zeros(1600, dtype=np.float32)
+    for at in range(0, 120 * SAMPLE_RATE, 1600):
+        listener.push(silence, at)
+    assert len(listener._audio) < SAMPLE_RATE
+
+
+def test_noise_is_no_speech() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 20 * SAMPLE_RATE).astype(np.float32)
+    assert listen(noise) == []
+
+
+def test_a_turn_divides_without_losing_a_sample(mono: Samples) -> None:
+    turn = listen(mono)[0]
+    parts = turn.divide([turn.start + 5000, turn.start + 9000])
+    np.testing.assert_array_equal(np.concatenate([part.samples for part in parts]), turn.samples)
+    assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]

@@ -1,0 +1,59 @@
+"""Audio inside the tracker: 16 kHz float samples on one clock.
+
+Stream time is the only clock of a session: the index of a sample since the source opened, divided by
+``SAMPLE_RATE``. Wall time is attached where events leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000  # Hz, everywhere behind a source
+FRAME_SAMPLES = 512  # 32 ms, the frame of the voice activity detector
+MAX_CHANNELS = 8  # a source with more is refused under `--channels split`
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """A short stretch of audio as a source delivers it.
+
+    ``samples`` is (samples, channels) at ``SAMPLE_RATE``, finite, nominally in [-1, 1]. ``start`` is the stream
+    index of the first sample; a chunk that starts later than the one before it ended tells of lost audio.
+    """
+
+    samples: Samples
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost:
+    """The device stopped delivering; the source goes on trying to reopen it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRestored:
+    """The device delivers again."""
+
+    seconds_lost: float
+
+
+SourceItem = AudioChunk | SourceLost | SourceRestored
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Root-mean-square level in dB relative to full scale; -120 for silence or no samples."""
+    if samples.size == 0:
+        return -120.0
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return max(-120.0, 10.0 * float(np.log10(power + 1e-12)))

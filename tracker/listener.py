@@ -1,0 +1,138 @@
+"""One channel's ear: audio in, finished turns with their samples out.
+
+Holds the detector, the segmenter and just enough audio for the turn under way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples, level_dbfs
+from emotrack.tracker.segmenter import Segmenter, SegmenterOptions, SpeechEnded
+from emotrack.tracker.vad import VoiceActivityDetector
+
+MAX_BRIDGED_GAP_S = 1.0  # lost audio up to this long is heard as silence; more of it ends the turn
+_RESET_AFTER_NON_SPEECH_S = 30.0  # the detector's state drifts on long silence
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechTurn:
+    """One stretch of speech on one channel."""
+
+    channel: int
+    start: int
+    end: int
+    speech_end: int
+    decided: int
+    """Stream index at which it was known that the turn had ended."""
+    samples: Samples
+    """(samples,) from ``start`` to ``end``, 16 kHz."""
+    speech_probability: float
+    truncated: bool
+    """Cut at the longest length, or part of its audio was lost."""
+
+    @property
+    def start_s(self) -> float:
+        return self.start / SAMPLE_RATE
+
+    @property
+    def end_s(self) -> float:
+        return self.end / SAMPLE_RATE
+
+    def divide(self, borders: list[int]) -> list[SpeechTurn]:
+        """This turn cut at each stream index in ``borders``, which must increase and lie inside it."""
+        edges = [self.start, *borders, self.end]
+        return [
+            replace(
+                self,
+                start=start,
+                end=end,
+                speech_end=min(self.speech_end, end),
+                samples=self.samples[start - self.start : end - self.start],
+            )
+            for start, end in pairwise(edges)
+        ]
+
+
+class Listener:
+    """Cuts one channel into turns."""
+
+    def __init__(self, channel: int, options: SegmenterOptions) -> None:
+        self._channel = channel
+        self._detector = VoiceActivityDetector()
+        self._segmenter = Segmenter(options)
+        self._keep = round(options.pre_roll_s * SAMPLE_RATE) + FRAME_SAMPLES
+        self._audio: Samples = np.zeros(0, dtype=np.float32)
+        self._audio_start = 0  # stream index of _audio[0]
+        self._next_frame = 0  # stream index of the first sample not yet judged
+        self._last_speech = 0
+        self._lost_at: int | None = None  # where audio went missing, while a turn may still contain it
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a turn may be under way."""
+        return self._segmenter.turn_start is not None
+
+    def push(self, samples: Samples, start: int) -> list[SpeechTurn]:
+        """Take ``samples``, (samples,) from stream index ``start`` on; return the turns that ended in them."""
+        turns: list[SpeechTurn] = []
+        heard = self._audio_start + len(self._audio)
+        gap = start - heard
+        if gap > MAX_BRIDGED_GAP_S * SAMPLE_RATE:
+            self._lost_at = heard
+            turns = self.flush()
+            self._segmenter.resume(start)
+            self._audio, self._audio_start, self._next_frame = samples, start, start
+        elif gap > 0:
+            self._lost_at = heard
+            self._audio = np.concatenate([self._audio, np.zeros(gap, dtype=np.float32), samples])
+        else:
+            self._audio = np.concatenate([self._audio, samples])
+
+        while self._audio_start + len(self._audio) - self._next_frame >= FRAME_SAMPLES:
+            frame_at = self._next_frame - self._audio_start
+            turns += self._judge(self._audio[frame_at : frame_at + FRAME_SAMPLES])
+        self._forget()
+        return turns
+
+    def flush(self) -> list[SpeechTurn]:
+        """End the turn under way, if any: the stream stopped here."""
+        decision = self._segmenter.flush()
+        self._detector.reset()
+        return [self._turn(decision)] if isinstance(decision, SpeechEnded) else []
+
+    def _judge(self, frame: Samples) -> list[SpeechTurn]:
+        was_speaking = self.speaking
+        decision = self._segmenter.push(self._next_frame, self._detector.probability(frame), level_dbfs(frame))
+        self._next_frame += FRAME_SAMPLES
+        if self.speaking:
+            self._last_speech = self._next_frame
+        elif was_speaking or self._next_frame - self._last_speech >= _RESET_AFTER_NON_SPEECH_S * SAMPLE_RATE:
+            self._detector.reset()
+            self._last_speech = self._next_frame
+        return [self._turn(decision)] if isinstance(decision, SpeechEnded) else []
+
+    def _turn(self, ended: SpeechEnded) -> SpeechTurn:
+        lost = self._lost_at is not None and self._lost_at >= ended.start
+        self._lost_at = None
+        return SpeechTurn(
+            channel=self._channel,
+            start=ended.start,
+            end=ended.end,
+            speech_end=ended.speech_end,
+            decided=self._next_frame,
+            samples=self._audio[ended.start - self._audio_start : ended.end - self._audio_start].copy(),
+            speech_probability=ended.speech_probability,
+            truncated=ended.cut or lost,
+        )
+
+    def _forget(self) -> None:
+        """Drop the audio that no turn can need any more."""
+        turn_start = self._segmenter.turn_start
+        needed = self._next_frame - self._keep if turn_start is None else min(turn_start, self._next_frame)
+        if needed > self._audio_start:
+            self._audio = self._audio[needed - self._audio_start :].copy()
+            self._audio_start = needed

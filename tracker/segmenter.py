@@ -1,0 +1,206 @@
+"""Cutting a stream of speech probabilities into turns.
+
+A pure state machine: one frame's probability and level in, at most one decision out. It holds no audio and reads no
+clock; positions are samples on the stream clock.
+
+    waiting --onset--> heard --min speech--> speaking --end silence--> Ended
+       ^                 |                      |--- longest turn ---> Ended (cut), and on it goes
+       +--- end silence--+ (too short or too quiet to be a turn: nothing was said)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
+
+_FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
+
+
+def _option(default: float, help: str) -> Any:
+    """A field whose ``help`` the command line shows."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterOptions:
+    """The bounds of a turn. Names ending in ``_s`` are seconds; they are rounded to frames of 32 ms."""
+
+    onset: float = _option(0.5, "speech probability at which a turn may begin")
+    offset: float = _option(0.35, "speech probability below which a frame counts as silence within a turn")
+    min_speech_s: float = _option(0.2, 'less speech than this in all is no turn; short enough to keep "yes" and "ok"')
+    min_level_dbfs: float = _option(-60.0, "speech quieter than this on average is no turn: another room, a hum")
+    end_silence_s: float = _option(0.6, "silence that ends a turn")
+    long_turn_s: float = _option(
+        10.0, "a longer turn ends at --long-turn-silence: brisk exchanges have no longer pauses"
+    )
+    long_turn_silence_s: float = _option(0.2, "silence that ends a long turn")
+    pre_roll_s: float = _option(0.3, "audio kept from before the onset, which is detected late")
+    trailing_s: float = _option(0.2, "silence kept after the last speech; more of it makes recognisers invent words")
+    max_turn_s: float = _option(25.0, "a longer turn is cut; recognisers lose themselves beyond this")
+    cut_window_s: float = _option(2.0, "that cut is made at the least speech-like frame of this last stretch")
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.offset <= self.onset <= 1.0:
+            raise ValueError("onset and offset must satisfy 0 < offset <= onset <= 1")
+        if min(self.min_speech_s, self.long_turn_silence_s, self.cut_window_s) < _FRAME_S:
+            raise ValueError(f"min_speech_s, long_turn_silence_s and cut_window_s must be at least {_FRAME_S} s")
+        if self.long_turn_silence_s > self.end_silence_s:
+            raise ValueError("long_turn_silence_s must not exceed end_silence_s")
+        if self.pre_roll_s < 0 or not 0 <= self.trailing_s <= self.end_silence_s:
+            raise ValueError("pre_roll_s must not be negative and trailing_s must lie between 0 and end_silence_s")
+        if self.max_turn_s < self.min_speech_s + self.end_silence_s + self.cut_window_s:
+            raise ValueError("max_turn_s must exceed min_speech_s + end_silence_s + cut_window_s")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Enough speech was heard for this to be a turn, unless it proves too quiet."""
+
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """A turn lies between the samples ``start`` and ``end``."""
+
+    start: int
+    end: int
+    speech_end: int
+    """Sample after the last speech; ``end`` adds the trailing silence."""
+    speech_probability: float
+    """Mean over the frames that counted as speech."""
+    cut: bool
+    """True when the turn reached the longest length and goes on in the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechDiscarded:
+    """What had begun as a turn was too quiet; it is forgotten."""
+
+
+Decision = SpeechStarted | SpeechEnded | SpeechDiscarded
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    start: int  # stream index of its first sample
+    probability: float
+    power: float  # mean square, full scale = 1
+
+    @property
+    def end(self) -> int:
+        return self.start + FRAME_SAMPLES
+
+
+class _Turn:
+    """The frames since an onset, and what they amount to."""
+
+    def __init__(self, start: int, offset: float) -> None:
+        self.start = start
+        self.speech_end = start
+        self.speech_frames = 0
+        self.frames: list[_Frame] = []  # bounded by max_turn_s
+        self._offset = offset
+        self._probability_sum = 0.0
+        self._power_sum = 0.0
+
+    def add(self, frame: _Frame) -> None:
+        self.frames.append(frame)
+        if frame.probability >= self._offset:
+            self.speech_end = frame.end
+            self.speech_frames += 1
+            self._probability_sum += frame.probability
+            self._power_sum += frame.power
+
+    @property
+    def end(self) -> int:
+        return self.frames[-1].end
+
+    @property
+    def speech_s(self) -> float:
+        return self.speech_frames * _FRAME_S
+
+    @property
+    def speech_probability(self) -> float:
+        return self._probability_sum / self.speech_frames
+
+    @property
+    def speech_level_dbfs(self) -> float:
+        return 10.0 * math.log10(self._power_sum / self.speech_frames + 1e-12)
+
+
+class Segmenter:
+    """Decides where the turns of one channel begin and end."""
+
+    def __init__(self, options: SegmenterOptions | None = None) -> None:
+        self.options = options or SegmenterOptions()
+        self._turn: _Turn | None = None
+        self._announced = False
+        self._previous_end = 0  # no turn reaches back into the one before
+
+    @property
+    def turn_start(self) -> int | None:
+        """First sample of the turn that may be under way, its pre-roll included; None when there is none."""
+        return self._turn.start if self._turn else None
+
+    def push(self, start: int, probability: float, level_dbfs: float) -> Decision | None:
+        """Take the frame whose first sample is ``start``; frames come in order and do not overlap."""
+        options = self.options
+        if self._turn is None:
+            if probability < options.onset:
+                return None
+            pre_roll = round(options.pre_roll_s * SAMPLE_RATE)
+            self._turn = _Turn(max(start - pre_roll, self._previous_end, 0), options.offset)
+        turn = self._turn
+        turn.add(_Frame(start, probability, 10.0 ** (level_dbfs / 10.0)))
+        is_long = turn.speech_end - turn.start > options.long_turn_s * SAMPLE_RATE
+        patience_s = options.long_turn_silence_s if is_long else options.end_silence_s
+        if turn.end - turn.speech_end >= patience_s * SAMPLE_RATE:
+            return self._end(turn)
+        if turn.end + FRAME_SAMPLES - turn.start > options.max_turn_s * SAMPLE_RATE:
+            return self._cut(turn)
+        if not self._announced and turn.speech_s >= options.min_speech_s:
+            self._announced = True
+            return SpeechStarted(turn.start)
+        return None
+
+    def flush(self) -> SpeechEnded | SpeechDiscarded | None:
+        """End the turn under way, if any: the stream stopped here."""
+        return self._end(self._turn) if self._turn else None
+
+    def resume(self, start: int) -> None:
+        """The stream goes on at ``start``, after ``flush``; no turn reaches back beyond it."""
+        self._previous_end = start
+
+    def _end(self, turn: _Turn) -> SpeechEnded | SpeechDiscarded | None:
+        trailing = round(self.options.trailing_s * SAMPLE_RATE)
+        self._turn = None
+        return self._judge(turn, end=min(turn.speech_end + trailing, turn.end), cut=False)
+
+    def _cut(self, turn: _Turn) -> SpeechEnded | SpeechDiscarded | None:
+        """End the turn where it sounds least like speech lately; what follows begins the next one."""
+        window = max(1, round(self.options.cut_window_s / _FRAME_S))
+        quietest = min(
+            range(max(0, len(turn.frames) - window), len(turn.frames)), key=lambda i: turn.frames[i].probability
+        )
+        first_part, rest = turn.frames[: quietest + 1], turn.frames[quietest + 1 :]
+
+        ended = _Turn(turn.start, self.options.offset)
+        for frame in first_part:
+            ended.add(frame)
+        self._turn = None
+        if any(frame.probability >= self.options.offset for frame in rest):
+            self._turn = _Turn(ended.end, self.options.offset)
+            for frame in rest:
+                self._turn.add(frame)
+        return self._judge(ended, end=ended.end, cut=True)
+
+    def _judge(self, turn: _Turn, end: int, cut: bool) -> SpeechEnded | SpeechDiscarded | None:
+        announced, self._announced = self._announced, False
+        if turn.speech_s < self.options.min_speech_s or turn.speech_level_dbfs < self.options.min_level_dbfs:
+            return SpeechDiscarded() if announced else None
+        self._previous_end = end
+        return SpeechEnded(turn.start, end, min(turn.speech_end, end), turn.speech_probability, cut)
