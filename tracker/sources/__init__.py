@@ -1,0 +1,29 @@
+"""Where audio comes from. Every source delivers 16 kHz chunks on its own stream clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+from emotrack.tracker.audio import SourceItem
+
+Channels = Literal["mix", "split"]
+
+
+class Source(Protocol):
+    """A stream of audio.
+
+    Making one checks what can be checked without audio flowing and raises ``SourceError``;
+    ``items()`` opens it, yields until the source ends for good and closes it.
+    """
+
+    name: str
+    """What the user calls it: a path or a device."""
+    channels: int
+    """Channels of every chunk: 1 when mixed."""
+    lossless: bool
+    """True when the source waits for a slow reader (a file); False when audio that is not read is lost."""
+    dropped_frames: int
+    """Device blocks thrown away because nobody read them in time."""
+
+    def items(self) -> AsyncGenerator[SourceItem, None]: ...

@@ -1,0 +1,140 @@
+"""A microphone as a source: never waits for its reader, survives being unplugged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
+
+from emotrack.tracker.audio import (
+    FRAME_SAMPLES,
+    MAX_CHANNELS,
+    AudioChunk,
+    Samples,
+    SourceItem,
+    SourceLost,
+    SourceRestored,
+)
+from emotrack.tracker.errors import SourceError
+from emotrack.tracker.resampler import Chunker, mixed, usable
+from emotrack.tracker.sources import Channels
+from emotrack.tracker.sources.capture import Block, Capture
+from emotrack.tracker.sources.devices import find_again, find_device, list_devices
+
+WATCHDOG_S = 1.0  # without a callback the device counts as lost
+START_S = 5.0  # a sound server may take seconds to wake a sleeping device
+RETRY_S = (0.25, 0.5, 1.0, 2.0)  # between attempts to reopen; the last one for ever
+MUTED_S = 5.0  # of exact zeros before somebody is told
+CONVERTED_CHANNELS = 2  # asked of a device that offers more than MAX_CHANNELS: a sound server that converts
+
+
+class MicrophoneSource:
+    """An input device by name. Only one can be open at a time: reopening restarts PortAudio."""
+
+    lossless = False
+
+    def __init__(
+        self, device: str | None, channels: Channels, notify: Callable[[str], None] = lambda _line: None
+    ) -> None:
+        """``device`` is a name or a part of one, None for the system's default; ``notify`` gets one-line notices.
+
+        Raises SourceError without PortAudio or any input, and when the name fits none or several.
+        """
+        self._device = find_device(device, list_devices())
+        self.name = self._device.name
+        self._recorded = self._device.channels if self._device.channels <= MAX_CHANNELS else CONVERTED_CHANNELS
+        self._mix = channels == "mix"
+        self.channels = 1 if self._mix else self._recorded
+        self.dropped_frames = 0
+        """Blocks that were thrown away, and times that the device itself lost audio."""
+        self._notify = notify
+        self._chunker = Chunker(self.channels, FRAME_SAMPLES)
+        self._next_number = self._next_frame = 0  # of the block that follows, if none is dropped
+        self._silent_s = 0.0
+        self._told_muted = False
+
+    async def items(self) -> AsyncIterator[SourceItem]:
+        """Chunks of 32 ms until it is closed. Raises SourceError when the device cannot be opened at the start.
+
+        When the device falls silent: what was heard, ``SourceLost``, and ``SourceRestored`` once it delivers again,
+        on a clock that has gone on meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        worker = ThreadPoolExecutor(1, thread_name_prefix="portaudio")  # its calls block; all in one thread
+        self._chunker = Chunker(self.channels, FRAME_SAMPLES)
+        self._capture = Capture(loop)
+        self._next_number = self._next_frame = 0
+        try:
+            await loop.run_in_executor(worker, self._capture.open, self._device, self._recorded)
+            first = await self._capture.blocks.get(START_S)
+            if first is None:
+                raise SourceError(f"{self.name!r} delivers no audio")
+            while True:
+                heard_until = first.heard_at
+                async for block in self._blocks_from(first):
+                    for chunk in self._hear(block):
+                        yield chunk
+                    heard_until = block.heard_at
+                for chunk in self._chunker.flush():
+                    yield chunk
+                silence = "delivers no audio" if self._capture.running else "was disconnected"
+                yield SourceLost(f"{self.name!r} {silence}")
+                first = await self._recover(worker)
+                opened_at = first.heard_at - (first.first_frame + len(first.samples)) / self._capture.rate
+                lost_s = max(0.0, opened_at - heard_until)
+                self._chunker.skip(lost_s)
+                yield SourceRestored(lost_s)
+        finally:
+            await loop.run_in_executor(worker, self._capture.close)
+            worker.shutdown(wait=False)
+
+    async def _blocks_from(self, block: Block | None) -> AsyncIterator[Block]:
+        """``block`` and what follows, until none comes for ``WATCHDOG_S``."""
+        while block is not None:
+            yield block
+            block = await self._capture.blocks.get(WATCHDOG_S)
+
+    async def _recover(self, worker: ThreadPoolExecutor) -> Block:
+        """The first block that the device delivers once it is back, however long that takes."""
+        loop = asyncio.get_running_loop()
+        for pause_s in chain(RETRY_S, repeat(RETRY_S[-1])):
+            await loop.run_in_executor(worker, self._capture.close)
+            await asyncio.sleep(pause_s)
+            self._capture = Capture(loop)
+            self._next_number = self._next_frame = 0
+            if await loop.run_in_executor(worker, self._reopen, self._capture):
+                block = await self._capture.blocks.get(START_S)
+                if block is not None:
+                    return block
+        raise AssertionError("unreachable: the pauses never end")
+
+    def _reopen(self, capture: Capture) -> bool:
+        """Whether the device is there again and recording; runs in the worker thread."""
+        try:
+            device = find_again(self.name, list_devices(refresh=True))
+            if device is None:
+                return False
+            capture.open(device, self._recorded)
+        except SourceError:
+            return False
+        return True
+
+    def _hear(self, block: Block) -> list[AudioChunk]:
+        rate = self._capture.rate
+        self.dropped_frames += block.number - self._next_number + block.overflowed
+        missing = block.first_frame - self._next_frame
+        self._next_number, self._next_frame = block.number + 1, block.first_frame + len(block.samples)
+        chunks = self._chunker.skip(missing / rate) if missing else []
+        self._watch_for_silence(block.samples, rate)
+        samples, _ = usable(block.samples)
+        if self._mix:
+            samples = mixed(samples)
+        return chunks + self._chunker.push(samples, rate)
+
+    def _watch_for_silence(self, samples: Samples, rate: int) -> None:
+        """Exact zeros never come from a microphone that is on: tell once."""
+        self._silent_s = 0.0 if samples.any() else self._silent_s + len(samples) / rate
+        if self._silent_s >= MUTED_S and not self._told_muted:
+            self._told_muted = True
+            self._notify(f"{self.name!r} delivers only silence; is it muted?")
