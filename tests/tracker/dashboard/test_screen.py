@@ -1,0 +1,169 @@
+"""The dashboard on a real terminal: it draws, it hears keys, and it leaves everything as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.dashboard import Dashboard
+from tests.tracker.dashboard.made_up import ended, started, turn
+
+ROOT = Path(__file__).parents[3]
+DRIVER = f"cd {ROOT} && {sys.executable} -m tests.tracker.dashboard.driver"
+PATIENCE_S = 30.0  # a busy machine
+
+
+class Terminal:
+    """A shell in tmux on a socket of its own."""
+
+    def __init__(self, folder: str, width: int, height: int) -> None:
+        self._socket = f"{folder}/tmux"
+        self._tmux(
+            "new-session", "-d", "-x", str(width), "-y", str(height), "env PS1='READY> ' bash --norc --noprofile"
+        )
+        self._tmux("set", "-g", "status", "off")
+        self.wait_for("READY>")
+
+    def _tmux(self, *words: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-S", self._socket, "-f", "/dev/null", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+        return done.stdout
+
+    def type(self, *keys: str) -> None:
+        self._tmux("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def wait_for(self, words: str) -> str:
+        deadline = time.monotonic() + PATIENCE_S
+        while words not in (screen := self.screen()):
+            assert time.monotonic() < deadline, f"{words!r} did not appear:\n{screen}"
+            time.sleep(0.1)
+        return screen
+
+    def close(self) -> None:
+        self._tmux("kill-server")
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed: the dashboard cannot be tried on a real terminal")
+    with tempfile.TemporaryDirectory(prefix="emotrack-") as folder:
+        shell = Terminal(folder, 80, 24)
+        yield shell
+        shell.close()
+
+
+def test_keys_act_and_the_terminal_is_restored_below_a_summary(terminal: Terminal) -> None:
+    terminal.type("BEFORE=$(stty -g); clear", "Enter")
+    terminal.type(f"{DRIVER} quit", "Enter")
+    screen = terminal.wait_for("Turn 30")
+    assert "Nothing is recorded." in screen
+    assert "● speaking" in screen
+    assert "a library complains" not in screen
+    assert len(screen.rstrip("\n").split("\n")) == 24
+    terminal.type("p")
+    terminal.wait_for("‖ paused")
+    terminal.type("m")
+    terminal.wait_for("mark 1")
+    terminal.type("Up", "C-z", "C-s")  # arrow keys, suspending and flow control change nothing
+    terminal.type("p")
+    terminal.wait_for("● speaking")
+    terminal.type("q")
+    screen = terminal.wait_for("Listened")
+    assert "1:02:05" in screen
+    assert "a library complains" in screen
+    assert "Conversation" not in screen, "the full screen is gone"
+    terminal.type('[ "$(stty -g)" = "$BEFORE" ] && echo terminal un"changed"', "Enter")
+    assert "Listened" in terminal.wait_for("terminal unchanged"), "the summary stays"
+
+
+def test_a_failure_beside_it_restores_the_terminal_too(terminal: Terminal) -> None:
+    terminal.type("BEFORE=$(stty -g)", "Enter")
+    terminal.type(f"{DRIVER} fail", "Enter")
+    terminal.wait_for("Turn 30")
+    screen = terminal.wait_for("emotrack: the pipeline broke")
+    assert "Listened" in screen
+    assert "Traceback" not in screen
+    terminal.type('[ "$(stty -g)" = "$BEFORE" ] && echo terminal un"changed"', "Enter")
+    terminal.wait_for("terminal unchanged")
+
+
+class NoControls:
+    def stop(self) -> None: ...
+
+    def toggle_pause(self) -> None: ...
+
+    def mark(self) -> None: ...
+
+
+def test_it_ends_when_closed_and_leaves_the_summary_on_the_normal_screen() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm-256color"})
+
+    async def session() -> None:
+        dashboard = Dashboard(site="kitchen", activity=Activity(), controls=NoControls(), console=console)
+        running = asyncio.create_task(dashboard.run())
+        await dashboard.emit(started())
+        await dashboard.emit(turn(1))
+        await asyncio.sleep(0.3)
+        await dashboard.emit(ended(1))
+        await dashboard.close()
+        async with asyncio.timeout(5):
+            await running
+
+    asyncio.run(session())
+    during, _, after = out.getvalue().partition("\x1b[?1049l")
+    assert "Good to see you." in during
+    assert "\x1b[?25h" in during, "the cursor is back"
+    assert "Listened" in after
+    assert "1:02:05" in after
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_session() -> None:
+    class StuckTerminal(io.StringIO):
+        stuck = False
+
+        def flush(self) -> None:
+            if self.stuck:
+                time.sleep(0.5)
+
+    out = StuckTerminal()
+    console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm-256color"})
+
+    async def session() -> float:
+        dashboard = Dashboard(site="kitchen", activity=Activity(), controls=NoControls(), console=console)
+        running = asyncio.create_task(dashboard.run())
+        await dashboard.emit(started())
+        await asyncio.sleep(0.4)
+        out.stuck = True
+        longest = 0.0
+        for number in range(60):
+            before = time.perf_counter()
+            await dashboard.emit(turn(number + 1))
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.perf_counter() - before)
+        out.stuck = False
+        await dashboard.close()
+        await running
+        return longest
+
+    assert asyncio.run(session()) < 0.3

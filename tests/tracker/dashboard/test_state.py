@@ -1,0 +1,146 @@
+"""The dashboard's picture of a session: bounded, right under revisions, calm about what it does not know."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.dashboard import state as state_module
+from emotrack.tracker.dashboard.state import KEEP_TURNS, MAX_SPEAKERS, OTHERS, DashboardState, Note
+from emotrack.tracker.mood import Mood
+from tests.tracker.dashboard.made_up import LABELS, ended, lost, mark, restored, started, turn
+
+
+def test_twenty_thousand_turns_leave_it_bounded_and_its_counts_whole() -> None:
+    state = DashboardState()
+    chance = random.Random(1)
+    total = 20_000
+    for turn_id in range(1, total + 1):
+        speaker = f"speaker {chance.randrange(40)}"
+        state.apply(
+            turn(turn_id, chance.choice(LABELS), speaker=speaker, text="word " * 3000 if turn_id % 500 == 0 else "hi")
+        )
+        if turn_id % 100 == 0:
+            state.apply(mark(3.0 * turn_id))
+            state.observe(Activity(stream_s=3.0 * turn_id, notice=f"notice {turn_id}"))
+    assert len(state.turns) == KEEP_TURNS
+    assert state.turns[-1].turn_id == total
+    assert max(len(shown.text or "") for shown in state.turns) <= 600
+    assert len(state.speakers) <= MAX_SPEAKERS + 1
+    assert len(state.notes) <= state_module.KEEP_NOTES
+    assert len(state.notices) <= state_module.KEEP_NOTICES
+    assert len(state.after_end_ms) <= state_module.KEEP_LATENCIES
+    assert state.turn_count == sum(state.emotions.values()) == sum(t.turns for t in state.speakers.values()) == total
+    assert state.marks == total // 100
+
+
+def test_a_revision_replaces_the_turn_and_its_counts() -> None:
+    state = DashboardState()
+    state.apply(turn(1, "joy", speaker=None, uncertain=True))
+    state.apply(turn(2, "joy", speaker="Ben"))
+    state.apply(turn(1, "anger", revision=1, speaker="Ana", text="No!"))
+    assert [(t.turn_id, t.emotion, t.text) for t in state.turns] == [
+        (1, "anger", "No!"),
+        (2, "joy", "Good to see you."),
+    ]
+    assert state.emotions == {"anger": 1, "joy": 1}
+    assert set(state.speakers) == {"Ana", "Ben"}
+    assert (state.turn_count, state.uncertain_count) == (2, 0)
+    assert len(state.after_end_ms) == 2, "a revision is not a turn of its own"
+
+
+def test_an_older_revision_changes_nothing() -> None:
+    state = DashboardState()
+    state.apply(turn(1, "anger", revision=2))
+    state.apply(turn(1, "joy", revision=1))
+    assert state.turns[0].emotion == "anger"
+    assert state.emotions == {"anger": 1}
+
+
+def test_a_revision_of_a_forgotten_turn_is_not_counted_twice() -> None:
+    state = DashboardState(keep_turns=3)
+    for turn_id in range(1, 11):
+        state.apply(turn(turn_id))
+    state.apply(turn(2, "anger", revision=1))
+    assert [t.turn_id for t in state.turns] == [8, 9, 10]
+    assert state.emotions == {"joy": 10}
+
+
+def test_turns_are_kept_in_the_order_of_their_ids() -> None:
+    state = DashboardState()
+    for turn_id in (2, 4, 1, 3):
+        state.apply(turn(turn_id))
+    assert [t.turn_id for t in state.turns] == [1, 2, 3, 4]
+
+
+def test_speakers_beyond_the_bound_share_a_row_and_keep_their_names() -> None:
+    state = DashboardState()
+    for number in range(1, MAX_SPEAKERS + 6):
+        state.apply(turn(number, speaker=f"s{number}"))
+    assert len(state.speakers) == MAX_SPEAKERS + 1
+    assert state.speakers[OTHERS].turns == 5
+    assert state.turns[-1].speaker == f"s{MAX_SPEAKERS + 5}"
+
+
+def test_mood_follows_the_recent_turns_and_their_revisions() -> None:
+    state = DashboardState()
+    assert state.mood() == {}
+    for number in range(1, 100):
+        state.apply(turn(number, probabilities={"anger": 0.9, "joy": 0.1}))
+    assert next(iter(state.mood())) == "anger"
+    for number in range(60, 100):
+        state.apply(turn(number, revision=1, probabilities={"anger": 0.1, "joy": 0.9}))
+    mood = state.mood()
+    assert next(iter(mood)) == "joy"
+    assert sum(mood.values()) == pytest.approx(1)
+
+
+def test_mood_is_the_one_that_the_session_reports() -> None:
+    state, reported = DashboardState(), Mood()
+    chance = random.Random(2)
+    for number in range(1, 300):
+        event = turn(number, probabilities={"anger": (p := chance.random()), "joy": 1 - p})
+        state.apply(event)
+        reported.add(event.probabilities, event.start_s, event.end_s)
+    assert state.mood() == pytest.approx(reported.probabilities, abs=1e-3)
+
+
+def test_latency_percentiles_are_ranks_of_what_was_seen() -> None:
+    state = DashboardState()
+    assert state.latency_ms(50) is None
+    for number in range(1, 101):
+        state.apply(turn(number, after_end=float(number)))
+    assert state.last_after_end_ms == 100
+    assert state.latency_ms(50) == 50
+    assert state.latency_ms(95) == 95
+    assert state.latency_ms(100) == 100
+
+
+def test_every_event_type_is_taken_in() -> None:
+    state = DashboardState()
+    for event in (started(), mark(1.0), turn(1), lost(5.0), restored(9.0), turn(2), ended(2)):
+        state.apply(event)
+    kinds = ["note" if isinstance(item, Note) else item.turn_id for item in state.latest(10)]
+    assert kinds == ["note", 1, "note", "note", 2]
+    assert state.started is not None
+    assert state.ended is not None
+    assert state.lost_reason is None
+    assert state.labels == LABELS
+
+
+def test_a_lost_source_is_remembered_until_it_is_back() -> None:
+    state = DashboardState()
+    state.apply(lost(5.0, "device \x1b[31munplugged"))
+    assert state.lost_reason == "device unplugged"
+
+
+def test_notices_are_kept_once_each_in_a_row() -> None:
+    state = DashboardState()
+    activity = Activity(notice="slow")
+    state.observe(activity)
+    state.observe(activity)
+    activity.notice = "slower"
+    state.observe(activity)
+    assert list(state.notices) == ["slow", "slower"]

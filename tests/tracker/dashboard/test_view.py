@@ -1,0 +1,246 @@
+"""The frame: exactly the size of the screen whatever happens, and readable without colour."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.dashboard import DashboardState, render, summary
+from emotrack.tracker.dashboard.palette import look
+from tests.tracker.dashboard.made_up import ended, lost, mark, restored, started, turn
+
+SIZES = [(60, 15), (80, 24), (120, 30), (200, 50)]
+ODD_SIZES = [
+    (1, 1),
+    (5, 3),
+    (20, 6),
+    (40, 10),
+    (72, 20),
+    (79, 19),
+    (110, 28),
+    (110, 40),
+    (159, 39),
+    (300, 90),
+    (400, 12),
+]
+STYLES = re.compile(r"\x1b\[[\d;]*m")
+
+
+def busy(turns: int = 60) -> DashboardState:
+    state = DashboardState(site="kitchen")
+    state.apply(started())
+    speakers = ("Ana", "Ben", None, "Chloé", "a very long name of a speaker indeed")
+    emotions = ("joy", "anger", "sadness", "neutral", "disgust", "schadenfreude, of all things")
+    for number in range(1, turns + 1):
+        text = None if number % 7 == 0 else "It is what it is, 田中さん 🎉 and so on. " * (number % 5)
+        state.apply(
+            turn(
+                number,
+                emotions[number % len(emotions)],
+                speaker=speakers[number % len(speakers)],
+                text=text,
+                text_rejected="low_confidence" if text is None else None,
+                uncertain=number % 4 == 0,
+                truncated=number % 9 == 0,
+            )
+        )
+        if number % 20 == 0:
+            state.apply(mark(3.0 * number))
+    return state
+
+
+def situations() -> dict[str, tuple[DashboardState, Activity]]:
+    lost_state = busy()
+    lost_state.apply(lost(200.0))
+    over = busy()
+    over.apply(restored(210.0))
+    over.apply(ended(60))
+    saved = DashboardState(site="x" * 300, saved_to="/a/very/long/path/" * 20 + "session.jsonl")
+    speaking = Activity(stream_s=80_000, levels_dbfs=(-20.0, -3.0), speaking=(True, False), thinking=2)
+    return {
+        "empty": (DashboardState(), Activity()),
+        "busy": (busy(), speaking),
+        "eight channels": (busy(), Activity(levels_dbfs=(-20.0,) * 8, speaking=(False,) * 8)),
+        "lost": (lost_state, Activity(stream_s=200, levels_dbfs=(-120.0,), speaking=(False,), source_lost=True)),
+        "paused": (busy(3), Activity(paused=True, levels_dbfs=(-50.0,), notice="a notice\x1b[2J " * 40)),
+        "ended": (over, Activity(stream_s=222, dropped_frames=123_456, dropped_turns=7, text_skipped=9)),
+        "saved": (saved, Activity(thinking=1)),
+    }
+
+
+def lines_of(state: DashboardState, activity: Activity, width: int, height: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height)
+    rows = console.render_lines(render(state, activity, width, height), pad=False)
+    return ["".join(segment.text for segment in row) for row in rows]
+
+
+@pytest.mark.parametrize("size", SIZES + ODD_SIZES, ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.parametrize("situation", situations())
+def test_the_frame_has_exactly_the_size_of_the_screen(situation: str, size: tuple[int, int]) -> None:
+    state, activity = situations()[situation]
+    lines = lines_of(state, activity, *size)
+    assert len(lines) == size[1]
+    assert {cell_len(line) for line in lines} == {size[0]}
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 260), st.integers(1, 70), st.sampled_from(sorted(situations())))
+def test_any_size_of_screen_is_filled_exactly(width: int, height: int, situation: str) -> None:
+    lines = lines_of(*situations()[situation], width, height)
+    assert len(lines) == height
+    assert {cell_len(line) for line in lines} == {width}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=120), st.text(max_size=30), st.text(min_size=1, max_size=20), st.sampled_from(SIZES))
+def test_no_text_moves_a_border_or_reaches_the_terminal_raw(
+    text: str, speaker: str, emotion: str, size: tuple[int, int]
+) -> None:
+    state = DashboardState(site=text)
+    state.apply(started(source=text, recogniser=speaker or None))
+    state.apply(turn(1, emotion, text=text, speaker=speaker))
+    state.apply(turn(2, emotion, text=None, text_rejected=text, uncertain=True))
+    activity = Activity(notice=text, levels_dbfs=(-20.0,))
+    lines = lines_of(state, activity, *size)
+    assert len(lines) == size[1]
+    assert {cell_len(line) for line in lines} == {size[0]}
+    if size[1] >= 24:
+        assert all(line[0] in "╭│╰" and line[-1] in "╮│╯" for line in lines[1 : size[1] - 6])
+    for page in (render(state, activity, *size), summary(state)):
+        console = Console(file=(out := io.StringIO()), force_terminal=True, color_system="truecolor", width=size[0])
+        console.print(page)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", STYLES.sub("", out.getvalue()))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
+def test_what_a_person_needs_is_on_every_screen(size: tuple[int, int]) -> None:
+    state, activity = busy(), Activity(stream_s=754, levels_dbfs=(-23.0,), speaking=(True,), dropped_turns=2)
+    screen = "\n".join(lines_of(state, activity, *size))
+    for words in (
+        "kitchen", "mini", "base.en", "speaking", "12:34", "sadness", "80%", "voice only", "?", "p50", "p95", "2 turns",
+        "quit", "pause", "mark", "emotions", "estimated", "Nothing is recorded.",
+    ):  # fmt: skip
+        assert words in screen, words
+
+
+@pytest.mark.parametrize(
+    ("activity", "word"),
+    [
+        (Activity(), "listening"),
+        (Activity(speaking=(False, True), thinking=1), "speaking"),
+        (Activity(speaking=(False,), thinking=1), "thinking"),
+        (Activity(paused=True, speaking=(True,)), "paused"),
+        (Activity(source_lost=True, paused=True), "source lost"),
+    ],
+)
+def test_the_state_is_named(activity: Activity, word: str) -> None:
+    state = DashboardState()
+    assert "starting" in lines_of(state, Activity(), 80, 24)[0]
+    state.apply(started())
+    assert word in lines_of(state, activity, 80, 24)[0]
+
+
+def test_an_uncertain_turn_differs_by_more_than_colour() -> None:
+    state = DashboardState()
+    state.apply(turn(1, "joy"))
+    state.apply(turn(2, "joy", uncertain=True))
+    sure, unsure = [line for line in lines_of(state, Activity(), 80, 24) if "Good to see you." in line]
+    assert " J " in sure
+    assert "joy?" not in sure
+    assert " j " in unsure
+    assert "joy?" in unsure
+
+
+def test_an_unknown_speaker_and_a_voice_only_turn_say_so() -> None:
+    state = DashboardState()
+    state.apply(turn(1, speaker=None, text=None, text_rejected="low_confidence"))
+    screen = "\n".join(lines_of(state, Activity(), 80, 24))
+    assert " \N{EN DASH} " in screen
+    assert "unknown" in screen
+    assert "voice only (low confidence)" in screen
+
+
+def test_saving_replaces_the_promise_that_nothing_is_recorded() -> None:
+    for size in SIZES:
+        state = DashboardState(saved_to="/home/ana/meetings/session.jsonl")
+        screen = "\n".join(lines_of(state, Activity(), *size))
+        assert "session.jsonl." in screen, size
+        assert "Nothing is recorded" not in screen
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("angry", "happy", "sad", "neutral"),
+        ("angry", "happy", "sad", "neutral", "excited", "frustrated"),
+        ("positive", "negative", "neutral"),
+        ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"),
+        ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+    ],
+)
+def test_within_a_label_set_letters_and_colours_differ(labels: tuple[str, ...]) -> None:
+    assert len({look(label).letter for label in labels}) == len(labels)
+    assert len({str(look(label).ink) for label in labels}) == len(labels)
+
+
+def test_a_label_that_nobody_foresaw_has_a_look() -> None:
+    assert look("bored").letter == "B"
+    assert look("悲しい").letter == "•"
+    assert look("").letter == "•"
+
+
+def test_without_colour_no_colour_is_sent() -> None:
+    out = io.StringIO()
+    console = Console(
+        file=out, force_terminal=True, width=80, height=24, _environ={"NO_COLOR": "1", "TERM": "xterm-256color"}
+    )
+    console.print(render(*situations()["busy"], 80, 24))
+    codes = {code for found in re.findall(r"\x1b\[([\d;]*)m", out.getvalue()) for code in found.split(";")}
+    assert codes <= {"", "0", "1", "2", "3"}
+
+
+def test_a_terminal_that_is_not_utf8_gets_ascii_of_the_same_size() -> None:
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80, height=24, force_terminal=True, color_system=None)
+    console.print(render(*situations()["busy"], 80, 24), end="")
+    console.file.flush()
+    lines = STYLES.sub("", raw.getvalue().decode("ascii")).split("\n")
+    assert [len(line) for line in lines] == [80] * 24
+
+
+def test_the_summary_tells_the_session() -> None:
+    state = busy()
+    state.observe(Activity(stream_s=222, notice="One turn was scored on voice alone."))
+    state.apply(ended(60))
+    state.saved_to = "session.jsonl"
+    for width in (40, 80, 200):
+        out = io.StringIO()
+        Console(file=out, width=width).print(summary(state))
+        page = out.getvalue()
+        assert max(cell_len(line) for line in page.splitlines()) <= min(width, 100)
+        for words in (
+            "1:02:05",
+            "60",
+            "joy",
+            "Ana",
+            "unknown",
+            "Mood",
+            "p50 210 ms",
+            "3 audio",
+            "One turn",
+            "session.jsonl",
+        ):
+            assert words in page, (width, words)
+
+
+def test_the_summary_of_a_session_without_turns() -> None:
+    out = io.StringIO()
+    Console(file=out, width=80).print(summary(DashboardState()))
+    assert "Recorded  nothing" in out.getvalue()

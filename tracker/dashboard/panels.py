@@ -1,0 +1,252 @@
+"""The parts of the dashboard, each a function from the state to lines of a given size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.style import Style
+
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
+from emotrack.tracker.dashboard.palette import GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
+from emotrack.tracker.dashboard.state import DashboardState, Note, ShownTurn
+
+LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
+LOUD_DBFS = -6.0  # a mean level above this is about to clip
+_LISTENING = Style(color=SKY)
+_SPEAKING = Style(color=GREEN)
+_LOUD = Style(color=VERMILLION, bold=True)
+_VOICE_ONLY = Style(dim=True, italic=True)
+
+
+def clock(seconds: float) -> str:
+    """Stream time as m:ss, or h:mm:ss from an hour on."""
+    minutes, whole = divmod(int(max(0.0, seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{whole:02}" if minutes >= 60 else f"{minutes}:{whole:02}"
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: ``1 turn``, ``2 turns``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def label_width(state: DashboardState) -> int:
+    """Cells for an emotion's name: the bundle's longest, within reason."""
+    return min(12, max(map(len, state.labels), default=8))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Widths of the transcript's fields before the words; 0 leaves one out."""
+
+    time: int
+    speaker: int
+    label: int
+
+
+def transcript(state: DashboardState, width: int, height: int) -> list[Line]:
+    """The latest turns, the newest last: when, who, which emotion, how sure, and the words."""
+    if not state.turns and not state.notes:
+        return _nothing_yet(state, width, height)
+    label = label_width(state)
+    if width >= 70:
+        columns = _Columns(time=7, speaker=8 if width < 100 else 14, label=label)
+    elif width >= 48:
+        columns = _Columns(time=0, speaker=6, label=label)
+    else:
+        columns = _Columns(time=0, speaker=0, label=0)
+    most = 1 if height < 10 else 2 if height < 24 else 3
+    lines: list[Line] = []
+    for item in reversed(state.latest(height)):
+        room = height - len(lines)
+        if room <= 0:
+            break
+        if isinstance(item, Note):
+            lines[:0] = [_note_line(item, width)]
+        else:
+            lines[:0] = _turn_lines(item, columns, width, min(most, room))
+    return lines
+
+
+def _nothing_yet(state: DashboardState, width: int, height: int) -> list[Line]:
+    words = "Listening. Each turn appears here when it ends." if state.started else "Getting the models ready …"
+    indent = max(0, (width - len(words)) // 2)
+    above = [Row(width).line() for _ in range(max(0, (height - 1) // 2))]
+    return [*above, Row(width).gap(indent).add(words, QUIET).line()]
+
+
+def _turn_lines(turn: ShownTurn, columns: _Columns, width: int, most: int) -> list[Line]:
+    seen = look(turn.emotion)
+    row = Row(width)
+    if columns.time:
+        row.add(clock(turn.start_s), QUIET, columns.time, right=True).gap()
+    if columns.speaker:
+        row.add(turn.speaker or "\N{EN DASH}", STRONG if turn.speaker else QUIET, columns.speaker).gap()
+    if turn.uncertain:
+        row.add(f" {seen.letter.lower()} ", seen.ink).gap()
+        row.add(crop(turn.emotion, columns.label) + "?" if columns.label else "?", QUIET, columns.label + 1)
+    else:
+        row.add(f" {seen.letter} ", seen.block).gap()
+        row.add(crop(turn.emotion, columns.label), STRONG, columns.label + 1)
+    row.add(f"{turn.confidence:.0%}", QUIET if turn.uncertain else None, 4, right=True).gap(2)
+    words, style = _words(turn)
+    indent = row.used
+    first, *more = wrap(words, row.room, most)
+    lines = [row.add(first, style).line()]
+    return lines + [Row(width).gap(indent).add(line, style).line() for line in more]
+
+
+def _words(turn: ShownTurn) -> tuple[str, Style | None]:
+    cut = " [cut]" if turn.truncated else ""
+    if turn.text is not None:
+        return turn.text + cut, None
+    reason = f" ({turn.text_rejected})" if turn.text_rejected else ""
+    return f"voice only{reason}{cut}", _VOICE_ONLY
+
+
+def _note_line(note: Note, width: int) -> Line:
+    style = WARNING if note.alarm else _LISTENING
+    row = Row(width).add("! " if note.alarm else "◆ ", style).add(f"{clock(note.at_s)}  {note.text} ", style)
+    return row.add("─" * row.room, QUIET).line()
+
+
+def timeline(state: DashboardState, width: int, height: int, cell: int) -> list[Line]:
+    """A row per speaker and a column per turn, ``cell`` cells wide: who felt what, and in answer to what."""
+    name_width = 8 if width < 100 else 14
+    columns = max(0, (width - name_width - 1) // cell)
+    turns = state.turns[-columns:] if columns else []
+    lines = []
+    for speaker in shown_speakers(state, height):
+        row = Row(width).add(speaker or "unknown", STRONG if speaker else QUIET, name_width).gap()
+        silent = 0
+        for turn in turns:
+            if turn.row != speaker:
+                silent += 1
+                continue
+            row.add("·".ljust(cell) * silent, QUIET)
+            silent = 0
+            seen = look(turn.emotion)
+            if turn.uncertain:
+                row.add((seen.letter.lower() + "?")[:cell], seen.ink)
+            else:
+                row.add(seen.letter.ljust(cell), seen.block)
+        row.add("·".ljust(cell) * silent, QUIET)
+        lines.append(row.line())
+    return lines or [Row(width).add("No turns yet.", QUIET).line()]
+
+
+def shown_speakers(state: DashboardState, rows: int) -> list[str | None]:
+    """The speakers who spoke last, as many as there are rows, in the order in which they first spoke."""
+    latest = sorted(state.speakers, key=lambda name: -state.speakers[name].last_turn)[:rows]
+    return [name for name in state.speakers if name in latest]
+
+
+def speakers(state: DashboardState, width: int, height: int) -> list[Line]:
+    """How each speaker's turns so far divide among the emotions, as one bar per speaker."""
+    lines = []
+    for name in shown_speakers(state, height):
+        tally = state.speakers[name]
+        row = Row(width).add(name or "unknown", STRONG if name else QUIET, 13).gap()
+        row.add(f"{tally.turns}", QUIET, 5, right=True).gap(2)
+        share = row.room / tally.turns
+        done, drawn = 0, 0
+        for emotion, count in tally.emotions.most_common():
+            done += count
+            cells = round(done * share) - drawn
+            drawn += cells
+            row.add(look(emotion).letter.ljust(cells), look(emotion).block, cells)
+        lines.append(row.line())
+    return lines or [Row(width).add("No turns yet.", QUIET).line()]
+
+
+def bars(values: dict[str, float], width: int, height: int) -> list[Line]:
+    """A bar per emotion, in the order given; the longest stands out."""
+    label = min(12, max(map(len, values), default=8))
+    top = max(values, key=lambda name: values[name], default=None)
+    lines = []
+    for emotion, value in list(values.items())[:height]:
+        seen = look(emotion)
+        row = Row(width).add(seen.letter, seen.ink + STRONG).gap()
+        row.add(emotion, STRONG if emotion == top else None, label).gap()
+        row.add(bar(value, row.room - 5), seen.fill, row.room - 5)
+        lines.append(row.add(f"{value:.0%}", STRONG if emotion == top else QUIET, 5, right=True).line())
+    return lines
+
+
+def mood(state: DashboardState, width: int, height: int) -> list[Line]:
+    """The running mood: all emotions in the bundle's order where there is room, else the strongest."""
+    values = state.mood()
+    if not values:
+        return [Row(width).add("No turns yet.", QUIET).line()]
+    if height >= len(values):
+        values = {name: values[name] for name in dict.fromkeys([*state.labels, *values]) if name in values}
+    return bars(values, width, height)
+
+
+def newest(state: DashboardState, width: int, height: int) -> list[Line]:
+    """The newest turn's probabilities, in the bundle's order."""
+    if not state.turns:
+        return [Row(width).add("No turns yet.", QUIET).line()]
+    turn = state.turns[-1]
+    seen = look(turn.emotion)
+    row = Row(width).add(f" {turn.emotion} ", seen.ink if turn.uncertain else seen.block)
+    row.add("  not sure" if turn.uncertain else "", QUIET)
+    row.add(f"  {turn.speaker or 'unknown speaker'}, {clock(turn.start_s)}", QUIET)
+    known = turn.probabilities
+    values = {name: known[name] for name in dict.fromkeys([*state.labels, *known]) if name in known}
+    return [row.line(), Row(width).line(), *bars(values, width, height - 2)]
+
+
+def levels(activity: Activity, width: int, height: int) -> list[Line]:
+    """A level meter per channel; side by side where there are fewer lines than channels."""
+    channels = activity.levels_dbfs
+    if not channels:
+        return [Row(width).add("Level   no sound yet", QUIET).line()]
+    per_line = -(-len(channels) // max(1, height))
+    each = (width - 2 * (per_line - 1)) // per_line
+    lines = []
+    for start in range(0, len(channels), per_line):
+        row = Row(width)
+        for channel in range(start, min(start + per_line, len(channels))):
+            if channel > start:
+                row.gap(2)
+            name = "Level" if len(channels) == 1 else f"Ch {channel + 1}"
+            _add_meter(row, name, channels[channel], any(activity.speaking[channel : channel + 1]), each)
+        lines.append(row.line())
+    return lines
+
+
+def _add_meter(row: Row, name: str, dbfs: float, speaking: bool, width: int) -> None:
+    roomy = width >= 24
+    row.add(name if roomy else name[-1], QUIET, 6 if roomy else 2)
+    row.add("● " if speaking else "○ ", _SPEAKING if speaking else QUIET)
+    meter = max(0, width - (17 if roomy else 4))
+    loud = dbfs > LOUD_DBFS
+    filled = bar(1 - dbfs / LEVEL_FLOOR_DBFS, meter)
+    row.add(filled, _LOUD if loud else _SPEAKING if speaking else _LISTENING).add("·" * (meter - len(filled)), QUIET)
+    if roomy:
+        words = (
+            "quiet"
+            if dbfs <= LEVEL_FLOOR_DBFS
+            else f"{dbfs:.0f} dB".replace("-", "\N{MINUS SIGN}") + ("!" if loud else "")
+        )
+        row.add(words, _LOUD if loud else QUIET, 9, right=True)
+
+
+def latency(state: DashboardState, width: int) -> Line:
+    """How long after the end of a turn its emotion appears: the last turn, the median, the slow ones."""
+    p50, p95 = state.latency_ms(50), state.latency_ms(95)
+    if state.last_after_end_ms is None or p50 is None or p95 is None:
+        return Row(width).add("Latency ", QUIET).add("no turns yet", QUIET).line()
+    row = Row(width).add("Latency ", QUIET).add(f"{state.last_after_end_ms:.0f} ms", STRONG)
+    return row.add(f"  p50 {p50:.0f}  p95 {p95:.0f}", QUIET).line()
+
+
+def drops(activity: Activity, width: int) -> Line:
+    """What was lost or left out because something could not keep up."""
+    row = Row(width).add("Dropped ", QUIET)
+    for count, what in ((activity.dropped_frames, "audio block"), (activity.dropped_turns, "turn")):
+        row.add(counted(count, what), WARNING if count else QUIET).gap(2)
+    skipped = "Words skipped" if row.room >= 18 else "Words"
+    row.add(f"{skipped} ", QUIET).add(f"{activity.text_skipped}", WARNING if activity.text_skipped else QUIET)
+    return row.line()

@@ -1,0 +1,223 @@
+"""What the dashboard knows of a session: bounded, and changed by events only."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.dashboard.plain import plain
+from emotrack.tracker.events import (
+    Event,
+    Mark,
+    SessionEnded,
+    SessionStarted,
+    SourceLostEvent,
+    SourceRestoredEvent,
+    Turn,
+)
+from emotrack.tracker.mood import Mood
+
+KEEP_TURNS = 1000  # turns the screen can look back on
+KEEP_NOTES = 50
+KEEP_NOTICES = 5
+KEEP_LATENCIES = 1000  # the percentiles are over so many turns
+MAX_SPEAKERS = 12  # further ones share the row OTHERS
+OTHERS = "others"
+MOOD_TURNS = 200  # older ones have faded from the mood
+NAME_CHARS = 40
+REASON_CHARS = 60
+NOTICE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTurn:
+    """A turn as the screen shows it; its words are already harmless."""
+
+    turn_id: int
+    revision: int
+    start_s: float
+    end_s: float
+    speaker: str | None
+    row: str | None
+    """The speaker's row in the timeline: the name, OTHERS, or null for an unknown speaker."""
+    text: str | None
+    text_rejected: str | None
+    emotion: str
+    confidence: float
+    uncertain: bool
+    probabilities: Mapping[str, float]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something other than a turn that belongs between two turns: a mark, a lost or restored source."""
+
+    after_turn: int
+    at_s: float
+    text: str
+    alarm: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one speaker has shown so far."""
+
+    turns: int = 0
+    last_turn: int = 0
+    emotions: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class DashboardState:
+    """The picture of a session that ``render`` and ``summary`` draw."""
+
+    site: str = "default"
+    saved_to: str | None = None
+    keep_turns: int = KEEP_TURNS
+
+    started: SessionStarted | None = None
+    ended: SessionEnded | None = None
+    stopping: bool = False
+    """The person asked to stop; the turn under way is being finished."""
+    lost_reason: str | None = None
+    turns: list[ShownTurn] = field(default_factory=list)
+    """The latest turns, in the order of their ids."""
+    notes: deque[Note] = field(default_factory=lambda: deque(maxlen=KEEP_NOTES))
+    notices: deque[str] = field(default_factory=lambda: deque(maxlen=KEEP_NOTICES))
+    turn_count: int = 0
+    uncertain_count: int = 0
+    marks: int = 0
+    emotions: Counter[str] = field(default_factory=Counter)
+    speakers: dict[str | None, Tally] = field(default_factory=dict)
+    last_after_end_ms: float | None = None
+    after_end_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEEP_LATENCIES))
+    stream_s: float = 0.0
+    dropped_frames: int = 0
+    dropped_turns: int = 0
+    text_skipped: int = 0
+    _forgotten_up_to: int = 0
+
+    def __post_init__(self) -> None:
+        self.site = plain(self.site, NAME_CHARS)
+
+    def apply(self, event: Event) -> None:
+        """Take one event of the session into the picture."""
+        match event:
+            case Turn():
+                self._apply_turn(event)
+            case SessionStarted():
+                self.started = event
+            case SessionEnded():
+                self.ended = event
+            case SourceLostEvent():
+                self.lost_reason = plain(event.reason, REASON_CHARS)
+                self._note(event.at_s, f"source lost: {self.lost_reason}", alarm=True)
+            case SourceRestoredEvent():
+                self.lost_reason = None
+                self._note(event.at_s, f"source is back, {event.seconds_lost:.0f} s missing")
+            case Mark():
+                self.marks += 1
+                self._note(event.at_s, f"mark {self.marks}")
+
+    def observe(self, activity: Activity) -> None:
+        """Remember from the live figures what the summary will want after the session."""
+        self.stream_s = max(self.stream_s, activity.stream_s)
+        self.dropped_frames = activity.dropped_frames
+        self.dropped_turns = activity.dropped_turns
+        self.text_skipped = activity.text_skipped
+        if activity.notice:
+            notice = plain(activity.notice, NOTICE_CHARS)
+            if notice and (not self.notices or self.notices[-1] != notice):
+                self.notices.append(notice)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The bundle's labels in its own order, or those seen so far."""
+        return tuple(plain(name, NAME_CHARS) for name in self.started.labels) if self.started else tuple(self.emotions)
+
+    def mood(self) -> dict[str, float]:
+        """The running mood as each emotion's share, the largest first; empty before any turn."""
+        mood = Mood()
+        for turn in self.turns[-MOOD_TURNS:]:  # from the turns as they are now, so that revisions count
+            mood.add(turn.probabilities, turn.start_s, turn.end_s)
+        return dict(sorted(mood.probabilities.items(), key=lambda item: -item[1]))
+
+    def latency_ms(self, percent: float) -> float | None:
+        """A percentile (nearest rank) of the time from the end of a turn to its event."""
+        if not self.after_end_ms:
+            return None
+        ordered = sorted(self.after_end_ms)
+        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+    def latest(self, count: int) -> list[ShownTurn | Note]:
+        """The last ``count`` turns and the notes between them, in order."""
+        if count <= 0:
+            return []
+        turns = self.turns[-count:]
+        first = turns[0].turn_id if len(turns) < len(self.turns) else 0
+        items: list[tuple[int, int, ShownTurn | Note]] = [(turn.turn_id, 0, turn) for turn in turns]
+        items += [(note.after_turn, 1, note) for note in self.notes if note.after_turn >= first]
+        items.sort(key=lambda item: item[:2])
+        return [item for _, _, item in items]
+
+    def _note(self, at_s: float, text: str, *, alarm: bool = False) -> None:
+        after_turn = self.turns[-1].turn_id if self.turns else 0
+        self.notes.append(Note(after_turn, at_s, text, alarm))
+
+    def _apply_turn(self, event: Turn) -> None:
+        index = bisect.bisect_left(self.turns, event.turn_id, key=lambda turn: turn.turn_id)
+        shown = self.turns[index] if index < len(self.turns) else None
+        if shown is not None and shown.turn_id == event.turn_id:
+            if event.revision >= shown.revision:
+                self._count(shown, -1)
+                self.turns[index] = self._counted(event)
+            return
+        if event.turn_id <= self._forgotten_up_to and event.revision > 0:
+            return  # a revision of a turn that has left the screen: its first estimate stays counted
+        turn = self._counted(event)
+        self.last_after_end_ms = event.latency_ms.after_end
+        self.after_end_ms.append(event.latency_ms.after_end)
+        if event.turn_id > self._forgotten_up_to:
+            self.turns.insert(index, turn)
+        if len(self.turns) > self.keep_turns:
+            self._forgotten_up_to = self.turns.pop(0).turn_id
+
+    def _counted(self, event: Turn) -> ShownTurn:
+        speaker = plain(event.speaker, NAME_CHARS) or None if event.speaker else None
+        known = speaker in self.speakers or len(self.speakers) < MAX_SPEAKERS
+        turn = ShownTurn(
+            turn_id=event.turn_id,
+            revision=event.revision,
+            start_s=event.start_s,
+            end_s=event.end_s,
+            speaker=speaker,
+            row=speaker if known else OTHERS,
+            text=plain(event.text) or None if event.text else None,
+            text_rejected=plain(event.text_rejected, REASON_CHARS).replace("_", " ") if event.text_rejected else None,
+            emotion=plain(event.emotion, NAME_CHARS),
+            confidence=event.confidence,
+            uncertain=event.uncertain,
+            probabilities={plain(name, NAME_CHARS): p for name, p in event.probabilities.items()},
+            truncated=event.truncated,
+        )
+        self._count(turn, +1)
+        return turn
+
+    def _count(self, turn: ShownTurn, step: int) -> None:
+        tally = self.speakers.setdefault(turn.row, Tally())
+        tally.turns += step
+        tally.emotions[turn.emotion] += step
+        tally.last_turn = max(tally.last_turn, turn.turn_id)
+        self.turn_count += step
+        self.uncertain_count += step * turn.uncertain
+        self.emotions[turn.emotion] += step
+        for counts in (tally.emotions, self.emotions):
+            if not counts[turn.emotion]:
+                del counts[turn.emotion]
+        if not tally.turns:
+            del self.speakers[turn.row]

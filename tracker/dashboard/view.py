@@ -1,0 +1,236 @@
+"""The whole screen: a pure function from what is known to a frame of exactly the size asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rich.cells import cell_len
+from rich.style import Style
+
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.dashboard import panels
+from emotrack.tracker.dashboard.frame import Frame, Line, Row, box, side_by_side
+from emotrack.tracker.dashboard.palette import (
+    ALARM,
+    BAR,
+    BAR_STRONG,
+    GREEN,
+    GREY,
+    QUIET,
+    SKY,
+    STRONG,
+    TITLE,
+    WARNING,
+    YELLOW,
+    look,
+)
+from emotrack.tracker.dashboard.plain import plain
+from emotrack.tracker.dashboard.state import NOTICE_CHARS, DashboardState
+
+_CONSENT = (
+    "Everyone here should know that emotions are being estimated.",
+    "Everyone here should know that emotions are estimated.",
+    "Tell everyone: emotions are estimated.",
+    "Emotions are estimated here.",
+)
+_NOT_RECORDED = "Nothing is recorded."
+
+
+@cache
+def _chip(colour: str) -> Style:
+    return Style(color="#000000", bgcolor=colour, bold=True)
+
+
+def render(state: DashboardState, activity: Activity, width: int, height: int) -> Frame:
+    """The dashboard as ``width`` by ``height`` cells."""
+    if width >= 110 and height >= 28:
+        lines = _wide(state, activity, width, height)
+    elif width >= 72 and height >= 20:
+        lines = _normal(state, activity, width, height)
+    else:
+        lines = _small(state, activity, width, height)
+    return Frame(lines, width, height)
+
+
+def _wide(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    rows = min(8, max(4, len(state.speakers))) if height >= 40 else 4
+    body = height - 1 - (rows + 2) - 3
+    side = 60 if width >= 160 else 46
+    text = width - side
+    return [
+        _header(state, activity, width),
+        *side_by_side(
+            box(panels.transcript(state, text - 4, body - 2), text, body, "Conversation", _totals(state)),
+            _side(state, activity, side, body),
+        ),
+        *_timeline_box(state, width, rows + 2, cell=2),
+        *_footer(state, activity, width),
+    ]
+
+
+def _side(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    """The right-hand column: as many of its boxes as there is height for, which depends on the screen alone."""
+    inner = width - 4
+    channels = state.started.channels if state.started else len(activity.levels_dbfs)
+    labels = max(4, len(state.labels))
+    meters = min(4, max(1, channels))
+    sound = box(panels.levels(activity, inner, meters), width, meters + 2, "Sound")
+    facts = _figures(state, activity, inner)
+    rest = height - len(sound)
+    session = max(5, min(len(facts) + 2, rest - labels - 2))
+    lower = [*sound, *box(facts, width, session, "Session")]
+    rest -= session
+    upper: list[Line] = []
+    if rest >= 2 * labels + 6:
+        upper = box(panels.newest(state, inner, labels + 2), width, labels + 4, "Newest turn")
+        rest -= len(upper)
+    mood = min(rest, labels + 2) if rest >= labels + 6 else rest
+    upper += box(panels.mood(state, inner, mood - 2), width, mood, "Running mood")
+    if rest := rest - mood:
+        upper += box(panels.speakers(state, inner, rest - 2), width, rest, "Speakers so far")
+    return upper + lower
+
+
+def _figures(state: DashboardState, activity: Activity, width: int) -> list[Line]:
+    lines = [panels.latency(state, width), panels.drops(activity, width)]
+    facts = [("In work", panels.counted(activity.thinking, "turn"))]
+    if (started := state.started) is not None:
+        facts += [
+            ("Source", f"{plain(started.source)} ({started.channels} ch)"),
+            ("Bundle", f"{plain(started.bundle.name)} {started.bundle.fingerprint[:8]}"),
+            ("Words", plain(started.recogniser) if started.recogniser else "none, voice only"),
+            ("Context", f"{started.context_turns} turns"),
+        ]
+    return lines + [Row(width).add(name, QUIET, 8).add(value).line() for name, value in facts]
+
+
+def _normal(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    rows = 4 if height >= 24 else 2
+    text = height - 1 - (rows + 2) - 5
+    side = 30  # the mood's box
+    half = width // 2 - 1
+    sound = panels.levels(activity, half - 2, 1)[0]
+    lower = side_by_side(
+        _timeline_box(state, width - side, rows + 2, cell=1),
+        box(panels.mood(state, side - 4, rows), side, rows + 2, "Running mood"),
+    )
+    return [
+        _header(state, activity, width),
+        *box(panels.transcript(state, width - 4, text - 2), width, text, "Conversation", _totals(state)),
+        *lower,
+        [*Row(1).line(), *sound, *Row(2).line(), *panels.latency(state, width - half - 1)],
+        [*Row(1).line(), *panels.drops(activity, width - 1)],
+        *_footer(state, activity, width),
+    ]
+
+
+def _small(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    lower: list[Line] = []
+    if height >= 12:
+        rows = 2 if height >= 15 else 1
+        timeline = panels.timeline(state, width, rows, cell=1)
+        lower += [*timeline, *(Row(width).line() for _ in range(rows - len(timeline)))]
+        lower += [_mood_line(state, width)]
+    if height >= 10:
+        meter = max(0, width - 35)
+        lower += [[*panels.levels(activity, meter, 1)[0], *Row(2).line(), *panels.latency(state, width - meter - 2)]]
+    if height >= 14:
+        lower += [panels.drops(activity, width)]
+    if height >= 8:
+        keys = _keys(activity, min(width, 33))
+        lower += [[*keys.line(), *_notice(state, activity, width - keys.width).line()]]
+    if height >= 5:
+        lower += [_consent(state, width)]
+    text = max(0, height - 1 - len(lower))
+    words = panels.transcript(state, width, text)
+    blank = [Row(width).line() for _ in range(text - len(words))]
+    return [_header(state, activity, width), *words[:text], *blank, *lower]
+
+
+def _header(state: DashboardState, activity: Activity, width: int) -> Line:
+    words, style = _status(state, activity)
+    tail = Row(min(width, 28)).add(f" {words} ", style).add(f" {panels.clock(activity.stream_s)} ", BAR_STRONG)
+    head = Row(width - tail.used).add(" emotrack ", BAR_STRONG).add(f" {state.site} ", BAR)
+    if state.started is not None:
+        recogniser = state.started.recogniser
+        models = [plain(state.started.bundle.name), plain(recogniser) if recogniser else "voice only"]
+        words = f"· {' · '.join(models)} "
+        if cell_len(words) > head.room and recogniser:  # then the model's name rather than the engine's
+            words = f"· {models[0]} · {models[1].rsplit(' ', 1)[-1]} "
+        head.add(words, BAR)
+    return head.end(tail).line(BAR)
+
+
+def _status(state: DashboardState, activity: Activity) -> tuple[str, Style]:
+    states = (
+        (state.ended is not None, "■ ended", _chip(GREY)),
+        (state.stopping, "■ stopping", _chip(GREY)),
+        (activity.source_lost, "! source lost", ALARM),
+        (activity.paused, "‖ paused", _chip(GREY)),
+        (state.started is None, "○ starting", _chip(GREY)),
+        (any(activity.speaking), "● speaking", _chip(GREEN)),
+        (activity.thinking > 0, "◆ thinking", _chip(YELLOW)),
+        (True, "○ listening", _chip(SKY)),
+    )
+    return next((words, style) for applies, words, style in states if applies)
+
+
+def _timeline_box(state: DashboardState, width: int, height: int, cell: int) -> list[Line]:
+    hidden = len(state.speakers) - (height - 2)
+    title = "Emotions over the turns" + (f", {panels.counted(hidden, 'more speaker')}" if hidden > 0 else "")
+    legend = "  ".join(f"{look(name).letter} {name}" for name in state.labels)
+    sure = "small letter: not sure"
+    foot = f"{legend}   {sure}" if len(legend) + len(sure) + 12 <= width else sure
+    return box(panels.timeline(state, width - 4, height - 2, cell), width, height, title, foot)
+
+
+def _mood_line(state: DashboardState, width: int) -> Line:
+    row = Row(width).add("Mood ", TITLE)
+    for emotion, share in list(state.mood().items())[:4]:
+        words = f" {emotion} {share:.0%} "
+        if row.room > len(words):
+            row.add(f" {look(emotion).letter}", look(emotion).ink + STRONG).add(words)
+    return row.line()
+
+
+def _totals(state: DashboardState) -> str:
+    if not state.turn_count:
+        return ""
+    unsure = f", {state.uncertain_count} not sure" if state.uncertain_count else ""
+    return panels.counted(state.turn_count, "turn") + unsure
+
+
+def _footer(state: DashboardState, activity: Activity, width: int) -> list[Line]:
+    """What the person should know, what they can press, and what everyone in the room should be told."""
+    return [_notice(state, activity, width).line(), _keys(activity, width).line(), _consent(state, width)]
+
+
+def _notice(state: DashboardState, activity: Activity, width: int) -> Row:
+    if activity.source_lost:
+        reason = f": {state.lost_reason}" if state.lost_reason else ""
+        return Row(width).gap().add(f" Source lost{reason}. Trying to reopen it. ", ALARM)
+    if activity.notice:
+        return Row(width).gap().add("▸ ", WARNING).add(plain(activity.notice, NOTICE_CHARS))
+    return Row(width)
+
+
+def _keys(activity: Activity, width: int) -> Row:
+    row = Row(width).gap()
+    for key, what in (("q", "quit"), ("p", "resume" if activity.paused else "pause"), ("m", "mark")):
+        row.add(f" {key} ", BAR_STRONG).add(f" {what}  ")
+    return row
+
+
+def _consent(state: DashboardState, width: int) -> Line:
+    room = width - 1
+    kept = f"Saved to {_file_name(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
+    law = next((words for words in _CONSENT if len(words) + 1 + len(kept) <= room), _CONSENT[-1])
+    if state.saved_to:
+        kept = f"Saved to {_file_name(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
+    return Row(width).gap().add(law, STRONG).add(f" {kept}").line()
+
+
+def _file_name(path: str, width: int) -> str:
+    """The end of a path, which tells more than its beginning."""
+    name = plain(path)
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]

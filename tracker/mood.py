@@ -1,0 +1,34 @@
+"""The mood of a conversation: what its recent turns sound like together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HALF_LIFE_S = 60.0  # a turn counts half as much after a minute
+
+
+class Mood:
+    """A running average of the turns' probabilities, weighted by their length and fading with their age."""
+
+    def __init__(self, half_life_s: float = HALF_LIFE_S) -> None:
+        self._half_life_s = half_life_s
+        self._weights: dict[str, float] = {}
+        self._at_s = 0.0
+
+    def add(self, probabilities: Mapping[str, float], start_s: float, end_s: float) -> None:
+        """Count a turn from ``start_s`` to ``end_s`` on the stream clock."""
+        fading = 0.5 ** (max(0.0, end_s - self._at_s) / self._half_life_s)
+        self._at_s = max(self._at_s, end_s)
+        for label, probability in probabilities.items():
+            self._weights[label] = self._weights.get(label, 0.0) * fading + probability * (end_s - start_s)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Each label's share, summing to 1; empty before the first turn."""
+        total = sum(self._weights.values())
+        return {label: weight / total for label, weight in self._weights.items()} if total else {}
+
+    @property
+    def label(self) -> str | None:
+        """The prevailing emotion; None before the first turn."""
+        return max(self._weights, key=self._weights.__getitem__, default=None)

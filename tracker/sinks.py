@@ -1,0 +1,78 @@
+"""Where events go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.events import Event, to_json
+
+
+class SinkError(EmotrackError):
+    """A sink can take no more events; the others go on."""
+
+
+class Sink(Protocol):
+    """Takes events in order. ``emit`` raises ``SinkError`` once it cannot go on."""
+
+    async def emit(self, event: Event) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class JsonLines:
+    """Events as JSON, one a line, each written whole and at once.
+
+    Writing happens in a thread of its own, so that a slow disk or a paused pipe never stalls the audio.
+    """
+
+    def __init__(self, descriptor: int, name: str, first_bytes: bytes = b"") -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self._pending = first_bytes
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
+
+    @classmethod
+    def to_stdout(cls) -> JsonLines:
+        return cls(os.dup(sys.stdout.fileno()), "standard output")
+
+    @classmethod
+    def to_file(cls, path: Path) -> JsonLines:
+        """Append to ``path``; a half line left by a crash is ended first. Raises ``SinkError``."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            size = os.fstat(descriptor).st_size
+            is_half = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        except OSError as error:
+            raise SinkError(f"cannot write {path}: {error.strerror}") from error
+        return cls(descriptor, str(path), b"\n" if is_half else b"")
+
+    async def emit(self, event: Event) -> None:
+        line = self._pending + to_json(event).encode() + b"\n"
+        self._pending = b""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, line)
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False)
+        os.close(self._descriptor)
+
+    def _write(self, line: bytes) -> None:
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+        except OSError as error:
+            if written:
+                self._take_back(written)
+            raise SinkError(f"cannot write to {self._name}: {error.strerror}") from error
+
+    def _take_back(self, written: int) -> None:
+        """Remove the half line that a full disk left; what was written before stays readable."""
+        with contextlib.suppress(OSError):  # a pipe has nothing to take back
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
