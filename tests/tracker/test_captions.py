@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ def test_subrip(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "a.srt",
-        "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<b>Hello</b>\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\nyou\r\n",
+        "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<b>Hello</b>\r\n\r\n"
+        "2\r\n00:00:03,000 --> 00:00:04,000\r\nyou\r\n",
     )
     assert [cue.text for cue in read_captions(path)] == ["Hello", "you"]
 
@@ -138,7 +140,7 @@ def test_whatever_the_captions_a_turn_is_divided_without_loss(
         parts = captions.caption(whole)
         assert parts[0].turn.start == whole.start
         assert parts[-1].turn.end == whole.end
-        assert all(a.turn.end == b.turn.start for a, b in zip(parts, parts[1:], strict=False))
+        assert all(a.turn.end == b.turn.start for a, b in pairwise(parts))
         assert all(len(part.turn.samples) >= 0.1 * SAMPLE_RATE for part in parts)
         words += sum(part.text.count("words") for part in parts if part.text)
     assert words <= len(cues)

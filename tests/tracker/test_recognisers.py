@@ -11,7 +11,8 @@ import torch
 
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import Listener, SpeechTurn
-from emotrack.tracker.recognisers import open_recogniser
+from emotrack.tracker.recognisers import Recogniser, open_recogniser
+from emotrack.tracker.recognisers.gates import GateOptions
 from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
 from emotrack.tracker.segmenter import SegmenterOptions
 from tests.tracker.kitchen_table import TRUTH, samples
@@ -23,7 +24,7 @@ def turns() -> list[SpeechTurn]:
     return listener.push(samples().mean(axis=1), 0) + listener.flush()
 
 
-def open_quietly(choice: str) -> tuple[object, list[str]]:
+def open_quietly(choice: str) -> tuple[Recogniser | None, list[str]]:
     said: list[str] = []
     return open_recogniser(choice, "cpu", 1, None, said.append), said
 
@@ -98,10 +99,24 @@ def test_faster_whisper_runs_a_model_folder(tiny_whisper: Path, turns: list[Spee
     recogniser, _ = open_quietly(str(tiny_whisper))
     assert recogniser is not None
     for turn in turns[:2]:
-        transcript = recogniser.transcribe(turn)  # type: ignore[attr-defined]
+        transcript = recogniser.transcribe(turn)
         # What random weights say must not be believed.
         assert transcript.text is None
         assert transcript.rejected in {"empty", "low_confidence", "repetition", "no_speech", "too_fast"}
+
+
+def test_faster_whisper_words_that_pass_the_gates_are_the_text(
+    tiny_whisper: Path, turns: list[SpeechTurn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    believe_all = GateOptions(min_confidence=0.0, max_compression=1e9, max_characters_per_s=1e9)
+    monkeypatch.setattr("emotrack.tracker.recognisers.faster_whisper._GATES", believe_all)
+    monkeypatch.setattr("emotrack.tracker.recognisers.faster_whisper._MAX_NO_SPEECH", 1.0)
+    monkeypatch.setattr("emotrack.tracker.recognisers.gates._repeats", lambda words: False)
+    recogniser, _ = open_quietly(str(tiny_whisper))
+    found = [recogniser.transcribe(turn) for turn in turns[:4]]  # type: ignore[union-attr]
+    spoken = [transcript for transcript in found if transcript.text]
+    assert spoken
+    assert {transcript.source for transcript in spoken} == {"faster-whisper"}
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, tiny_whisper: Path) -> None:

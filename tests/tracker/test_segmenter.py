@@ -77,7 +77,7 @@ def test_a_long_turn_ends_at_a_short_pause() -> None:
 
 
 def test_the_cut_is_made_where_it_sounds_least_like_speech() -> None:
-    talk = frames(24.0, 0.9) + [0.4] + frames(10.0, 0.9) + frames(1, 0.0)
+    talk = [*frames(24.0, 0.9), 0.4, *frames(10.0, 0.9), *frames(1, 0.0)]
     first, second = turns(talk)
     assert first.cut
     assert not second.cut

@@ -23,16 +23,16 @@ _MODEL_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokeniz
 
 
 class FasterWhisper:
-    """Whisper on CTranslate2, int8 on the CPU and float16 on CUDA."""
+    """Whisper on CTranslate2."""
 
     def __init__(self, choice: str, device: str, threads: int, language: str | None) -> None:
-        """Load ``choice``; raises ``RecogniserError`` when it cannot be had."""
+        """Load ``choice`` on ``device`` (auto, cpu or cuda); raises ``RecogniserError`` when it cannot be had."""
         folder = _find(choice)
         try:
             self._model = faster_whisper.WhisperModel(
                 str(folder),
                 device=device,
-                compute_type="float16" if device == "cuda" else "int8",
+                compute_type="auto",  # the fastest that the device has
                 cpu_threads=threads,
                 num_workers=1,
                 local_files_only=True,

@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 
 import numpy as np
 import pocketsphinx
@@ -35,8 +36,16 @@ class PocketSphinx:
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
         self._process = ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=_start)
+        # Ctrl-C is for the tracker, which still wants the last turn's words: the process inherits that it is blocked.
+        # Starting multiprocessing's own helper would unblock it, so that comes first.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process.submit(_decode, bytes(SAMPLE_RATE)).result()  # warm: half a second of silence
+            warm = self._process.submit(_decode, bytes(SAMPLE_RATE))  # half a second of silence
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            warm.result()
         except BrokenProcessPool as error:
             raise RecogniserError("PocketSphinx cannot load its model; reinstall the package pocketsphinx") from error
 
@@ -57,7 +66,6 @@ def _pcm(samples: Samples) -> bytes:
 
 def _start() -> None:
     global _decoder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tracker, which still wants the last turn's words
     _decoder = pocketsphinx.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class FileSource:
                 "--channels mix any number"
             )
 
-    async def items(self) -> AsyncIterator[AudioChunk]:
+    async def items(self) -> AsyncGenerator[AudioChunk, None]:
         """Chunks of 100 ms. Raises SourceError at the end of what could be decoded if the file breaks off."""
         loop = asyncio.get_running_loop()
         worker = ThreadPoolExecutor(1, thread_name_prefix="decoder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 
@@ -54,7 +54,7 @@ class MicrophoneSource:
         self._silent_s = 0.0
         self._told_muted = False
 
-    async def items(self) -> AsyncIterator[SourceItem]:
+    async def items(self) -> AsyncGenerator[SourceItem, None]:
         """Chunks of 32 ms until it is closed. Raises SourceError when the device cannot be opened at the start.
 
         When the device falls silent: what was heard, ``SourceLost``, and ``SourceRestored`` once it delivers again,

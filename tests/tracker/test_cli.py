@@ -1,0 +1,265 @@
+"""The command as a user runs it: what comes out, one clear line for what goes wrong, the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emotrack.models.bundle import PACKAGED
+from emotrack.tracker.audio import SAMPLE_RATE
+from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH, samples
+from tests.tracker.virtual_microphone import VirtualMicrophone, missing
+
+EMOTRACK = [sys.executable, "-m", "emotrack.tracker.cli"]
+FAST = ["live", "--file", str(AUDIO), "--fast", "--json"]
+
+
+def emotrack(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [*EMOTRACK, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def fails(result: subprocess.CompletedProcess[str], code: int, *says: str) -> None:
+    """One clear line on stderr, no traceback, the right exit code."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(("emotrack: ", "emotrack live: error: ", "emotrack: error: "))
+    for words in says:
+        assert words in last
+
+
+def test_the_bundled_conversation_from_end_to_end(tmp_path: Path) -> None:
+    saved = tmp_path / "session.jsonl"
+    result = emotrack(*FAST, "--captions", CAPTIONS, "--channels", "split", "--site", "kitchen", "--save", saved)
+    assert result.returncode == 0, result.stderr
+    found = events(result.stdout)
+    assert [e["type"] for e in found] == ["session_started", *["turn"] * len(TRUTH), "session_ended"]
+    assert [(e["speaker"], e["text"]) for e in found[1:-1]] == [(t["speaker"], t["text"]) for t in TRUTH]
+    assert saved.read_text() == result.stdout
+    assert {e["site"] for e in found} == {"kitchen"}
+    first, second = result.stderr.splitlines()
+    assert first.startswith("emotrack: ready in")
+    assert "emotions are being estimated" in second
+    assert f"Saved to {saved}" in second
+
+
+def test_json_is_the_default_where_stdout_is_no_terminal_and_nothing_is_recorded(tmp_path: Path) -> None:
+    result = emotrack("live", "--file", AUDIO, "--fast", "--asr", "none", cwd=tmp_path)
+    assert result.returncode == 0
+    assert events(result.stdout)[1]["modalities"] == ["speech"]
+    assert "Nothing is recorded." in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_teaches_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom emotrack.tracker.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'av', 'rich', 'onnxruntime', 'pydantic', 'faster_whisper'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for command in ([], ["live"], ["devices"], ["train"], ["evaluate"]):
+        result = subprocess.run(
+            [sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith("usage: emotrack")
+    assert emotrack("--version").stdout.startswith("emotrack 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "required"),
+        (("live",), "one of the arguments --mic --file is required"),
+        (("live", "--mic", "--file", "a.wav"), "not allowed with"),
+        (("live", "--mic", "--fast"), "--fast goes with --file"),
+        ((*FAST, "--captions", CAPTIONS, "--asr", "tiny.en"), "leave --asr out"),
+        ((*FAST, "--context", "0"), "between 1 and 1000"),
+        ((*FAST, "--context", "many"), "--context"),
+        ((*FAST, "--onset", "0.2"), "0 < offset <= onset"),
+        ((*FAST, "--channels", "left"), "invalid choice"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[object, ...], says: str) -> None:
+    fails(emotrack(*arguments), 2, says)
+
+
+def test_files_that_are_not_what_they_should_be(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("this is no audio")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "bad.vtt").write_text("WEBVTT\n\n00:01 --> 00:02\nhi\n")
+    fails(emotrack("live", "--file", tmp_path / "none.wav", "--json"), 1, "none.wav")
+    fails(emotrack("live", "--file", tmp_path / "text.wav", "--json"), 1, "text.wav")
+    fails(emotrack("live", "--file", tmp_path / "empty.wav", "--json"), 1, "empty.wav")
+    fails(emotrack("live", "--file", tmp_path, "--json"), 1, "folder")
+    fails(emotrack(*FAST, "--captions", tmp_path / "bad.vtt"), 1, "bad.vtt", "line 3")
+    fails(emotrack(*FAST, "--captions", tmp_path / "none.vtt"), 1, "none.vtt")
+    fails(emotrack(*FAST, "--asr", "enormous"), 1, "enormous", "sizes")
+    fails(emotrack(*FAST, "--save", tmp_path / "no" / "folder.jsonl"), 1, "cannot write")
+    fails(emotrack(*FAST, "--asr", "none", "--device", "cuda"), 1, "no CUDA device")
+
+
+def test_bundles_that_are_not_what_they_should_be(tmp_path: Path) -> None:
+    mini = PACKAGED / "mini"
+    fails(emotrack_asr_none("--bundle", "maxi"), 1, "no bundle 'maxi'")
+    copy = tmp_path / "copy"
+    shutil.copytree(mini, copy)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    fails(emotrack_asr_none("--bundle", copy), 1, "model.safetensors", "SHA-256")
+    (copy / "tokenizer.json").unlink()
+    fails(emotrack_asr_none("--bundle", copy), 1, "missing tokenizer.json")
+
+
+def emotrack_asr_none(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return emotrack(*FAST, "--asr", "none", *arguments)
+
+
+def test_silence_is_no_failure_and_is_said(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 16_000 * 3))
+    result = emotrack("live", "--file", tmp_path / "silence.wav", "--fast", "--json", "--asr", "none")
+    assert result.returncode == 0
+    assert [e["type"] for e in events(result.stdout)] == ["session_started", "session_ended"]
+    assert "no speech was found" in result.stderr.splitlines()[-1]
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    command = [*EMOTRACK, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_the_middle_of_a_turn_finishes_and_writes_it(tmp_path: Path, number: signal.Signals) -> None:
+    saved = tmp_path / "session.jsonl"
+    with start("live", "--file", AUDIO, "--json", "--captions", CAPTIONS, "--save", saved) as process:
+        assert process.stdout
+        process.stdout.readline()  # session_started
+        time.sleep(2.0)  # a second into the first line
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+    turn, ended = events(out)
+    assert turn["text"] == TRUTH[0]["text"]
+    assert turn["end_s"] < TRUTH[0]["end"]
+    assert ended["reason"] == "interrupted"
+    assert len(saved.read_text().splitlines()) == 3
+    assert "Traceback" not in err
+
+
+def test_a_closed_stdout_ends_the_session_with_one_line() -> None:
+    with start(*FAST, "--captions", CAPTIONS) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == "emotrack: cannot write to standard output: Broken pipe"
+    assert "Traceback" not in err
+
+
+def test_a_closed_stdout_does_not_end_what_is_saved(tmp_path: Path) -> None:
+    saved = tmp_path / "session.jsonl"
+    with start(*FAST, "--captions", CAPTIONS, "--save", saved) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(timeout=60)
+    assert process.returncode == 1
+    assert "the session goes on without it" in err
+    assert [e["type"] for e in events(saved.read_text())][-1] == "session_ended"
+    assert len(events(saved.read_text())) == len(TRUTH) + 2
+
+
+def test_a_full_disk_under_save_costs_the_file_only() -> None:
+    result = emotrack(*FAST, "--captions", CAPTIONS, "--save", "/dev/full")
+    assert result.returncode == 1
+    assert "cannot write to /dev/full: No space left on device; the session goes on without it" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(events(result.stdout)) == len(TRUTH) + 2
+
+
+def test_on_a_terminal_the_dashboard_leaves_a_summary() -> None:
+    master, slave = pty.openpty()
+    command = [*EMOTRACK, "live", "--file", str(AUDIO), "--fast", "--captions", str(CAPTIONS)]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(master, 65_536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+    os.close(master)
+    assert process.returncode == 0
+    entered, left = shown.index(b"\x1b[?1049h"), shown.rindex(b"\x1b[?1049l")
+    assert entered < left
+    summary = shown[left:].decode()
+    assert "12" in summary
+    assert "Ana" in summary
+
+
+def test_a_conversation_through_a_real_microphone(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> None:
+    """PulseAudio's null sink plays it, PortAudio records it, the tracker finds the turns."""
+    listed = emotrack("devices")
+    assert listed.returncode == 0, listed.stderr
+    assert "desk_microphone" in listed.stdout
+
+    clip = tmp_path / "clip.wav"
+    audio = (samples()[: round(11.2 * SAMPLE_RATE)] * 32767).astype("<i2")  # the first three lines
+    with wave.open(str(clip), "wb") as file:
+        file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(audio.tobytes())
+    with start("live", "--mic", "desk", "--asr", "none", "--json") as process:
+        assert process.stdout
+        process.stdout.readline()  # session_started
+        virtual_microphone.wait_for_listener()
+        virtual_microphone.play(clip).wait(timeout=30)
+        time.sleep(1.5)  # the last turn ends with silence
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    *turns, ended = events(out)
+    assert [turn["type"] for turn in turns] == ["turn"] * 3
+    first = turns[0]["start_s"]
+    for turn, line in zip(turns, TRUTH, strict=False):
+        assert turn["start_s"] - first == pytest.approx(line["start"] - TRUTH[0]["start"], abs=0.3)
+    assert ended["dropped_frames"] == 0
+
+
+def test_microphones_that_are_not_there(virtual_microphone: VirtualMicrophone) -> None:
+    fails(emotrack("live", "--mic", "kitchen", "--json"), 1, "no microphone matches 'kitchen'", "desk_microphone")
+    fails(emotrack("live", "--mic", "microphone", "--json"), 1, "several microphones match")
+
+
+def test_a_machine_without_any_microphone(tmp_path: Path) -> None:
+    if missing():
+        pytest.skip(str(missing()))
+    (tmp_path / "alsa.conf").write_text("pcm.nothing { type hw card 99 }")
+    environment = {**os.environ, "ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf")}
+    fails(emotrack("live", "--mic", "--json", env=environment), 1, "no microphone found")
+    fails(emotrack("devices", env=environment), 1, "no microphone found")

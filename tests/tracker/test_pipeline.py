@@ -1,0 +1,287 @@
+"""The pipeline over scripted sources: order, bounds, faults."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emotrack.models.bundle import load_bundle
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
+from emotrack.tracker.captions import Captions, read_captions
+from emotrack.tracker.errors import SourceError
+from emotrack.tracker.events import Event, Turn
+from emotrack.tracker.listener import SpeechTurn
+from emotrack.tracker.pipeline import MAX_WAITING_TURNS, LiveSession
+from emotrack.tracker.recognisers import Recogniser, Transcript
+from emotrack.tracker.sinks import Sink, SinkError
+from tests.tracker.kitchen_table import CAPTIONS, TRUTH, samples
+
+CHUNK = SAMPLE_RATE // 10
+
+
+class ScriptedSource:
+    """Yields what it is given; an exception among the items is raised there."""
+
+    name = "script"
+    dropped_frames = 0
+
+    def __init__(self, items: Sequence[SourceItem | Exception], channels: int = 1, lossless: bool = True) -> None:
+        self.channels = channels
+        self.lossless = lossless
+        self._items = items
+        self.closed = False
+
+    async def items(self) -> AsyncGenerator[SourceItem, None]:
+        try:
+            for item in self._items:
+                await asyncio.sleep(0)
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self.closed = True
+
+
+class Recorder:
+    """A sink that keeps the events, and tells whoever wants to know."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None = None, fail_after: int | None = None) -> None:
+        self.events: list[Event] = []
+        self.closed = False
+        self._on_event = on_event
+        self._fail_after = fail_after
+
+    async def emit(self, event: Event) -> None:
+        if self._fail_after is not None and len(self.events) >= self._fail_after:
+            raise SinkError("cannot write to the recorder")
+        self.events.append(event)
+        if self._on_event:
+            self._on_event(event)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    @property
+    def turns(self) -> list[Turn]:
+        return [event for event in self.events if isinstance(event, Turn)]
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+class ScriptedRecogniser:
+    name = "script"
+
+    def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
+        self._seconds = seconds
+        self._error = error
+
+    def transcribe(self, turn: SpeechTurn) -> Transcript:
+        time.sleep(self._seconds)
+        if self._error:
+            raise self._error
+        return Transcript("Good morning.", "faster-whisper")
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def network() -> EmotionNetwork:
+    return load_bundle("mini")
+
+
+@pytest.fixture(scope="module")
+def stereo() -> Samples:
+    return samples()
+
+
+def chunks(audio: Samples, start: int = 0) -> list[SourceItem]:
+    """(samples, channels) as chunks of 0.1 s from stream index ``start`` on."""
+    return [AudioChunk(audio[at : at + CHUNK], start + at) for at in range(0, len(audio), CHUNK)]
+
+
+def mono(audio: Samples) -> Samples:
+    return audio.mean(axis=1, keepdims=True)
+
+
+def session(
+    source: ScriptedSource,
+    network: EmotionNetwork,
+    *sinks: Sink,
+    recogniser: Recogniser | None = None,
+    notices: list[str] | None = None,
+    **options: Any,
+) -> LiveSession:
+    notify = (notices if notices is not None else []).append
+    return LiveSession(source, network, recogniser, sinks, activity=Activity(), notify=notify, **options)
+
+
+def test_a_captioned_conversation(network: EmotionNetwork, stereo: Samples) -> None:
+    recorder = Recorder()
+    source = ScriptedSource(chunks(mono(stereo)))
+    live = session(source, network, recorder, captions=Captions(read_captions(CAPTIONS)), site="kitchen")
+    asyncio.run(live.run())
+
+    assert recorder.types == ["session_started"] + ["turn"] * len(TRUTH) + ["session_ended"]
+    assert [(turn.speaker, turn.text) for turn in recorder.turns] == [(t["speaker"], t["text"]) for t in TRUTH]
+    assert [turn.turn_id for turn in recorder.turns] == list(range(1, len(TRUTH) + 1))
+    assert {event.site for event in recorder.events} == {"kitchen"}
+    assert len({event.session for event in recorder.events}) == 1
+    for turn in recorder.turns:
+        assert turn.modalities == ("speech", "text")
+        assert turn.text_source == "captions"
+        assert sum(turn.probabilities.values()) == pytest.approx(1.0, abs=1e-3)
+        assert turn.probabilities[turn.emotion] == max(turn.probabilities.values()) == turn.confidence
+        assert turn.latency_ms.end_of_turn == pytest.approx(608)
+    started, ended = recorder.events[0].model_dump(), recorder.events[-1].model_dump()
+    assert started["labels"] == network.labels
+    assert ended["reason"] == "end_of_source"
+    assert ended["turns"] == len(TRUTH)
+    assert ended["speakers"] == {"Ana": 6, "Ben": 6}
+    assert recorder.closed
+    assert source.closed
+
+
+def test_split_channels_are_speakers_in_the_order_in_which_turns_end(network: EmotionNetwork, stereo: Samples) -> None:
+    recorder = Recorder()
+    asyncio.run(session(ScriptedSource(chunks(stereo), channels=2), network, recorder).run())
+    assert [turn.speaker for turn in recorder.turns] == ["channel 1", "channel 2"] * 6
+    assert [turn.end_s for turn in recorder.turns] == sorted(turn.end_s for turn in recorder.turns)
+    assert {turn.modalities for turn in recorder.turns} == {("speech",)}
+
+
+def test_the_same_audio_gives_the_same_estimates(network: EmotionNetwork, stereo: Samples) -> None:
+    runs = []
+    for _ in range(2):
+        recorder = Recorder()
+        asyncio.run(session(ScriptedSource(chunks(mono(stereo))), network, recorder).run())
+        runs.append([turn.probabilities for turn in recorder.turns])
+    assert runs[0] == runs[1]
+
+
+def test_stopping_in_the_middle_of_a_turn_finishes_and_writes_it(network: EmotionNetwork, stereo: Samples) -> None:
+    recorder = Recorder()
+    source = ScriptedSource([])
+    live = session(source, network, recorder)
+
+    async def endless() -> AsyncGenerator[SourceItem, None]:
+        for item in chunks(mono(stereo[: 5 * SAMPLE_RATE])):  # breaks off in the second line
+            yield item
+        live.stop("interrupted")
+        await asyncio.Event().wait()
+
+    source.items = endless  # type: ignore[method-assign]
+    asyncio.run(live.run())
+    assert [turn.turn_id for turn in recorder.turns] == [1, 2]
+    assert recorder.turns[1].end_s == pytest.approx(5.0, abs=0.1)
+    assert recorder.events[-1].model_dump()["reason"] == "interrupted"
+
+
+def test_a_lost_source_ends_the_turn_and_comes_back(network: EmotionNetwork, stereo: Samples) -> None:
+    first, second = mono(stereo[: 2 * SAMPLE_RATE]), mono(stereo[3 * SAMPLE_RATE : 8 * SAMPLE_RATE])
+    script = [*chunks(first), SourceLost("unplugged"), SourceRestored(10.0), *chunks(second, start=12 * SAMPLE_RATE)]
+    recorder = Recorder()
+    asyncio.run(session(ScriptedSource(script, lossless=False), network, recorder).run())
+    assert sorted(recorder.types[1:4]) == ["source_lost", "source_restored", "turn"]
+    before, after = recorder.turns[0], recorder.turns[1]
+    assert before.end_s <= 2.0
+    assert after.start_s >= 12.0
+
+
+def test_a_source_that_breaks_off_loses_nothing_heard_before(network: EmotionNetwork, stereo: Samples) -> None:
+    recorder = Recorder()
+    script = [*chunks(mono(stereo[: 5 * SAMPLE_RATE])), SourceError("talk.mp3 breaks off at 5.0 s")]
+    with pytest.raises(SourceError, match="breaks off"):
+        asyncio.run(session(ScriptedSource(script), network, recorder).run())
+    assert len(recorder.turns) == 2
+    assert recorder.events[-1].model_dump()["reason"] == "failure"
+
+
+def test_a_recogniser_that_cannot_keep_up_costs_words_first_and_then_turns(
+    network: EmotionNetwork, stereo: Samples
+) -> None:
+    recorder = Recorder()
+    audio = np.concatenate([mono(stereo)] * 2)
+    source = ScriptedSource(chunks(audio), lossless=False)
+    live = session(source, network, recorder, recogniser=ScriptedRecogniser(seconds=1.0))
+    asyncio.run(live.run())
+    ended = recorder.events[-1].model_dump()
+    assert ended["dropped_turns"] > 0
+    assert ended["text_skipped"] > 0
+    assert ended["turns"] + ended["dropped_turns"] == 2 * len(TRUTH)
+    assert ended["turns"] >= MAX_WAITING_TURNS
+    skipped = [turn for turn in recorder.turns if turn.text_rejected == "skipped_to_catch_up"]
+    assert len(skipped) == ended["text_skipped"]
+    assert all(turn.modalities == ("speech",) for turn in skipped)
+    assert [turn.turn_id for turn in recorder.turns] == sorted(turn.turn_id for turn in recorder.turns)
+
+
+def test_a_file_loses_no_turn_however_slow_the_recogniser(network: EmotionNetwork, stereo: Samples) -> None:
+    recorder = Recorder()
+    source = ScriptedSource(chunks(mono(stereo)), lossless=True)
+    asyncio.run(session(source, network, recorder, recogniser=ScriptedRecogniser(seconds=0.1)).run())
+    assert [turn.text for turn in recorder.turns] == ["Good morning."] * len(TRUTH)
+
+
+def test_a_recogniser_that_fails_leaves_the_voice(network: EmotionNetwork, stereo: Samples) -> None:
+    recorder, notices = Recorder(), list[str]()
+    source = ScriptedSource(chunks(mono(stereo[: 5 * SAMPLE_RATE])))
+    failing = ScriptedRecogniser(error=RuntimeError("out of memory"))
+    asyncio.run(session(source, network, recorder, recogniser=failing, notices=notices).run())
+    assert {turn.text_rejected for turn in recorder.turns} == {"recogniser_failed"}
+    assert {turn.modalities for turn in recorder.turns} == {("speech",)}
+    assert all("out of memory" in notice for notice in notices)
+
+
+def test_a_sink_that_fails_is_left_out_and_the_others_get_everything(network: EmotionNetwork, stereo: Samples) -> None:
+    broken, whole, notices = Recorder(fail_after=3), Recorder(), list[str]()
+    with pytest.raises(SinkError):
+        asyncio.run(session(ScriptedSource(chunks(mono(stereo))), network, broken, whole, notices=notices).run())
+    assert len(broken.events) == 3
+    assert len(whole.turns) == len(TRUTH)
+    assert notices == ["cannot write to the recorder; the session goes on without it"]
+
+
+def test_without_any_sink_left_the_session_ends(network: EmotionNetwork, stereo: Samples) -> None:
+    broken = Recorder(fail_after=2)
+    source = ScriptedSource(chunks(mono(np.concatenate([stereo] * 3))))
+    live = session(source, network, broken)
+    with pytest.raises(SinkError):
+        asyncio.run(live.run())
+    assert live.activity.stream_s < 3 * len(stereo) / SAMPLE_RATE
+    assert source.closed
+
+
+def test_nothing_is_heard_in_a_pause(network: EmotionNetwork, stereo: Samples) -> None:
+    live: LiveSession
+
+    def pause(event: Event) -> None:
+        if event.type == "turn":
+            live.toggle_pause()
+
+    recorder = Recorder(pause)
+    live = session(ScriptedSource(chunks(mono(stereo))), network, recorder)
+    asyncio.run(live.run())
+    assert 1 <= len(recorder.turns) < len(TRUTH)
+
+
+def test_a_mark_is_an_event_of_its_own(network: EmotionNetwork, stereo: Samples) -> None:
+    live: LiveSession
+
+    def mark(event: Event) -> None:
+        if event.type == "turn":
+            live.mark()
+
+    recorder = Recorder(mark)
+    live = session(ScriptedSource(chunks(mono(stereo[: 8 * SAMPLE_RATE]))), network, recorder)
+    asyncio.run(live.run())
+    assert recorder.types.count("mark") == len(recorder.turns) >= 2
+    assert recorder.types[-1] == "session_ended"

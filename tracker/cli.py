@@ -1,0 +1,174 @@
+"""The command ``emotrack``. Only what ``--help`` needs is imported here; the rest when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.options import add_options
+from emotrack.tracker.segmenter import SegmenterOptions
+
+_DESCRIPTION = """\
+Live emotion tracking for conversations: who sounds how, turn by turn, from voice, words and context.
+Runs on this machine alone; nothing is recorded unless you ask for it.
+"""
+
+_EXAMPLES = """\
+examples:
+  emotrack live --mic                              listen to the default microphone
+  emotrack live --mic "USB" --save meeting.jsonl   a microphone by (part of) its name, and keep the events
+  emotrack live --file talk.mp3 --json             a recording, paced as it was spoken, one JSON object per event
+  emotrack devices                                 what --mic can listen to
+
+Estimating emotions from voices at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)), save for
+medical or safety reasons. Make sure that everyone who can be heard knows and agrees.
+"""
+
+_LIVE_EXAMPLES = """\
+examples:
+  emotrack live --mic                                          the dashboard, listening
+  emotrack live --file call.wav --channels split               each channel of a call is a speaker
+  emotrack live --file talk.flac --captions talk.vtt --fast --json > turns.jsonl
+                                                               words and speakers from captions, as quick as possible
+  emotrack live --mic --asr none                               voice only, no words at all
+  emotrack live --mic --asr ./whisper-small-ct2 --language de  a CTranslate2 Whisper model of your own
+
+On a terminal a dashboard is shown (q quits, p pauses, m marks a moment); elsewhere, or with --json, one JSON object a
+line is written to standard output. Exit code: 0 normal end, Ctrl-C included; 1 failure; 2 wrong usage.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``emotrack`` with ``argv`` and return its exit code."""
+    began = time.perf_counter()
+    # Nothing here reports to anyone, and this library wants to be told.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    arguments = _parser().parse_args(argv)
+    arguments.began = began
+    try:
+        code: int = arguments.run(arguments)
+        return code
+    except EmotrackError as error:
+        print(f"emotrack: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("emotrack: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="emotrack",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_live(commands)
+    devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
+    devices.set_defaults(run=_devices)
+    _add_training(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # slow to import, seldom asked for
+
+        print(f"emotrack {version('emotrack')}")
+        parser.exit()
+
+
+def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    live = commands.add_parser(
+        "live",
+        help="track a conversation as it happens",
+        description="Track a conversation turn by turn, from a microphone or a recording.",
+        epilog=_LIVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = live.add_argument_group("what to listen to").add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--mic", nargs="?", const="", metavar="NAME", help="a microphone: the default one, or by (part of) its name"
+    )
+    source.add_argument("--file", type=Path, metavar="PATH", help="a recording: any audio or video file FFmpeg reads")
+
+    live.add_argument("--fast", action="store_true", help="read the file as quickly as possible, not as it was spoken")
+    live.add_argument(
+        "--channels",
+        choices=("mix", "split"),
+        default="mix",
+        help="mix: all channels are one room (default); split: each channel is a speaker of its own",
+    )
+    live.add_argument("--site", default="default", help="a name for this place, carried by every event")
+
+    words = live.add_argument_group("words")
+    words.add_argument(
+        "--asr",
+        metavar="auto|NAME_OR_PATH|pocketsphinx|none",
+        help="the recogniser: a faster-whisper size (tiny.en, base, large-v3 ...), hub id or CTranslate2 folder; "
+        "auto (default): base.en if it is cached or can be downloaded, else PocketSphinx; none: voice only",
+    )
+    words.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")
+    words.add_argument(
+        "--captions",
+        type=Path,
+        metavar="FILE",
+        help="words and speakers from a .vtt or .srt file, not from recognition",
+    )
+
+    network = live.add_argument_group("network")
+    network.add_argument(
+        "--bundle", default="mini", metavar="mini|DIR", help="the trained network: the packaged one, or a folder"
+    )
+    network.add_argument("--context", type=_positive, metavar="TURNS", help="turns remembered (default: the bundle's)")
+    network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
+
+    output = live.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="JSON lines on standard output even on a terminal")
+    output.add_argument(
+        "--save", type=Path, metavar="FILE.jsonl", help="append every event to a file; nothing is kept otherwise"
+    )
+
+    add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
+    live.set_defaults(run=_live)
+
+
+def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
+
+    train = commands.add_parser("train", help="train a bundle", description="Train a bundle from public corpora.")
+    add_train_arguments(train)
+    train.set_defaults(run=run_train)
+    evaluate = commands.add_parser("evaluate", help="measure a bundle", description="Measure a bundle on a corpus.")
+    add_evaluate_arguments(evaluate)
+    evaluate.set_defaults(run=run_evaluate)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError("must lie between 1 and 1000")
+    return number
+
+
+def _live(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.live import run_live
+
+    return run_live(arguments)
+
+
+def _devices(_: argparse.Namespace) -> int:
+    from emotrack.tracker.devices import run_devices
+
+    return run_devices()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
