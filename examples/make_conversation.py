@@ -14,6 +14,7 @@ import tempfile
 import wave
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -57,7 +58,7 @@ LINES = [
 
 def main() -> None:
     pieces: list[NDArray[np.float64]] = []
-    turns: list[dict[str, object]] = []
+    turns: list[dict[str, Any]] = []
     at = round(LEAD_S * SAMPLE_RATE)
     for line in LINES:
         voice = speak(line)
@@ -110,9 +111,8 @@ def write_flac(path: Path, stereo: NDArray[np.float64]) -> None:
         container.mux(stream.encode(None))
 
 
-def stamp(seconds: object) -> str:
+def stamp(seconds: float) -> str:
     """Seconds as WebVTT writes them."""
-    assert isinstance(seconds, float)
     return f"00:{int(seconds // 60):02d}:{seconds % 60:06.3f}"
 
 

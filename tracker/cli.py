@@ -136,6 +136,11 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--save", type=Path, metavar="FILE.jsonl", help="append every event to a file; nothing is kept otherwise"
     )
 
+    output.add_argument(
+        "--keep-audio", action="store_true", help="with --save: keep the voice of every turn too, in FILE.audio/"
+    )
+    output.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
+
     add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
     live.set_defaults(run=_live)
 

@@ -26,6 +26,7 @@ def _rounded(digits: int) -> AfterValidator:
 Seconds = Annotated[float, _rounded(3)]
 Milliseconds = Annotated[float, Field(ge=0), _rounded(1)]
 Probability = Annotated[float, Field(ge=0, le=1), _rounded(4)]
+Share = Annotated[float, Field(ge=-1, le=1), _rounded(4)]
 UtcTime = Annotated[
     datetime,
     PlainSerializer(lambda t: t.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z", return_type=str),
@@ -100,6 +101,13 @@ class Turn(_Event):
     uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
     probabilities: dict[str, Probability]
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, description="What the estimate rests on.")]
+    why: Annotated[
+        dict[Literal["speech", "text", "context"], Share] | None,
+        Field(description="How far voice, words and earlier turns each moved the probability of `emotion`."),
+    ] = None
+    audio: Annotated[
+        str | None, Field(description="The turn's FLAC file, relative to the saved session; only where audio is kept.")
+    ] = None
     truncated: Annotated[
         bool, Field(description="True when the turn was cut at the longest allowed, or part of its audio was lost.")
     ]
@@ -129,6 +137,14 @@ class Mark(_Event):
     at_s: Seconds
 
 
+class Correction(_Event):
+    """A person says what a turn really sounded like; the turn itself stays as it was."""
+
+    type: Literal["correction"] = "correction"
+    turn_id: Annotated[int, Field(ge=1, description="The turn that is corrected; a later correction replaces this.")]
+    emotion: Annotated[str, Field(description="One of the session's labels.")]
+
+
 class Percentiles(BaseModel):
     """A latency over the session, in milliseconds; null when there was no turn."""
 
@@ -156,7 +172,8 @@ class SessionEnded(_Event):
 
 
 Event = Annotated[
-    SessionStarted | Turn | SourceLostEvent | SourceRestoredEvent | Mark | SessionEnded, Field(discriminator="type")
+    SessionStarted | Turn | SourceLostEvent | SourceRestoredEvent | Mark | Correction | SessionEnded,
+    Field(discriminator="type"),
 ]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -20,6 +20,7 @@ from emotrack.tracker.activity import Activity
 from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.captions import Captions, read_captions
 from emotrack.tracker.errors import EmotrackError, UsageError
+from emotrack.tracker.keeping import AudioKeeper
 from emotrack.tracker.options import read_options
 from emotrack.tracker.recognisers import Recogniser, open_recogniser
 from emotrack.tracker.segmenter import SegmenterOptions
@@ -67,13 +68,14 @@ def run_live(arguments: argparse.Namespace) -> int:
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
         sinks.append(JsonLines.to_file(arguments.save))
+    keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
     models = load_models(arguments.bundle, asr, arguments.device, arguments.language, notices)
     from emotrack.tracker.pipeline import LiveSession
 
     notices(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
     if not has_dashboard:  # which shows it all the time
-        notices(f"{CONSENT} {f'Saved to {arguments.save}.' if arguments.save else 'Nothing is recorded.'}")
+        notices(f"{CONSENT} {_what_is_kept(arguments)}")
     session = LiveSession(
         source,
         models.network,
@@ -83,6 +85,8 @@ def run_live(arguments: argparse.Namespace) -> int:
         segmenter=segmenter,
         context_turns=arguments.context,
         site=arguments.site,
+        with_text=not arguments.no_text,
+        keeper=keeper,
         activity=activity,
         notify=notices,
     )
@@ -91,6 +95,8 @@ def run_live(arguments: argparse.Namespace) -> int:
     finally:
         if models.recogniser:
             models.recogniser.close()
+        if keeper:
+            keeper.close()
         notices.on_screen = False
     if session.tally.turns == 0 and not session.is_stopping:
         notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}")
@@ -131,8 +137,16 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.fast and not arguments.file:
         raise UsageError("--fast goes with --file; a microphone cannot be hurried")
+    if arguments.keep_audio and not arguments.save:
+        raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
     if arguments.captions and arguments.asr not in (None, "none"):
         raise UsageError("--captions take the place of recognition: leave --asr out")
+
+
+def _what_is_kept(arguments: argparse.Namespace) -> str:
+    if not arguments.save:
+        return "Nothing is recorded."
+    return f"Saved to {arguments.save}{', voices included' if arguments.keep_audio else ''}."
 
 
 def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -> Source:
@@ -155,7 +169,7 @@ def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: _No
         activity=session.activity,
         controls=session,
         console=Console(),
-        saved_to=str(arguments.save) if arguments.save else None,
+        saved_to=f"{arguments.save}{', voices included' if arguments.keep_audio else ''}" if arguments.save else None,
     )
     session.attach(dashboard)
     notices.on_screen = True

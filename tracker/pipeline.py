@@ -38,6 +38,7 @@ from emotrack.tracker.events import (
     Turn,
 )
 from emotrack.tracker.interpreter import Interpretation, Interpreter
+from emotrack.tracker.keeping import AudioKeeper, KeepingError
 from emotrack.tracker.listener import Listener, SpeechTurn
 from emotrack.tracker.recognisers import Recogniser, Transcript
 from emotrack.tracker.segmenter import SegmenterOptions
@@ -78,6 +79,8 @@ class LiveSession:
         segmenter: SegmenterOptions | None = None,
         context_turns: int | None = None,
         site: str = "default",
+        with_text: bool = True,
+        keeper: AudioKeeper | None = None,
         activity: Activity,
         notify: Callable[[str], None],
     ) -> None:
@@ -89,6 +92,8 @@ class LiveSession:
         self._captions = captions
         self._sinks = list(sinks)
         self._site = site
+        self._with_text = with_text
+        self._keeper = keeper
         self._session = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self._notify = notify
         self._listeners = [Listener(channel, segmenter or SegmenterOptions()) for channel in range(source.channels)]
@@ -246,12 +251,24 @@ class LiveSession:
                 self.activity.text_skipped += 1
             began = time.perf_counter()
             found = await self._interpreter.interpret(heard.turn, words, heard.speaker)
-            event = self._turn(heard, found, queued_s=began - heard.decided_at)
+            audio = await self._keep_audio(heard)
+            event = self._turn(heard, found, audio, queued_s=began - heard.decided_at)
             self.tally.add(event)
             self.activity.thinking -= 1
             await self._emit(event)
 
-    def _turn(self, heard: _HeardTurn, found: Interpretation, queued_s: float) -> Turn:
+    async def _keep_audio(self, heard: _HeardTurn) -> str | None:
+        """The file that keeps the turn's audio, if that was asked for and can be done."""
+        if self._keeper is None:
+            return None
+        try:
+            return await self._keeper.keep(self._session, heard.turn_id, heard.turn.samples)
+        except KeepingError as error:
+            self._keeper, self._failure = None, error
+            self._notify(f"{error}; no more audio is kept")
+            return None
+
+    def _turn(self, heard: _HeardTurn, found: Interpretation, audio: str | None, queued_s: float) -> Turn:
         turn, estimate, transcript = heard.turn, found.estimate, found.transcript
         modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
         return Turn(
@@ -260,7 +277,7 @@ class LiveSession:
             start_s=turn.start_s,
             end_s=turn.end_s,
             speaker=heard.speaker,
-            text=transcript.text,
+            text=transcript.text if self._with_text else None,
             text_source=transcript.source,
             text_rejected=transcript.rejected,
             emotion=estimate.emotion,
@@ -268,6 +285,7 @@ class LiveSession:
             uncertain=estimate.uncertain,
             probabilities=dict(zip(estimate.labels, estimate.probabilities, strict=True)),
             modalities=modalities,
+            audio=audio,
             truncated=turn.truncated,
             latency_ms=Latency(
                 end_of_turn=1000 * (turn.decided - turn.speech_end) / SAMPLE_RATE,

@@ -14,6 +14,7 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from emotrack.models.bundle import PACKAGED
@@ -263,3 +264,27 @@ def test_a_machine_without_any_microphone(tmp_path: Path) -> None:
     environment = {**os.environ, "ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf")}
     fails(emotrack("live", "--mic", "--json", env=environment), 1, "no microphone found")
     fails(emotrack("devices", env=environment), 1, "no microphone found")
+
+
+def test_audio_is_kept_when_asked_for_and_words_are_not(tmp_path: Path) -> None:
+    saved = tmp_path / "talk.jsonl"
+    result = emotrack(*FAST, "--captions", CAPTIONS, "--save", saved, "--keep-audio", "--no-text")
+    assert result.returncode == 0, result.stderr
+    assert "voices included" in result.stderr
+    turns = events(saved.read_text())[1:-1]
+    assert {turn["text"] for turn in turns} == {None}
+    assert {tuple(turn["modalities"]) for turn in turns} == {("speech", "text")}
+    for turn in turns:
+        with av.open(str(tmp_path / turn["audio"])) as container:
+            seconds = sum(frame.samples for frame in container.decode(audio=0)) / SAMPLE_RATE
+        assert seconds == pytest.approx(turn["end_s"] - turn["start_s"], abs=0.002)
+    fails(emotrack(*FAST, "--keep-audio"), 2, "--keep-audio goes with --save")
+
+
+def test_audio_that_cannot_be_kept_costs_the_audio_only(tmp_path: Path) -> None:
+    (tmp_path / "talk.audio").write_text("in the way")
+    saved = tmp_path / "talk.jsonl"
+    result = emotrack(*FAST, "--captions", CAPTIONS, "--save", saved, "--keep-audio")
+    assert result.returncode == 1
+    assert "no more audio is kept" in result.stderr
+    assert len(events(saved.read_text())) == len(TRUTH) + 2

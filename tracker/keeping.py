@@ -1,0 +1,55 @@
+"""Keeping the audio of turns, for whoever asks for it: one FLAC file per turn beside the saved session."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import av
+import numpy as np
+
+from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.errors import EmotrackError
+
+
+class KeepingError(EmotrackError):
+    """The audio of a turn cannot be written."""
+
+
+class AudioKeeper:
+    """Writes turns to ``NAME.audio/SESSION/TURN.flac`` for the saved session ``NAME.jsonl``."""
+
+    def __init__(self, saved: Path) -> None:
+        self._beside = saved.parent
+        self._folder = saved.with_suffix(".audio")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+
+    async def keep(self, session: str, turn_id: int, samples: Samples) -> str:
+        """Write ``samples``, (samples,) at 16 kHz; returns the path relative to the session's file.
+
+        Raises ``KeepingError``.
+        """
+        path = self._folder / session / f"{turn_id}.flac"
+        await asyncio.get_running_loop().run_in_executor(self._thread, _write_flac, path, samples)
+        return path.relative_to(self._beside).as_posix()
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False)
+
+
+def _write_flac(path: Path, samples: Samples) -> None:
+    pcm = (np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16).reshape(1, -1)  # (1, samples)
+    frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
+    frame.sample_rate = SAMPLE_RATE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # voices are nobody else's business
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono", format="s16")
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    except (OSError, av.FFmpegError) as error:
+        with contextlib.suppress(OSError):  # half a file is worse than none
+            path.unlink()
+        raise KeepingError(f"cannot keep the audio in {path}: {error.strerror or error}") from error
