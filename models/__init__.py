@@ -1,0 +1,1 @@
+"""The network: encoders, context and fusion, and the bundles that carry them."""

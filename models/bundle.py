@@ -1,0 +1,171 @@
+"""Bundles: a network as a folder that carries everything it needs.
+
+    model.safetensors  weights, half precision
+    tokenizer.json     vocabulary
+    config.json        class, labels, dimensions, calibration, and the SHA-256 of the two files above
+    metrics.json       what it was measured to do
+    README.md          model card
+
+Loading reads these files and nothing else: no pickle, no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from tokenizers import Tokenizer
+
+from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.network import EmotionNetwork, NetworkConfig
+
+FORMAT = 1
+PACKAGED = Path(__file__).parent / "bundles"
+FILES = ("model.safetensors", "tokenizer.json", "config.json", "metrics.json", "README.md")
+FINGERPRINT_DIGITS = 12
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be loaded; the message says which and why, in one line."""
+
+
+def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> EmotionNetwork:
+    """Load a bundle, ready for inference.
+
+    Args:
+        name_or_path: the name of a packaged bundle, or a folder.
+        device: where the weights go, as torch names it.
+
+    Raises:
+        BundleError: unknown name, missing or altered file, or contents that do not fit together.
+    """
+    folder = bundle_folder(name_or_path)
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
+        raise BundleError(f"bundle {folder}: missing {', '.join(missing)}")
+    document = _read_config(folder)
+    config = _parse_config(folder, document)
+    weights = _read_checked(folder, "model.safetensors", document)
+    tokenizer = _read_tokenizer(folder, document, config)
+    try:
+        network = EmotionNetwork(config, tokenizer, fingerprint=_sha256(weights)[:FINGERPRINT_DIGITS])
+        state = {name: tensor.float() for name, tensor in load(weights).items()}
+        network.load_state_dict(state, assign=True)
+    except (SafetensorError, AssertionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"bundle {folder}: the weights do not fit config.json: {reason}") from error
+    try:
+        return network.requires_grad_(False).eval().to(device)
+    except (AssertionError, RuntimeError) as error:
+        raise BundleError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def save_bundle(network: EmotionNetwork, folder: Path, metrics: dict[str, Any], card: str) -> None:
+    """Write a network as a bundle.
+
+    Args:
+        network: its parameters are stored in half precision.
+        folder: made when missing; files of the same names are replaced.
+        metrics: written to ``metrics.json``.
+        card: the model card, Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save({name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()})
+    vocabulary = network.tokenizer.to_str().encode()
+    document = {
+        "format": FORMAT,
+        "class": type(network).__name__,
+        **asdict(network.config),
+        "sha256": {"model.safetensors": _sha256(weights), "tokenizer.json": _sha256(vocabulary)},
+    }
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "tokenizer.json").write_bytes(vocabulary)
+    (folder / "config.json").write_text(json.dumps(document, indent=2) + "\n")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    (folder / "README.md").write_text(card)
+
+
+def bundle_folder(name_or_path: str | Path) -> Path:
+    """Where a bundle lies: the packaged one of that name, or the folder itself. Raises ``BundleError``."""
+    packaged = sorted(folder.name for folder in PACKAGED.glob("[!.]*"))
+    if str(name_or_path) in packaged:
+        return PACKAGED / name_or_path
+    if Path(name_or_path).is_dir():
+        return Path(name_or_path)
+    names = ", ".join(packaged)
+    raise BundleError(f"no bundle {str(name_or_path)!r}: give a folder, or the name of a packaged one ({names})")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(_read(folder, "config.json"))
+    except ValueError as error:
+        raise BundleError(f"bundle {folder}: config.json is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BundleError(f"bundle {folder}: config.json is not an object")
+    if document.get("format") != FORMAT:
+        raise BundleError(f"bundle {folder}: format {document.get('format')!r}, this version reads {FORMAT}")
+    if document.get("class") != EmotionNetwork.__name__:
+        raise BundleError(f"bundle {folder}: class {document.get('class')!r}, not {EmotionNetwork.__name__}")
+    return document
+
+
+def _parse_config(folder: Path, document: dict[str, Any]) -> NetworkConfig:
+    fields = {name: value for name, value in document.items() if name not in {"format", "class", "sha256"}}
+    try:
+        config = TypeAdapter(NetworkConfig).validate_python(fields, extra="forbid")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"bundle {folder}: config.json, {where}: {first['msg']}") from error
+    if config.sample_rate != SAMPLE_RATE:
+        raise BundleError(f"bundle {folder}: sample rate {config.sample_rate} Hz, not {SAMPLE_RATE}")
+    if len(set(config.labels)) != len(config.labels):
+        raise BundleError(f"bundle {folder}: a label occurs twice among {', '.join(config.labels)}")
+    for which, calibration in (("text", config.text_calibration), ("speech", config.speech_calibration)):
+        if len(calibration.prior) != len(config.labels):
+            raise BundleError(
+                f"bundle {folder}: {len(config.labels)} labels, but {len(calibration.prior)} {which} priors"
+            )
+        if min(calibration.temperature, *calibration.prior) <= 0:
+            raise BundleError(f"bundle {folder}: {which} calibration has numbers that are not positive")
+    return config
+
+
+def _read_tokenizer(folder: Path, document: dict[str, Any], config: NetworkConfig) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_str(_read_checked(folder, "tokenizer.json", document).decode())
+    except BundleError:
+        raise
+    except Exception as error:  # the tokenizers package raises nothing narrower
+        raise BundleError(f"bundle {folder}: tokenizer.json cannot be read: {error}") from error
+    size = tokenizer.get_vocab_size()
+    if size != config.text.vocabulary:
+        raise BundleError(
+            f"bundle {folder}: tokenizer.json has {size} tokens, config.json says {config.text.vocabulary}"
+        )
+    return tokenizer
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: {name} cannot be read: {error.strerror}") from error
+
+
+def _read_checked(folder: Path, name: str, document: dict[str, Any]) -> bytes:
+    contents = _read(folder, name)
+    sums = document.get("sha256")
+    if not isinstance(sums, dict) or sums.get(name) != _sha256(contents):
+        raise BundleError(f"bundle {folder}: {name} is not the file the bundle was saved with (SHA-256 differs)")
+    return contents
+
+
+def _sha256(contents: bytes) -> str:
+    return hashlib.sha256(contents).hexdigest()

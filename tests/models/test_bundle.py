@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from emotrack.models.bundle import FILES, PACKAGED, BundleError, load_bundle
+from emotrack.models.context import TurnEmbedding
+from emotrack.models.network import EmotionNetwork
+
+
+def rewrite(bundle: Path, **changes: Any) -> None:
+    config = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps(config | changes))
+
+
+def test_what_is_saved_is_what_is_loaded(bundle: Path, network: EmotionNetwork) -> None:
+    loaded = load_bundle(bundle)
+    assert loaded.config == network.config
+    assert len(loaded.fingerprint) == 12
+    turn = TurnEmbedding(None, loaded.embed_text("i am so happy"), "Ana")
+    before = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
+    expected = network.estimate(network.new_context(), before).probabilities
+    assert loaded.estimate(loaded.new_context(), turn).probabilities == pytest.approx(expected, abs=5e-3)  # fp16
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    with pytest.raises(BundleError, match=f"missing {name}"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_an_altered_file_is_named(bundle: Path, name: str) -> None:
+    contents = bytearray((bundle / name).read_bytes())
+    contents[-2] ^= 1
+    (bundle / name).write_bytes(contents)
+    with pytest.raises(BundleError, match=f"{name} is not the file the bundle was saved with"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"class": "Other"}, "class 'Other'"),
+        ({"labels": ["neutral", "joy"]}, "2 labels, but 7 text priors"),
+        ({"labels": "joy"}, "labels"),
+        ({"context": "many"}, "context"),
+        ({"unheard_of": 1}, "unheard_of"),
+        ({"sample_rate": 8000}, "sample rate 8000 Hz"),
+        ({"labels": ["joy"] * 7}, "a label occurs twice"),
+        ({"text_calibration": {"temperature": 0.0}}, "text calibration has numbers that are not positive"),
+        ({"speech": {"width": 15, "heads": 2}}, "do not fit config"),
+        ({"sha256": None}, "SHA-256 differs"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(bundle: Path, changes: dict[str, Any], message: str) -> None:
+    rewrite(bundle, **changes)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(bundle)
+
+
+def test_other_dimensions_are_refused(bundle: Path) -> None:
+    speech = json.loads((bundle / "config.json").read_text())["speech"]
+    rewrite(bundle, speech=speech | {"embedding": 9})
+    with pytest.raises(BundleError, match=r"do not fit config\.json"):
+        load_bundle(bundle)
+
+
+def test_other_vocabulary_sizes_are_refused(bundle: Path) -> None:
+    text = json.loads((bundle / "config.json").read_text())["text"]
+    rewrite(bundle, text=text | {"vocabulary": 99})
+    with pytest.raises(BundleError, match=r"14 tokens, config\.json says 99"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("contents", ["", "[1, 2]", "{"])
+def test_a_configuration_that_is_none_is_refused(bundle: Path, contents: str) -> None:
+    (bundle / "config.json").write_text(contents)
+    with pytest.raises(BundleError, match=r"config\.json"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", ["no-such-bundle", "../mini/../nothing"])
+def test_an_unknown_name_lists_the_packaged_ones(name: str) -> None:
+    with pytest.raises(BundleError, match=r"no bundle .*mini"):
+        load_bundle(name)
+
+
+def test_an_error_is_one_line(bundle: Path) -> None:
+    shutil.rmtree(bundle)
+    with pytest.raises(BundleError) as caught:
+        load_bundle(bundle)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def mini() -> EmotionNetwork:
+    return load_bundle("mini")
+
+
+class TestMini:
+    """The bundle that ships."""
+
+    def test_it_is_small(self, mini: EmotionNetwork) -> None:
+        folder = PACKAGED / "mini"
+        assert sum(parameter.numel() for parameter in mini.parameters()) <= 30e6
+        assert sum(file.stat().st_size for file in folder.iterdir()) <= 50e6
+
+    @pytest.mark.parametrize(
+        ("text", "emotion"),
+        [
+            ("I am so happy for you, this is wonderful!", "joy"),
+            ("I hate you! Get out of my house!", "anger"),
+            ("Oh my God! I can't believe it!", "surprise"),
+            ("Okay, see you at five.", "neutral"),
+            ("I miss him so much. I'm so sad.", "sadness"),
+        ],
+    )
+    def test_it_reads_plain_words(self, mini: EmotionNetwork, text: str, emotion: str) -> None:
+        turn = TurnEmbedding(None, mini.embed_text(text), None)
+        assert mini.estimate(mini.new_context(), turn).emotion == emotion
+
+    def test_it_has_a_label_for_every_emotion(self, mini: EmotionNetwork) -> None:
+        assert mini.labels == ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
+        assert mini.sample_rate == 16_000
+
+
+def test_inference_needs_neither_training_code_nor_transformers() -> None:
+    program = (
+        "import sys, emotrack.models.bundle as b; b.load_bundle('mini'); "
+        "print([m for m in sys.modules if m.startswith(('emotrack.train', 'emotrack.tracker', 'transformers'))])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+
+
+def test_a_device_that_is_not_there_is_named(bundle: Path) -> None:
+    assert load_bundle(bundle, "cpu").device == torch.device("cpu")
+    with pytest.raises(BundleError, match="device 'quantum' cannot be used"):
+        load_bundle(bundle, "quantum")

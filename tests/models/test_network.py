@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from emotrack.models.context import EmotionEstimate, TurnEmbedding
+from emotrack.models.network import EmotionNetwork
+
+RATE = 16_000
+
+
+def voice(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(0.0, 0.1, round(seconds * RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 3.0, 30.0])
+def test_any_length_from_a_tenth_to_thirty_seconds(network: EmotionNetwork, seconds: float) -> None:
+    embedding = network.embed_speech(voice(seconds))
+    assert embedding.shape == (8,)
+    assert embedding.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (voice(0.05), "0.1 to 30.0 s"),
+        (voice(30.1), "0.1 to 30.0 s"),
+        (np.zeros(0, np.float32), "0.1 to 30.0 s"),
+        (np.zeros((RATE, 2), np.float32), "one-dimensional"),
+        (np.full(RATE, np.nan, np.float32), "finite"),
+        (np.full(RATE, np.inf, np.float32), "finite"),
+    ],
+)
+def test_a_waveform_that_cannot_be_is_refused(
+    network: EmotionNetwork, waveform: NDArray[np.float32], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        network.embed_speech(waveform)
+
+
+def test_silence_is_scored(network: EmotionNetwork) -> None:
+    turn = TurnEmbedding(network.embed_speech(np.zeros(RATE, np.float32)), None, None)
+    assert sum(network.estimate(network.new_context(), turn).probabilities) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_a_text_without_words_is_refused(network: EmotionNetwork, text: str) -> None:
+    with pytest.raises(ValueError, match="without words"):
+        network.embed_text(text)
+
+
+def test_a_text_longer_than_the_encoder_reads_is_cut(network: EmotionNetwork) -> None:
+    torch.testing.assert_close(network.embed_text("so " * 14), network.embed_text("so " * 500))
+
+
+@pytest.mark.parametrize("text", ["happy", "Ω ≈ ç √ ∫", "🎉", "\u0000"])
+def test_any_text_can_be_read(network: EmotionNetwork, text: str) -> None:
+    assert network.embed_text(text).isfinite().all()
+
+
+def estimates(network: EmotionNetwork, turns: list[TurnEmbedding]) -> list[EmotionEstimate]:
+    context = network.new_context()
+    return [network.estimate(context, turn) for turn in turns]
+
+
+def test_either_modality_or_both(network: EmotionNetwork) -> None:
+    speech, text = network.embed_speech(voice(1.0)), network.embed_text("i am so happy")
+    for estimate in estimates(
+        network,
+        [TurnEmbedding(speech, None, "Ana"), TurnEmbedding(None, text, "Ben"), TurnEmbedding(speech, text, None)],
+    ):
+        assert sum(estimate.probabilities) == pytest.approx(1.0, abs=1e-5)
+        assert estimate.labels == network.labels
+        assert estimate.confidence == max(estimate.probabilities)
+        assert estimate.probabilities[network.labels.index(estimate.emotion)] == estimate.confidence
+        assert estimate.uncertain == (estimate.confidence < network.config.uncertain_below)
+
+
+def test_the_past_matters_and_what_left_the_window_does_not(network: EmotionNetwork) -> None:
+    newest = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
+    others = [TurnEmbedding(network.embed_speech(voice(1.0, seed)), None, "Ben") for seed in range(5)]
+    alone = estimates(network, [newest])[-1]
+    after = estimates(network, [*others, newest])[-1]
+    assert alone.probabilities != after.probabilities
+    context = network.new_context(1)
+    for turn in (others[4], newest):
+        short = network.estimate(context, turn)
+    assert len(context) == 1
+    assert short.probabilities != after.probabilities
+
+
+def test_encoders_run_in_different_threads(network: EmotionNetwork) -> None:
+    speech, text = network.embed_speech(voice(1.0)), network.embed_text("so sad")
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(20):
+            heard = threads.submit(network.embed_speech, voice(1.0))
+            read = threads.submit(network.embed_text, "so sad")
+            assert torch.equal(heard.result(), speech)
+            assert torch.equal(read.result(), text)
