@@ -23,7 +23,11 @@ def imports(package: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("package", "others"), [("models", ("tracker", "train")), ("tracker", ("train",)), ("train", ("tracker",))]
+    ("package", "others"),
+    [
+        ("models", ("tracker", "train")),
+        ("tracker", ("train",)),
+    ],
 )
 def test_imports_go_one_way(package: str, others: tuple[str, ...]) -> None:
     forbidden = tuple(f"emotrack.{other}" for other in others)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from emotrack.train.calibration import fit_temperature, uncertain_threshold
+from emotrack.train.metrics import expected_calibration_error, score
+
+LABELS = ("a", "b", "c")
+
+
+def test_scores_of_a_known_confusion() -> None:
+    truth = np.array([0, 0, 0, 1, 1, 0])
+    predicted = np.array([0, 0, 1, 1, 0, 0])
+    scores = score(np.eye(3)[predicted], truth, LABELS)
+    assert scores.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 0))
+    assert scores.accuracy == pytest.approx(4 / 6)
+    assert scores.uar == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert scores.f1 == pytest.approx((0.75, 0.5, 0.0))
+    assert scores.weighted_f1 == pytest.approx((0.75 * 4 + 0.5 * 2) / 6)
+    assert scores.macro_f1 == pytest.approx(0.625)  # "c" is never true and has no part in it
+
+
+def test_nothing_cannot_be_scored() -> None:
+    with pytest.raises(ValueError, match="nothing to score"):
+        score(np.zeros((0, 3)), np.zeros(0, int), LABELS)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
+    probabilities = np.tile([0.9, 0.1], (10, 1))
+    assert expected_calibration_error(probabilities, np.array([0] * 9 + [1])) == pytest.approx(0.0)
+    assert expected_calibration_error(probabilities, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+
+
+def test_an_overconfident_classifier_is_cooled_down() -> None:
+    noise = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 3, generator=noise).softmax(dim=1)
+    truth = torch.multinomial(honest, 1, generator=noise).squeeze(1)
+    assert fit_temperature(honest, truth) == pytest.approx(1.0, abs=0.15)
+    assert fit_temperature((honest.log() * 3).softmax(dim=1), truth) == pytest.approx(3.0, abs=0.4)
+
+
+def test_the_threshold_is_the_lowest_that_is_right_often_enough() -> None:
+    confidence = torch.linspace(0.95, 0.55, 100)
+    probabilities = torch.stack([confidence, 1 - confidence - 0.01, torch.full((100,), 0.01)], dim=1)
+    truth = (torch.arange(100) >= 60).long()  # the 60 most confident are right
+    threshold = uncertain_threshold(probabilities, truth, wanted=0.75)
+    assert threshold == pytest.approx(float(confidence[79]), abs=0.02)
+
+
+def test_a_share_out_of_reach_leaves_at_least_a_tenth_certain() -> None:
+    probabilities = torch.rand(100, 3, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    threshold = uncertain_threshold(probabilities, probabilities.argmin(dim=1), wanted=0.9)
+    assert (probabilities.max(dim=1).values >= threshold).sum() >= 10

@@ -1,0 +1,98 @@
+"""Readers for acted speech: clips listed by an ``index.csv``, and conversations put together from such clips.
+
+    clips          index.csv (file, speaker, emotion, ...) beside the audio files
+    conversations  acted-*.json, each naming its audio file and its turns
+
+Clips are split by speaker, never by clip. The lists below name the speakers that are for choosing (dev) and those that
+are for training; whoever is in neither is for testing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from emotrack.models.labels import canonical
+from emotrack.train.corpora import read_table
+from emotrack.train.errors import TrainError
+
+ACTED = ("ravdess", "tess", "nemo", "emodb")
+
+SPEAKERS = {
+    "dev": {f"ravdess-{actor}" for actor in range(17, 21)} | {"nemo-MP0", "emodb-10"},
+    "train": {f"ravdess-{actor:02}" for actor in range(1, 17)}
+    | {"tess-YAF", "tess-OAF"}
+    | {f"nemo-{name}" for name in ("EB0", "IC0", "KD0", "KS0", "MK0", "SM0")}
+    | {f"emodb-{name}" for name in ("03", "08", "09", "11", "12", "13", "14")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One acted utterance; ``emotion`` is the network's name for what its corpus calls it."""
+
+    path: Path
+    speaker: str
+    emotion: str
+    text: str | None  # what was said, where the index tells
+
+
+class Turn(BaseModel):
+    """One turn of an acted conversation; times in seconds."""
+
+    speaker: str
+    start: float
+    end: float
+    text: str
+    emotion: str
+
+
+class ActedConversation(BaseModel):
+    """What an ``acted-*.json`` says; ``audio`` is a file beside it."""
+
+    audio: str
+    turns: list[Turn]
+
+
+def split_of(speaker: str) -> str:
+    """Which split a speaker is for: train, dev or test."""
+    return next((split for split, speakers in SPEAKERS.items() if speaker in speakers), "test")
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """The clips of a corpus whose emotion the network has a name for, in the order of its index.
+
+    Raises:
+        TrainError: ``index.csv`` or a column of it is missing, or there are no such clips.
+    """
+    rows = read_table(folder / "index.csv", ("file", "speaker", "emotion"))
+    clips = [
+        Clip(folder / row["file"], row["speaker"], emotion, row.get("text") or None)
+        for row in rows
+        if (emotion := canonical(row["emotion"])) is not None
+    ]
+    if not clips:
+        raise TrainError(f"{folder / 'index.csv'}: no clips with a known emotion")
+    return clips
+
+
+def read_conversations(folder: Path) -> list[tuple[Path, ActedConversation]]:
+    """Every ``acted-*.json`` of a folder with the path of its audio, in the order of their names.
+
+    Raises:
+        TrainError: there is none, or one is malformed.
+    """
+    paths = sorted(folder.glob("acted-*.json"))
+    if not paths:
+        raise TrainError(f"{folder}: no acted-*.json")
+    conversations = []
+    for path in paths:
+        try:
+            conversation = TypeAdapter(ActedConversation).validate_python(json.loads(path.read_bytes()))
+        except (ValidationError, ValueError) as error:
+            raise TrainError(f"{path}: not an acted conversation: {str(error).splitlines()[0]}") from error
+        conversations.append((path.with_name(conversation.audio), conversation))
+    return conversations

@@ -1,0 +1,7 @@
+"""What can go wrong for whoever trains or evaluates: each is one clear line."""
+
+from __future__ import annotations
+
+
+class TrainError(Exception):
+    """Data, a recipe or a training run that cannot be used; the message is the one line that is shown."""

@@ -1,0 +1,231 @@
+"""The one training loop that every stage runs in.
+
+Deterministic by seed (an epoch draws from a generator seeded by seed and epoch, so a resumed run takes the same
+batches), resumable after a kill (state is written after every epoch, safetensors and JSON only), watched for collapse,
+and it keeps the epoch that was best on dev.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from emotrack.train.errors import TrainError
+from emotrack.train.metrics import Scores
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """How a stage is optimised."""
+
+    epochs: int
+    learning_rate: float
+    batch: int
+    warmup: float = 0.1  # share of all steps in which the learning rate rises; then it falls to zero in a cosine
+    weight_decay: float = 0.01
+    clip: float = 1.0  # largest norm of a gradient
+    bf16: bool = True  # half-width arithmetic in the forward pass
+
+
+class Task(Protocol, Generic[Batch]):
+    """What a stage brings to the loop."""
+
+    metric: str  # the field of Scores by which the best epoch is chosen
+
+    def batches(self, generator: torch.Generator) -> list[Batch]: ...
+
+    def loss(self, batch: Batch) -> Tensor: ...
+
+    def evaluate(self) -> Scores: ...
+
+
+def fit(name: str, model: nn.Module, task: Task[Batch], options: LoopOptions, folder: Path, seed: int) -> Scores:
+    """Train ``model``, leave the weights of its best epoch in it, and return that epoch's dev scores.
+
+    Args:
+        name: what the progress bar and the log call this training.
+        model: everything in it that requires a gradient is trained.
+        task: batches, loss and dev evaluation.
+        options: how to optimise.
+        folder: gets ``NAME.jsonl`` (a line per epoch), ``NAME-best.safetensors`` and, while unfinished, the state.
+        seed: of batches, dropout and augmentation.
+
+    Raises:
+        TrainError: the loss is no longer finite, or the best epoch answers one label to everything.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = _State(folder, name)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+    done, best = state.resume(model, optimizer)
+    steps = len(task.batches(_generator(seed, 0)))
+    with _progress() as progress:
+        bar = progress.add_task(name, total=options.epochs * steps, completed=done * steps, note="")
+        for epoch in range(done, options.epochs):
+            generator = _generator(seed, epoch)
+            torch.manual_seed(seed * 1000 + epoch)  # dropout
+            total = 0.0
+            model.train()
+            batches = task.batches(generator)
+            for step, batch in enumerate(batches):
+                rate = _rate((epoch + step / len(batches)) / options.epochs, options)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                # On a processor, for sequences this short, plain attention is quicker than the fused kernel.
+                with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+                    loss = task.loss(batch)
+                if not math.isfinite(loss.item()):
+                    raise TrainError(f"{name}: the loss is no longer finite in epoch {epoch + 1}")
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(parameters, options.clip)
+                optimizer.step()
+                total += loss.item()
+                progress.advance(bar)
+            scores = dev_scores(model, task)
+            value = float(getattr(scores, task.metric))
+            is_best = value > best
+            best = max(best, value)
+            record = {"epoch": epoch + 1, "loss": round(total / len(batches), 4), **scores.to_dict()}
+            state.write(model, optimizer, record, best, is_best=is_best)
+            progress.update(bar, note=f"{task.metric} {value:.3f}, best {best:.3f}")
+    return state.finish(model, task)
+
+
+def dev_scores(model: nn.Module, task: Task[Batch]) -> Scores:
+    """The task's dev scores, with dropout off."""
+    model.eval()
+    with torch.inference_mode():
+        return task.evaluate()
+
+
+def pad(sequences: list[Tensor], multiple: int) -> tuple[Tensor, Tensor]:
+    """Sequences of different lengths as one batch.
+
+    Args:
+        sequences: each (T, ...).
+        multiple: the padded length is one of this, since every new shape costs the processor's kernels a compilation.
+
+    Returns:
+        (B, T, ...) padded with zeros, and (B,) lengths.
+    """
+    lengths = torch.tensor([len(sequence) for sequence in sequences])  # (B,)
+    padded = nn.utils.rnn.pad_sequence(sequences, batch_first=True)  # (B, T, ...)
+    missing = -padded.shape[1] % multiple
+    return torch.cat([padded, padded.new_zeros(len(padded), missing, *padded.shape[2:])], dim=1), lengths
+
+
+def shuffled_batches(lengths: Iterable[int], size: int, generator: torch.Generator) -> list[list[int]]:
+    """Split items into batches of similar length, so that little is padded, in random order.
+
+    Items are shuffled, cut into pools of 50 batches, and sorted by length inside a pool only.
+    """
+    known = list(lengths)
+    order = torch.randperm(len(known), generator=generator).tolist()
+    batches: list[list[int]] = []
+    for start in range(0, len(order), 50 * size):
+        pool = sorted(order[start : start + 50 * size], key=known.__getitem__)
+        batches.extend(pool[first : first + size] for first in range(0, len(pool), size))
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+class _State:
+    """The files of one training run."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.log = folder / f"{name}.jsonl"
+        self.best = folder / f"{name}-best.safetensors"
+        self.last = folder / f"{name}-last.safetensors"
+
+    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+        """Load what an earlier run left: (epochs done, best dev value)."""
+        if not self.last.is_file():
+            finished = self.log.read_text().splitlines() if self.log.is_file() else []
+            return len(finished), -1.0
+        tensors = load_file(self.last)
+        model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("adam."):
+                _, index, key = name.split(".")
+                moments.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        with safe_open(self.last, "pt") as file:
+            facts = file.metadata()
+        return int(facts["epochs"]), float(facts["best"])
+
+    def write(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        record: dict[str, Any],
+        best: float,
+        *,
+        is_best: bool,
+    ) -> None:
+        """Keep an epoch: its weights if they are the best, its log line, and all that is needed to go on from it."""
+        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+        moments = {
+            f"adam.{index}.{key}": value
+            for index, values in optimizer.state_dict()["state"].items()
+            for key, value in values.items()
+        }
+        if is_best:
+            _write(weights, self.best, {})
+        # The log is cut to the epochs that count: a kill may have come between it and the state.
+        lines = self.log.read_text().splitlines()[: record["epoch"] - 1] if self.log.is_file() else []
+        self.log.write_text("\n".join([*lines, json.dumps(record)]) + "\n")
+        facts = {"epochs": str(record["epoch"]), "best": str(best)}
+        _write({f"model.{name}": value for name, value in weights.items()} | moments, self.last, facts)
+
+    def finish(self, model: nn.Module, task: Task[Batch]) -> Scores:
+        model.load_state_dict(load_file(self.best))
+        self.last.unlink(missing_ok=True)
+        scores = dev_scores(model, task)
+        predicted = [sum(column) for column in zip(*scores.confusion, strict=True)]
+        if max(predicted) == scores.count:
+            label = scores.labels[predicted.index(scores.count)]
+            raise TrainError(f"{self.name}: collapsed, every dev item is called {label}: lower the learning rate")
+        return scores
+
+
+def _write(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata=facts)
+    partial.replace(path)  # a kill leaves the old file or the new one
+
+
+def _rate(progress: float, options: LoopOptions) -> float:
+    if progress < options.warmup:
+        return options.learning_rate * progress / options.warmup
+    return (
+        options.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (progress - options.warmup) / (1.0 - options.warmup)))
+    )
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed * 1000 + epoch)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<15}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
