@@ -32,6 +32,11 @@ _ASCII = str.maketrans(
         "\N{EN DASH}": "-",
         "\N{MINUS SIGN}": "-",
         "‖": "=",
+        "✓": "+",
+        "←": "<",
+        "→": ">",
+        "↑": "^",
+        "↓": "v",
     }
     | dict.fromkeys("●○◆■▸", "*")
     | dict.fromkeys("▏▎▍", " ")

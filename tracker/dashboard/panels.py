@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.style import Style
 
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
-from emotrack.tracker.dashboard.palette import GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
-from emotrack.tracker.dashboard.state import DashboardState, Note, ShownTurn
+from emotrack.tracker.dashboard.palette import BAR_STRONG, GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
+from emotrack.tracker.dashboard.plain import plain
+from emotrack.tracker.dashboard.state import DashboardState, Note, Playback, ShownTurn
 
 LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
 LOUD_DBFS = -6.0  # a mean level above this is about to clip
@@ -44,17 +47,17 @@ class _Columns:
     label: int
 
 
+def _columns(width: int, label: int) -> _Columns:
+    if width >= 70:
+        return _Columns(time=7, speaker=8 if width < 100 else 14, label=label)
+    return _Columns(time=0, speaker=6, label=label) if width >= 48 else _Columns(time=0, speaker=0, label=0)
+
+
 def transcript(state: DashboardState, width: int, height: int) -> list[Line]:
     """The latest turns, the newest last: when, who, which emotion, how sure, and the words."""
     if not state.turns and not state.notes:
         return _nothing_yet(state, width, height)
     label = label_width(state)
-    if width >= 70:
-        columns = _Columns(time=7, speaker=8 if width < 100 else 14, label=label)
-    elif width >= 48:
-        columns = _Columns(time=0, speaker=6, label=label)
-    else:
-        columns = _Columns(time=0, speaker=0, label=0)
     most = 1 if height < 10 else 2 if height < 24 else 3
     lines: list[Line] = []
     for item in reversed(state.latest(height)):
@@ -64,18 +67,23 @@ def transcript(state: DashboardState, width: int, height: int) -> list[Line]:
         if isinstance(item, Note):
             lines[:0] = [_note_line(item, width)]
         else:
-            lines[:0] = _turn_lines(item, columns, width, min(most, room))
+            lines[:0] = turn_lines(item, label, width, min(most, room))
     return lines
 
 
 def _nothing_yet(state: DashboardState, width: int, height: int) -> list[Line]:
-    words = "Listening. Each turn appears here when it ends." if state.started else "Getting the models ready …"
+    if state.playback is not None:
+        words = "No turn has ended yet."
+    else:
+        words = "Listening. Each turn appears here when it ends." if state.started else "Getting the models ready …"
     indent = max(0, (width - len(words)) // 2)
     above = [Row(width).line() for _ in range(max(0, (height - 1) // 2))]
     return [*above, Row(width).gap(indent).add(words, QUIET).line()]
 
 
-def _turn_lines(turn: ShownTurn, columns: _Columns, width: int, most: int) -> list[Line]:
+def turn_lines(turn: ShownTurn, label: int, width: int, most: int) -> list[Line]:
+    """A turn on at most ``most`` lines, its emotion in a field of ``label`` cells where there is room for it."""
+    columns = _columns(width, label)
     seen = look(turn.emotion)
     row = Row(width)
     if columns.time:
@@ -87,8 +95,9 @@ def _turn_lines(turn: ShownTurn, columns: _Columns, width: int, most: int) -> li
         row.add(crop(turn.emotion, columns.label) + "?" if columns.label else "?", QUIET, columns.label + 1)
     else:
         row.add(f" {seen.letter} ", seen.block).gap()
-        row.add(crop(turn.emotion, columns.label), STRONG, columns.label + 1)
-    row.add(f"{turn.confidence:.0%}", QUIET if turn.uncertain else None, 4, right=True).gap(2)
+        row.add(crop(turn.emotion, columns.label) + ("✓" if turn.corrected else ""), STRONG, columns.label + 1)
+    sure = "" if turn.corrected else f"{turn.confidence:.0%}"
+    row.add(sure, QUIET if turn.uncertain else None, 4, right=True).gap(2)
     words, style = _words(turn)
     indent = row.used
     first, *more = wrap(words, row.room, most)
@@ -190,7 +199,7 @@ def newest(state: DashboardState, width: int, height: int) -> list[Line]:
     turn = state.turns[-1]
     seen = look(turn.emotion)
     row = Row(width).add(f" {turn.emotion} ", seen.ink if turn.uncertain else seen.block)
-    row.add("  not sure" if turn.uncertain else "", QUIET)
+    row.add("  not sure" if turn.uncertain else "  as a person heard it" if turn.corrected else "", QUIET)
     row.add(f"  {turn.speaker or 'unknown speaker'}, {clock(turn.start_s)}", QUIET)
     known = turn.probabilities
     values = {name: known[name] for name in dict.fromkeys([*state.labels, *known]) if name in known}
@@ -214,6 +223,38 @@ def levels(activity: Activity, width: int, height: int) -> list[Line]:
             _add_meter(row, name, channels[channel], any(activity.speaking[channel : channel + 1]), each)
         lines.append(row.line())
     return lines
+
+
+def position(playback: Playback, activity: Activity, width: int) -> Line:
+    """Where a replay stands: whether somebody speaks there, a bar with the marks on it, the time, the speed."""
+    times = f" {clock(activity.stream_s)} / {clock(playback.length_s)} "
+    speed = f" {playback.speed:g}x"
+    row = Row(width).add("● " if any(activity.speaking) else "○ ", _SPEAKING if any(activity.speaking) else QUIET)
+    cells = max(0, row.room - len(times) - len(speed))
+    per_second = cells / playback.length_s if playback.length_s else 0.0
+    done = round(activity.stream_s * per_second)
+    track = ["█" if cell < done else "·" for cell in range(cells)]
+    for at_s in playback.marks_s[:cells]:
+        track[min(cells - 1, int(at_s * per_second))] = "◆"
+    for look_of, run in groupby(track):
+        row.add("".join(run), {"◆": WARNING, "█": _LISTENING}.get(look_of, QUIET))
+    return row.add(times).add(speed, STRONG).line()
+
+
+def file_name(path: str, width: int) -> str:
+    """The end of a path, which tells more than its beginning."""
+    name = plain(path)
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+
+
+def key_hints(hints: Iterable[tuple[str, str]], width: int) -> Row:
+    """Keys and what they do, as many as fit."""
+    row = Row(width).gap()
+    for key, what in hints:
+        if row.room < len(key) + len(what) + 3:
+            break
+        row.add(f" {key} ", BAR_STRONG).add(f" {what}").gap(2)
+    return row
 
 
 def _add_meter(row: Row, name: str, dbfs: float, speaking: bool, width: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 MAX_CHARS = 600  # more than any turn of 25 s; a screen shows a few lines of it
 MAX_MARKS = 2  # combining marks on one letter; more of them would climb into the lines above
@@ -18,6 +19,7 @@ _ESCAPE_SEQUENCE = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC and the like: titles, links
     r"|\x1b[ -/]*[0-~]"  # two-character escapes: reset, character sets
 )
+_COMBINING = "\u0300"  # the first combining mark; what is printable and before it is harmless
 _REGIONAL_A = 0x1F1E6  # a flag is two of these; their width differs between terminals, that of letters does not
 _REGIONAL_Z = 0x1F1FF
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
@@ -26,14 +28,16 @@ _INVISIBLE = {"Cc", "Cf", "Me"}  # control, format (joiners, direction overrides
 _SPACES = {"Zs", "Zl", "Zp"}
 
 
+@lru_cache(maxsize=1024)  # the names of emotions and speakers come with every turn
 def plain(text: str, max_chars: int = MAX_CHARS) -> str:
     """One line of harmless text: at most ``max_chars`` characters, an ellipsis last when there were more."""
     cut = text[: 4 * max_chars]  # escape sequences and spaces go, so look a little further than is kept
-    words = " ".join(_harmless(_ESCAPE_SEQUENCE.sub("", cut)).split())
-    words = unicodedata.normalize("NFC", words)
+    if not (cut.isprintable() and max(cut, default="") < _COMBINING):  # the shortcut makes long replays seek quickly
+        cut = unicodedata.normalize("NFC", _harmless(_ESCAPE_SEQUENCE.sub("", cut)))
+    words = " ".join(cut.split())
     if len(words) > max_chars:
         return words[: max_chars - 1].rstrip() + "…"
-    return words + "…" if len(cut) < len(text) else words
+    return words + "…" if 4 * max_chars < len(text) else words
 
 
 def _harmless(text: str) -> str:

@@ -6,11 +6,12 @@ import bisect
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.events import (
+    Correction,
     Event,
     Mark,
     SessionEnded,
@@ -51,6 +52,8 @@ class ShownTurn:
     uncertain: bool
     probabilities: Mapping[str, float]
     truncated: bool
+    corrected: bool = False
+    """The emotion is what a person said, not the estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,24 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Playback:
+    """How a saved session is being shown again; where it stands is the activity's stream time."""
+
+    file: str
+    length_s: float
+    speed: float
+    marks_s: tuple[float, ...] = ()
+
+
+@dataclass(slots=True)
 class DashboardState:
     """The picture of a session that ``render`` and ``summary`` draw."""
 
     site: str = "default"
     saved_to: str | None = None
     keep_turns: int = KEEP_TURNS
+    playback: Playback | None = None
+    """Set where the session is a saved one that is replayed."""
 
     started: SessionStarted | None = None
     ended: SessionEnded | None = None
@@ -110,6 +125,8 @@ class DashboardState:
         match event:
             case Turn():
                 self._apply_turn(event)
+            case Correction():
+                self._apply_correction(event)
             case SessionStarted():
                 self.started = event
             case SessionEnded():
@@ -123,6 +140,10 @@ class DashboardState:
             case Mark():
                 self.marks += 1
                 self._note(event.at_s, f"mark {self.marks}")
+
+    def before_any_event(self) -> DashboardState:
+        """The same session as it was before its first event."""
+        return DashboardState(self.site, self.saved_to, self.keep_turns, self.playback)
 
     def observe(self, activity: Activity) -> None:
         """Remember from the live figures what the summary will want after the session."""
@@ -170,9 +191,8 @@ class DashboardState:
         self.notes.append(Note(after_turn, at_s, text, alarm))
 
     def _apply_turn(self, event: Turn) -> None:
-        index = bisect.bisect_left(self.turns, event.turn_id, key=lambda turn: turn.turn_id)
-        shown = self.turns[index] if index < len(self.turns) else None
-        if shown is not None and shown.turn_id == event.turn_id:
+        index, shown = self.find(event.turn_id)
+        if shown is not None:
             if event.revision >= shown.revision:
                 self._count(shown, -1)
                 self.turns[index] = self._counted(event)
@@ -186,6 +206,21 @@ class DashboardState:
             self.turns.insert(index, turn)
         if len(self.turns) > self.keep_turns:
             self._forgotten_up_to = self.turns.pop(0).turn_id
+
+    def _apply_correction(self, event: Correction) -> None:
+        index, shown = self.find(event.turn_id)
+        if shown is None:
+            return
+        self._count(shown, -1)
+        said = plain(event.emotion, NAME_CHARS)
+        self.turns[index] = replace(shown, emotion=said, uncertain=False, corrected=True)
+        self._count(self.turns[index], +1)
+
+    def find(self, turn_id: int) -> tuple[int, ShownTurn | None]:
+        """A turn on the screen and its place in ``turns``; without one, the place where it belongs."""
+        index = bisect.bisect_left(self.turns, turn_id, key=lambda turn: turn.turn_id)
+        found = self.turns[index] if index < len(self.turns) else None
+        return index, found if found is not None and found.turn_id == turn_id else None
 
     def _counted(self, event: Turn) -> ShownTurn:
         speaker = plain(event.speaker, NAME_CHARS) or None if event.speaker else None

@@ -48,14 +48,20 @@ def _facts(state: DashboardState, width: int) -> list[Line]:
     seconds = ended.seconds if ended else state.stream_s
     unsure = f", {state.uncertain_count} of them not sure" if state.uncertain_count else ""
     marks = f", {counted(state.marks, 'mark')}" if state.marks else ""
-    facts = [("Listened", clock(seconds)), ("Turns", f"{state.turn_count}{unsure}{marks}")]
+    facts = [("Listened", clock(seconds))]
+    if state.playback is not None:
+        facts = [("Replayed", f"up to {clock(state.stream_s)} of {clock(state.playback.length_s)}")]
+    facts += [("Turns", f"{state.turn_count}{unsure}{marks}")]
     mood = plain(ended.mood) if ended and ended.mood else next(iter(state.mood()), None)
     if mood:
         facts.append(("Mood", f"{mood} in the latest turns"))
     if (latency := _latency(state)) is not None:
         facts.append(("Latency", latency))
     facts.append(("Dropped", _dropped(state)))
-    facts.append(("Saved to", plain(state.saved_to)) if state.saved_to else ("Recorded", "nothing"))
+    if state.playback is not None:
+        facts.append(("Session", plain(state.playback.file)))
+    else:
+        facts.append(("Saved to", plain(state.saved_to)) if state.saved_to else ("Recorded", "nothing"))
     return [Row(width).add(name, QUIET, _FACT).add(value).line() for name, value in facts]
 
 

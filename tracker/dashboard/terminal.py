@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+from emotrack.tracker.dashboard.keys import KeyReader
+
 HELD_BYTES = 16_384  # of what others wrote to stderr; earlier output is forgotten
 _IFLAG, _LFLAG, _CC = 0, 3, 6  # places in what termios.tcgetattr returns
 
 
 @contextmanager
 def keys_to(on_key: Callable[[str], None], stdin: TextIO) -> Iterator[None]:
-    """Within the context every key press goes to ``on_key`` at once and unseen; a ``stdin`` without keys is left alone.
+    """Within the context the name of every key pressed goes to ``on_key`` at once; ``stdin`` may have no keys.
 
     Ctrl-C still interrupts. Ctrl-S and Ctrl-Z do nothing: the one would hold back the screen, the other would leave
     the shell with it.
@@ -28,12 +30,17 @@ def keys_to(on_key: Callable[[str], None], stdin: TextIO) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     termios.tcsetattr(fd, termios.TCSADRAIN, _unbuffered(before))
     try:
-        loop.add_reader(fd, _read, loop, fd, on_key)
+        loop.add_reader(fd, _read, loop, fd, KeyReader(), on_key)
         yield
     finally:
         loop.remove_reader(fd)
         with suppress(termios.error):  # the terminal itself may be gone
             termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+def has_keys(stdin: TextIO) -> bool:
+    """Whether a person can press keys there."""
+    return _keyboard(stdin) is not None
 
 
 def _keyboard(stdin: TextIO) -> int | None:
@@ -55,16 +62,15 @@ def _unbuffered(before: list[Any]) -> list[Any]:
     return mode
 
 
-def _read(loop: asyncio.AbstractEventLoop, fd: int, on_key: Callable[[str], None]) -> None:
+def _read(loop: asyncio.AbstractEventLoop, fd: int, keys: KeyReader, on_key: Callable[[str], None]) -> None:
     try:
-        pressed = os.read(fd, 64)
+        pressed = os.read(fd, 1024)
     except OSError:
         pressed = b""
     if not pressed:  # the terminal hung up
         loop.remove_reader(fd)
-    elif not pressed.startswith(b"\x1b"):  # arrow keys and the like arrive as one escape sequence
-        for key in pressed.decode("utf-8", "ignore"):
-            on_key(key.lower())
+    for key in keys.feed(pressed):
+        on_key(key)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from rich.style import Style
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import panels
 from emotrack.tracker.dashboard.frame import Frame, Line, Row, box, side_by_side
+from emotrack.tracker.dashboard.keys import LIVE_HINTS, REPLAY_HINTS
 from emotrack.tracker.dashboard.palette import (
     ALARM,
     BAR,
@@ -32,6 +33,11 @@ _CONSENT = (
     "Everyone here should know that emotions are estimated.",
     "Tell everyone: emotions are estimated.",
     "Emotions are estimated here.",
+)
+_REPLAY = (
+    "Replay of a saved session; nothing is being listened to.",
+    "Replay of a saved session, nothing live.",
+    "Replay of a saved session.",
 )
 _NOT_RECORDED = "Nothing is recorded."
 
@@ -73,8 +79,8 @@ def _side(state: DashboardState, activity: Activity, width: int, height: int) ->
     inner = width - 4
     channels = state.started.channels if state.started else len(activity.levels_dbfs)
     labels = max(4, len(state.labels))
-    meters = min(4, max(1, channels))
-    sound = box(panels.levels(activity, inner, meters), width, meters + 2, "Sound")
+    meters = 1 if state.playback else min(4, max(1, channels))
+    sound = box(_sound(state, activity, inner, meters), width, meters + 2, "Position" if state.playback else "Sound")
     facts = _figures(state, activity, inner)
     rest = height - len(sound)
     session = max(5, min(len(facts) + 2, rest - labels - 2))
@@ -91,9 +97,18 @@ def _side(state: DashboardState, activity: Activity, width: int, height: int) ->
     return upper + lower
 
 
+def _sound(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    """What is heard; in a replay, where it stands."""
+    if state.playback is not None:
+        return [panels.position(state.playback, activity, width)]
+    return panels.levels(activity, width, height)
+
+
 def _figures(state: DashboardState, activity: Activity, width: int) -> list[Line]:
     lines = [panels.latency(state, width), panels.drops(activity, width)]
-    facts = [("In work", panels.counted(activity.thinking, "turn"))]
+    facts = []
+    if state.playback is None:
+        facts.append(("In work", panels.counted(activity.thinking, "turn")))
     if (started := state.started) is not None:
         facts += [
             ("Source", f"{plain(started.source)} ({started.channels} ch)"),
@@ -108,8 +123,6 @@ def _normal(state: DashboardState, activity: Activity, width: int, height: int) 
     rows = 4 if height >= 24 else 2
     text = height - 1 - (rows + 2) - 5
     side = 30  # the mood's box
-    half = width // 2 - 1
-    sound = panels.levels(activity, half - 2, 1)[0]
     lower = side_by_side(
         _timeline_box(state, width - side, rows + 2, cell=1),
         box(panels.mood(state, side - 4, rows), side, rows + 2, "Running mood"),
@@ -118,9 +131,20 @@ def _normal(state: DashboardState, activity: Activity, width: int, height: int) 
         _header(state, activity, width),
         *box(panels.transcript(state, width - 4, text - 2), width, text, "Conversation", _totals(state)),
         *lower,
-        [*Row(1).line(), *sound, *Row(2).line(), *panels.latency(state, width - half - 1)],
-        [*Row(1).line(), *panels.drops(activity, width - 1)],
+        *([*Row(1).line(), *line] for line in _measures(state, activity, width - 1)),
         *_footer(state, activity, width),
+    ]
+
+
+def _measures(state: DashboardState, activity: Activity, width: int, *, narrow: bool = False) -> list[Line]:
+    """Two lines of figures, the more important first, for layouts without a column for them."""
+    if state.playback is not None:
+        return [panels.position(state.playback, activity, width), panels.latency(state, width)]
+    meter = max(0, width - 35) if narrow else width // 2 - 2
+    sound = panels.levels(activity, meter, 1)[0]
+    return [
+        [*sound, *Row(2).line(), *panels.latency(state, width - meter - 2)],
+        panels.drops(activity, width),
     ]
 
 
@@ -132,12 +156,11 @@ def _small(state: DashboardState, activity: Activity, width: int, height: int) -
         lower += [*timeline, *(Row(width).line() for _ in range(rows - len(timeline)))]
         lower += [_mood_line(state, width)]
     if height >= 10:
-        meter = max(0, width - 35)
-        lower += [[*panels.levels(activity, meter, 1)[0], *Row(2).line(), *panels.latency(state, width - meter - 2)]]
+        lower += _measures(state, activity, width, narrow=True)[:1]
     if height >= 14:
         lower += [panels.drops(activity, width)]
     if height >= 8:
-        keys = _keys(activity, min(width, 33))
+        keys = _keys(state, activity, width if state.playback else min(width, 33))
         lower += [[*keys.line(), *_notice(state, activity, width - keys.width).line()]]
     if height >= 5:
         lower += [_consent(state, width)]
@@ -163,8 +186,10 @@ def _header(state: DashboardState, activity: Activity, width: int) -> Line:
 
 def _status(state: DashboardState, activity: Activity) -> tuple[str, Style]:
     states = (
-        (state.ended is not None, "■ ended", _chip(GREY)),
+        (state.ended is not None or _is_over(state, activity), "■ ended", _chip(GREY)),
         (state.stopping, "■ stopping", _chip(GREY)),
+        (state.playback is not None and activity.paused, "‖ paused", _chip(GREY)),
+        (state.playback is not None, "▸ replay", _chip(SKY)),
         (activity.source_lost, "! source lost", ALARM),
         (activity.paused, "‖ paused", _chip(GREY)),
         (state.started is None, "○ starting", _chip(GREY)),
@@ -173,6 +198,11 @@ def _status(state: DashboardState, activity: Activity) -> tuple[str, Style]:
         (True, "○ listening", _chip(SKY)),
     )
     return next((words, style) for applies, words, style in states if applies)
+
+
+def _is_over(state: DashboardState, activity: Activity) -> bool:
+    """Whether a replay has reached the end of what was saved, which a crash may have cut off."""
+    return state.playback is not None and activity.stream_s >= state.playback.length_s
 
 
 def _timeline_box(state: DashboardState, width: int, height: int, cell: int) -> list[Line]:
@@ -202,35 +232,38 @@ def _totals(state: DashboardState) -> str:
 
 def _footer(state: DashboardState, activity: Activity, width: int) -> list[Line]:
     """What the person should know, what they can press, and what everyone in the room should be told."""
-    return [_notice(state, activity, width).line(), _keys(activity, width).line(), _consent(state, width)]
+    return [
+        _notice(state, activity, width).line(),
+        _keys(state, activity, width).line(),
+        _consent(state, width),
+    ]
 
 
 def _notice(state: DashboardState, activity: Activity, width: int) -> Row:
     if activity.source_lost:
         reason = f": {state.lost_reason}" if state.lost_reason else ""
-        return Row(width).gap().add(f" Source lost{reason}. Trying to reopen it. ", ALARM)
+        reopening = "" if state.playback else " Trying to reopen it."
+        return Row(width).gap().add(f" Source lost{reason}.{reopening} ", ALARM)
     if activity.notice:
         return Row(width).gap().add("▸ ", WARNING).add(plain(activity.notice, NOTICE_CHARS))
     return Row(width)
 
 
-def _keys(activity: Activity, width: int) -> Row:
-    row = Row(width).gap()
-    for key, what in (("q", "quit"), ("p", "resume" if activity.paused else "pause"), ("m", "mark")):
-        row.add(f" {key} ", BAR_STRONG).add(f" {what}  ")
-    return row
+def _keys(state: DashboardState, activity: Activity, width: int) -> Row:
+    hints = dict(REPLAY_HINTS if state.playback else LIVE_HINTS)
+    if activity.paused:
+        hints["p"] = "resume"
+    return panels.key_hints(hints.items(), width)
 
 
 def _consent(state: DashboardState, width: int) -> Line:
     room = width - 1
-    kept = f"Saved to {_file_name(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
+    if state.playback is not None:
+        said = next((words for words in _REPLAY if len(words) + 20 <= room), _REPLAY[-1])
+        name = panels.file_name(state.playback.file, max(12, room - len(said) - 2))
+        return Row(width).gap().add(said, STRONG).add(f" {name}").line()
+    kept = f"Saved to {panels.file_name(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
     law = next((words for words in _CONSENT if len(words) + 1 + len(kept) <= room), _CONSENT[-1])
     if state.saved_to:
-        kept = f"Saved to {_file_name(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
+        kept = f"Saved to {panels.file_name(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
     return Row(width).gap().add(law, STRONG).add(f" {kept}").line()
-
-
-def _file_name(path: str, width: int) -> str:
-    """The end of a path, which tells more than its beginning."""
-    name = plain(path)
-    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]

@@ -40,7 +40,7 @@ def portaudio() -> Any:
         import sounddevice  # here, as it loads the library
     except OSError as error:
         raise SourceError(
-            "a microphone needs the PortAudio library, which is not installed (apt-get install libportaudio2)"
+            "sound needs the PortAudio library, which is not installed (apt-get install libportaudio2)"
         ) from error
     return sounddevice
 
