@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what the tests of the microphone and the dashboard need from the system, or say what is missing.
-packages="libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils tmux"
+# Install what the tests of the microphone, the dashboard and the report need from the system, or say what is missing.
+packages="libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils tmux chromium chromium-driver"
 
 missing=""
 for package in $packages; do

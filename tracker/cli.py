@@ -12,6 +12,7 @@ from pathlib import Path
 from emotrack.tracker.errors import EmotrackError
 from emotrack.tracker.options import add_options
 from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.sessions.commands import add_session_commands
 
 _DESCRIPTION = """\
 Live emotion tracking for conversations: who sounds how, turn by turn, from voice, words and context.
@@ -23,6 +24,7 @@ examples:
   emotrack live --mic                              listen to the default microphone
   emotrack live --mic "USB" --save meeting.jsonl   a microphone by (part of) its name, and keep the events
   emotrack live --file talk.mp3 --json             a recording, paced as it was spoken, one JSON object per event
+  emotrack report meeting.jsonl                    afterwards: a web page of what was heard
   emotrack devices                                 what --mic can listen to
 
 Estimating emotions from voices at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)), save for
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_live(commands)
     devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
     devices.set_defaults(run=_devices)
+    add_session_commands(commands)
     _add_training(commands)
     return parser
 

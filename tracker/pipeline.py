@@ -285,6 +285,7 @@ class LiveSession:
             uncertain=estimate.uncertain,
             probabilities=dict(zip(estimate.labels, estimate.probabilities, strict=True)),
             modalities=modalities,
+            why=estimate.why,
             audio=audio,
             truncated=turn.truncated,
             latency_ms=Latency(

@@ -1,0 +1,1 @@
+"""Saved sessions: what becomes of a conversation after it was tracked."""

@@ -1,0 +1,148 @@
+"""The commands over saved sessions. Only what ``--help`` needs is imported before one runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from emotrack.tracker.errors import EmotrackError, UsageError
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse names it nowhere else
+
+FORMATS = ("csv", "srt", "vtt", "emotionml", "rttm", "audacity")
+
+
+def add_session_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Give the command line ``report``, ``replay``, ``export``, ``correct``, ``compare`` and ``redact``."""
+    report = _command(commands, "report", "make a web page of a saved session", run=_report)
+    report.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="default: beside the session, as .html")
+
+    replay = _command(commands, "replay", "watch a saved session again, on the dashboard", run=_replay)
+    replay.epilog = (
+        "keys: space pauses, left and right seek 10 s, up and down change the speed, Home starts again, q quits"
+    )
+    replay.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="N", help="times the pace of the conversation (default: 1)"
+    )
+
+    export = _command(commands, "export", "write a saved session in another format", run=_export)
+    export.add_argument("--to", required=True, choices=FORMATS, help="the format")
+    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
+
+    correct = _command(commands, "correct", "tell what turns really sounded like", run=_correct)
+    correct.epilog = (
+        "keys: a number or the letter of an emotion sets it, Enter says that the estimate is right, space plays the"
+        " turn again where its audio was kept, right skips, left goes back, q quits. Corrections are added to the"
+        " file; what was estimated stays."
+    )
+    correct.add_argument("--all", action="store_true", help="walk through all turns, not only the uncertain ones")
+    correct.add_argument(
+        "--set", action="append", default=[], metavar="TURN=EMOTION", help="correct a turn without asking; repeat"
+    )
+
+    compare = commands.add_parser(
+        "compare", help="how far two runs agree", description="How far two saved sessions agree, turn by turn."
+    )
+    compare.add_argument("a", type=Path, metavar="A.jsonl")
+    compare.add_argument("b", type=Path, metavar="B.jsonl")
+    compare.add_argument("--truth", type=Path, metavar="FILE.json", help='{"turns": [{"start", "end", "emotion"}]}')
+    compare.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    compare.set_defaults(run=_compare)
+
+    redact = commands.add_parser(
+        "redact",
+        help="copy a saved session without words or names",
+        description="Copy a saved session without its words, without the names of its speakers, or without both.",
+    )
+    redact.add_argument("file", type=Path, metavar="SESSION.jsonl")
+    redact.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.jsonl")
+    redact.add_argument("--words", action="store_true", help="drop what was said")
+    redact.add_argument(
+        "--speakers",
+        action="store_true",
+        help="drop who said it; names that were spoken stay, unless --words is given too",
+    )
+    redact.set_defaults(run=_redact)
+
+
+def _command(commands: Commands[argparse.ArgumentParser], name: str, help: str, run: object) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    parser.add_argument("file", type=Path, metavar="SESSION.jsonl", help="what emotrack live --save wrote")
+    parser.add_argument("--session", metavar="NAME", help="which one, where the file holds several (default: the last)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0.25 <= speed <= 100.0:
+        raise argparse.ArgumentTypeError("must lie between 0.25 and 100")
+    return speed
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.reader import read_session
+    from emotrack.tracker.sessions.report import write_report
+
+    path = arguments.output or arguments.file.with_suffix(".html")
+    write_report(read_session(arguments.file, arguments.session), path)
+    print(path)
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.reader import read_session
+    from emotrack.tracker.sessions.replay import run_replay
+
+    return run_replay(read_session(arguments.file, arguments.session), arguments.speed)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.export import export
+    from emotrack.tracker.sessions.reader import read_session
+
+    text = export(read_session(arguments.file, arguments.session), arguments.to)
+    if arguments.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        arguments.output.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise EmotrackError(f"cannot write {arguments.output}: {error.strerror}") from error
+    return 0
+
+
+def _correct(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.correct import run_correct
+    from emotrack.tracker.sessions.reader import read_session
+
+    return run_correct(read_session(arguments.file, arguments.session), arguments.set, everything=arguments.all)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from emotrack.tracker.sessions.compare import compare, read_truth
+    from emotrack.tracker.sessions.compare_view import render
+    from emotrack.tracker.sessions.reader import read_session
+
+    truth = read_truth(arguments.truth) if arguments.truth else None
+    found = compare(read_session(arguments.a), read_session(arguments.b), truth)
+    if arguments.json:
+        print(json.dumps(found.to_dict()))
+    else:
+        Console().print(render(found))
+    return 0
+
+
+def _redact(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.redact import redact
+
+    if not (arguments.words or arguments.speakers):
+        raise UsageError("say what to drop: --words, --speakers or both")
+    unreadable = redact(arguments.file, arguments.output, words=arguments.words, speakers=arguments.speakers)
+    if unreadable:
+        print(f"emotrack: {unreadable} lines could not be read and were left out", file=sys.stderr)
+    return 0

@@ -1,0 +1,104 @@
+"""EmotionML 1.0, a W3C Recommendation: one ``<emotion>`` per turn.
+
+What the specification leaves to whoever writes is settled so:
+
+- The vocabulary is in the document itself. W3C's "big six" have no neutral, and any session has neutral turns.
+- ``start`` and ``end`` are milliseconds since 1970, as the specification has it: the wall-clock time at which the
+  session started, and stream time from there. A recording tracked with ``--fast`` has the times it would have had.
+- ``<category>`` carries ``confidence``, the probability of the emotion, and no ``value``: that is how strong an
+  emotion is, which is not estimated. A person's correction has no confidence.
+- Speaker, words, all probabilities and the estimate behind a correction are in ``<info>``, in a namespace of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree as ET
+
+from emotrack.tracker.events import Turn
+from emotrack.tracker.sessions.export.wording import by_start, distinct, end_s, one_line, printable
+from emotrack.tracker.sessions.reader import Session
+
+NAMESPACE = "http://www.w3.org/2009/10/emotionml"
+OUR_NAMESPACE = "urn:emotrack:session:1"
+
+_VOCABULARY = "emotions"
+_EXPRESSED_THROUGH = {"speech": "voice", "text": "text"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_emotionml(session: Session) -> str:
+    """The session as an EmotionML document."""
+    emotions = [*session.labels]
+    for turn in session.turns:
+        emotions += (session.emotion(turn), turn.emotion, *turn.probabilities)
+    names = distinct(emotions, _token)
+    root = ET.Element("emotionml", {"version": "1.0", "xmlns": NAMESPACE, "xmlns:et": OUR_NAMESPACE})
+    info = ET.SubElement(root, "info")
+    ET.SubElement(info, "et:session", _about(session))
+    if names:  # a vocabulary has at least one word
+        root.set("category-set", f"#{_VOCABULARY}")
+        vocabulary = ET.SubElement(root, "vocabulary", {"type": "category", "id": _VOCABULARY})
+        for name in names.values():
+            ET.SubElement(vocabulary, "item", {"name": name})
+    began_ms = _began_ms(session)
+    for turn in by_start(session):
+        root.append(_emotion(session, turn, names, began_ms))
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _about(session: Session) -> dict[str, str]:
+    about = {"name": one_line(session.name)}
+    if session.started is not None:
+        about["bundle"] = one_line(session.started.bundle.name)
+        about["fingerprint"] = one_line(session.started.bundle.fingerprint)
+    return about
+
+
+def _began_ms(session: Session) -> int:
+    """Wall-clock time of the stream's beginning, as far as it is known."""
+    if session.started is not None:
+        began = session.started.time
+    elif session.turns:
+        began = session.turns[0].time - timedelta(seconds=session.turns[0].end_s)
+    else:
+        return 0
+    return max(0, (began - _EPOCH) // timedelta(milliseconds=1))
+
+
+def _emotion(session: Session, turn: Turn, names: dict[str, str], began_ms: int) -> ET.Element:
+    emotion = ET.Element(
+        "emotion",
+        {
+            "id": f"turn-{turn.turn_id}",
+            "start": str(began_ms + round(1000 * turn.start_s)),
+            "end": str(began_ms + round(1000 * end_s(turn))),
+            "expressed-through": " ".join(dict.fromkeys(_EXPRESSED_THROUGH[m] for m in turn.modalities)),
+        },
+    )
+    is_corrected = turn.turn_id in session.corrections
+    _say_more(ET.SubElement(emotion, "info"), turn, names, is_corrected=is_corrected)
+    category = ET.SubElement(emotion, "category", {"name": names[session.emotion(turn)]})
+    if not is_corrected:
+        category.set("confidence", f"{turn.confidence:.4f}")
+    return emotion
+
+
+def _say_more(info: ET.Element, turn: Turn, names: dict[str, str], *, is_corrected: bool) -> None:
+    if turn.speaker:
+        ET.SubElement(info, "et:speaker").text = one_line(turn.speaker)
+    if turn.text:
+        ET.SubElement(info, "et:text").text = printable(turn.text)
+    estimate = {"emotion": names[turn.emotion], "confidence": f"{turn.confidence:.4f}"}
+    estimate["uncertain"] = "true" if turn.uncertain else "false"
+    estimate["corrected"] = "true" if is_corrected else "false"
+    probabilities = ET.SubElement(info, "et:estimate", estimate)
+    for label, probability in turn.probabilities.items():
+        ET.SubElement(probabilities, "et:probability", {"emotion": names[label], "value": f"{probability:.4f}"})
+
+
+def _token(name: str) -> str:
+    """``name`` as XML's NMTOKEN, which the words of a vocabulary must be."""
+    return re.sub(r"[^A-Za-z0-9._:-]", "_", name) or "_"

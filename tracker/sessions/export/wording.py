@@ -1,0 +1,55 @@
+"""What the formats have in common: the order of turns, and words that break no format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from emotrack.tracker.events import Turn
+from emotrack.tracker.sessions.reader import Session
+
+_MIN_SECONDS = 0.001  # a label or subtitle of no length is refused by some programs
+
+# What XML 1.0 forbids; no other format has a use for it either.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters, its lines ending in a line feed."""
+    return _FORBIDDEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def one_line(text: str) -> str:
+    """``text`` without control characters, every run of white space one space."""
+    return " ".join(_FORBIDDEN.sub(" ", text.replace("\x85", " ")).split())
+
+
+def by_start(session: Session) -> list[Turn]:
+    """The turns in the order in which they begin; they are saved in the order in which they end."""
+    return sorted(session.turns, key=lambda turn: (turn.start_s, turn.end_s, turn.turn_id))
+
+
+def end_s(turn: Turn) -> float:
+    """Stream time of the end of ``turn``, in seconds, a little after its start in any case."""
+    return max(turn.end_s, turn.start_s + _MIN_SECONDS)
+
+
+def caption(session: Session, turn: Turn) -> str:
+    """``[joy] Ana: what she said``, in one line, as far as speaker and words are known."""
+    who, words = one_line(turn.speaker or ""), one_line(turn.text or "")
+    return f"[{one_line(session.emotion(turn))}] {': '.join(part for part in (who, words) if part)}".rstrip()
+
+
+def distinct(names: Iterable[str], clean: Callable[[str], str]) -> dict[str, str]:
+    """``clean(name)`` for each name, with a number behind it where another name would come out the same."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        wanted = candidate = clean(name)
+        number = 2
+        while candidate in taken:
+            candidate = f"{wanted}_{number}"
+            number += 1
+        taken.add(candidate)
+        found[name] = candidate
+    return found

@@ -1,0 +1,70 @@
+"""What happened beside the turns: shifts of mood, marked moments, lost audio. Each leads to a turn."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from emotrack.tracker.events import SourceLostEvent
+from emotrack.tracker.sessions.report.shifts import Shift
+from emotrack.tracker.sessions.report.view import View
+from emotrack.tracker.sessions.report.wording import clock, without_folders
+
+# The kinds, with the signs that stand for them.
+SIGNS = {"shift": "◆", "turned": "◇", "mark": "★", "lost": "\N{MULTIPLICATION SIGN}", "back": "+"}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment of the conversation."""
+
+    kind: str
+    at_s: float
+    text: str
+    turn_id: int | None
+    """The turn it leads to; None when there is no turn at all."""
+
+    @property
+    def sign(self) -> str:
+        return SIGNS[self.kind]
+
+    @property
+    def at(self) -> str:
+        return clock(self.at_s)
+
+
+def moments(view: View) -> list[Moment]:
+    """All of them, in the order of the stream clock."""
+    nearest = _Nearest(view)
+    found = [Moment("shift" if s.speaker is None else "turned", s.at_s, _said(view, s), s.turn_id) for s in view.shifts]
+    marks = [mark.at_s for mark in view.session.marks if math.isfinite(mark.at_s)]
+    found += [Moment("mark", at_s, "A person marked this moment", nearest(at_s)) for at_s in marks]
+    for loss in view.session.losses:
+        if not math.isfinite(loss.at_s):
+            continue
+        if isinstance(loss, SourceLostEvent):
+            text = f"The audio broke off: {without_folders(loss.reason)}"
+            found.append(Moment("lost", loss.at_s, text, nearest(loss.at_s)))
+        else:
+            text = f"The audio came back; {loss.seconds_lost:.1f} s were lost"
+            found.append(Moment("back", loss.at_s, text, nearest(loss.at_s)))
+    return sorted(found, key=lambda moment: moment.at_s)
+
+
+def _said(view: View, shift: Shift) -> str:
+    who = "The mood of the room" if shift.speaker is None else view.name(shift.speaker)
+    return f"{who} turned from {view.label(shift.before).name} to {view.label(shift.after).name}"
+
+
+class _Nearest:
+    """Finds the turn in which a moment lies, or else the last one that began before it."""
+
+    def __init__(self, view: View) -> None:
+        self._begins = sorted((turn.start_s, turn.id) for turn in view.turns)
+
+    def __call__(self, at_s: float) -> int | None:
+        if not self._begins:
+            return None
+        place = bisect_right(self._begins, (at_s, math.inf)) - 1
+        return self._begins[max(0, place)][1]
