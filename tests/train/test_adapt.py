@@ -1,0 +1,150 @@
+"""Adapting the shipped bundle to corrections: it learns what is there to learn, and is refused when nothing is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from emotrack.models.bundle import load_bundle
+from emotrack.models.context import TurnEmbedding
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.cli import main
+from emotrack.train.adapt import CorrectedTurn, cross_validate, predict, retrain
+from tests.train.conftest import tone, write_audio
+
+# Said in every mood here: what the words alone tell is wrong, and a person tells it in the same way each time.
+HABITS = {"well then": "anger", "as you like": "sadness", "there you go": "joy", "let us see": "fear"}
+
+
+@pytest.fixture(scope="module")
+def network() -> EmotionNetwork:
+    return load_bundle("mini")
+
+
+def corrected(network: EmotionNetwork, pairs: list[tuple[str, str]]) -> list[CorrectedTurn]:
+    return [
+        CorrectedTurn(
+            TurnEmbedding(None, network.embed_text(text).clone(), None),
+            torch.zeros(1, 7),
+            network.labels.index(emotion),
+        )
+        for text, emotion in pairs
+    ]
+
+
+def habitual(count: int) -> list[tuple[str, str]]:
+    names = ["Ana", "Ben", "my friend", "sir", "madam", "dear", "all", "both", "children", "Tom"]
+    habits = list(HABITS.items())
+    return [(f"{habits[i % 4][0]} {names[i // 4 % 10]}", habits[i % 4][1]) for i in range(count)]
+
+
+def test_the_weights_move_a_little_and_the_encoders_not_at_all(network: EmotionNetwork) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    adapted = retrain(network, corrected(network, habitual(24)))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])  # the bundle itself is left alone
+    for name, value in adapted.state_dict().items():
+        if name.startswith("text_head."):
+            assert 0.0 < float((value - before[name]).norm()) < 2.0 * float(before[name].norm())
+        else:
+            assert torch.equal(value, before[name])
+
+
+def test_a_room_with_habits_of_its_own_is_learned(network: EmotionNetwork) -> None:
+    turns = corrected(network, habitual(40))
+    truth = torch.tensor([turn.truth for turn in turns])
+    before = float(nn.functional.nll_loss(predict(network, turns), truth))
+    held_out = float(nn.functional.nll_loss(cross_validate(network, turns, seed=0), truth))
+    assert held_out < before
+
+
+def write_session(path: Path, pairs: list[tuple[str, str]], with_audio: bool) -> None:
+    stamp: dict[str, Any] = {"site": "room", "session": path.stem, "time": "2026-01-02T03:04:05.678Z"}
+    latency = dict.fromkeys(("end_of_turn", "queued", "recognition", "encoding", "context", "after_end"), 0.0)
+    lines = []
+    for number, (text, emotion) in enumerate(pairs, start=1):
+        audio = None
+        if with_audio:
+            audio = f"{path.stem}.audio/{number}.flac"
+            (path.parent / audio).parent.mkdir(exist_ok=True)
+            write_audio(path.parent / audio, tone(number % 4, 1.0, number), codec="flac")
+        lines.append(
+            stamp
+            | {"type": "turn", "turn_id": number, "start_s": 3.0 * number, "end_s": 3.0 * number + 2, "speaker": None}
+            | {"text": text, "text_source": "captions", "emotion": "neutral", "confidence": 0.5, "uncertain": True}
+            | {"probabilities": {"neutral": 0.5, "joy": 0.5}, "modalities": ["text"], "truncated": False}
+            | {"latency_ms": latency, "audio": audio}
+        )
+        lines.append(stamp | {"type": "correction", "turn_id": number, "emotion": emotion})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def run(tmp_path: Path, meld: Path) -> int:
+    out = tmp_path / "adapted"
+    command = ["train", "adapt", "--sessions", str(tmp_path / "talks"), "--data", f"meld={meld}", "--out", str(out)]
+    return main(command)
+
+
+def test_from_saved_sessions_to_a_bundle(tmp_path: Path, meld: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "talks").mkdir()
+    write_session(tmp_path / "talks" / "monday.jsonl", habitual(20), with_audio=True)
+    write_session(tmp_path / "talks" / "tuesday.jsonl", habitual(40)[20:], with_audio=False)
+    code = run(tmp_path, meld)
+    said = capsys.readouterr()
+    figures = json.loads(said.out)
+    assert figures["corrections"] == 40
+    loss_before, loss_after = figures["held_out"]["loss"]
+    assert loss_after < loss_before
+    general_before, general_after = figures["general_weighted_f1"]["meld"]
+    if general_after >= general_before - 0.01:
+        assert code == 0
+        assert load_bundle(tmp_path / "adapted").name == "mini-adapted"
+        metrics = json.loads((tmp_path / "adapted" / "metrics.json").read_text())
+        assert metrics["adapted"]["corrections"] == 40
+    else:
+        assert code == 1
+        assert "weighted F1 on meld falls" in said.err
+
+
+def test_corrections_without_any_sense_are_refused(
+    tmp_path: Path, meld: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "talks").mkdir()
+    noise = np.random.default_rng(0)
+    labels = ["joy", "anger", "sadness", "fear", "disgust"]
+    sentences = ["I am so happy for you", "I hate you", "I miss him so much", "I am scared", "That is gross"] * 8
+    shuffled = [(text, labels[noise.integers(5)]) for text in sentences]
+    write_session(tmp_path / "talks" / "a.jsonl", shuffled, with_audio=False)
+    code = run(tmp_path, meld)
+    said = capsys.readouterr()
+    figures = json.loads(said.out)
+    # Whatever is decided must follow from the figures that are shown.
+    loss_before, loss_after = figures["held_out"]["loss"]
+    f1_before, f1_after = figures["held_out"]["weighted_f1"]
+    general_before, general_after = figures["general_weighted_f1"]["meld"]
+    is_better = loss_after < loss_before and f1_after >= f1_before and general_after >= general_before - 0.01
+    assert code == (0 if is_better else 1)
+    assert (tmp_path / "adapted").exists() == is_better
+    assert ("not accepted" in said.err) != is_better
+
+
+def test_too_few_corrections_and_missing_data_are_said(
+    tmp_path: Path, meld: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "talks").mkdir()
+    assert run(tmp_path, meld) == 1
+    assert "no saved sessions" in capsys.readouterr().err
+    write_session(tmp_path / "talks" / "a.jsonl", habitual(19), with_audio=False)
+    assert run(tmp_path, meld) == 1
+    assert "19 corrected turns; adapting needs at least 20" in capsys.readouterr().err
+    write_session(tmp_path / "talks" / "a.jsonl", [("hello there", "bliss")] * 20, with_audio=False)
+    assert run(tmp_path, meld) == 1
+    assert "'bliss', which the bundle does not know" in capsys.readouterr().err
+    assert main(["train", "adapt", "--sessions", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert "adapt needs --data" in capsys.readouterr().err

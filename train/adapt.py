@@ -1,0 +1,253 @@
+"""Adapting a bundle to a room: the two classifiers, slightly re-trained on what people corrected.
+
+The encoders stay as they are. Each classifier's weights may move a little from where they were (a ridge penalty on the
+move), which also calibrates them anew. The result is accepted only if it does better than the bundle on corrections
+that it was not trained on, and no more than a point worse on general data.
+
+Notation: N corrected turns, E embedding, C labels.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from emotrack.models.bundle import bundle_folder, load_bundle, save_bundle
+from emotrack.models.context import TurnEmbedding
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.sessions.reader import Session, read_sessions
+from emotrack.tracker.sessions.voices import audio_path
+from emotrack.train.acted import ACTED
+from emotrack.train.audio import read_audio
+from emotrack.train.dialogues import read_dialogues
+from emotrack.train.errors import TrainError
+from emotrack.train.evaluate import evaluate
+from emotrack.train.metrics import Scores, score
+
+GENERAL = ("meld", *ACTED)  # what may guard the bundle's general knowledge
+MIN_CORRECTIONS = 20  # fewer say nothing about turns they were not made for
+FOLDS = 5
+PENALTY = 3.0  # on the squared move of the weights, against the mean loss of N turns: divided by N
+MAX_FALL = 0.01  # of the weighted F1 on general data
+STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedTurn:
+    """A turn that a person judged, encoded by the bundle."""
+
+    embedding: TurnEmbedding
+    past: Tensor  # (1, C) how the turns before shift it
+    truth: int  # index into the bundle's labels
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What came of it."""
+
+    corrections: int
+    before: Scores
+    """Of the bundle, on the corrections."""
+    after: Scores
+    """Of adapted classifiers, each on the fold of the corrections it was not trained on."""
+    loss_before: float
+    loss_after: float
+    """Cross-entropy of the same, in nats."""
+    general: dict[str, tuple[float, float]]
+    """Weighted F1 on the dev split of each general corpus, before and after."""
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why it is not accepted; empty when it is."""
+        reasons = []
+        if self.loss_after >= self.loss_before:
+            reasons.append(f"held-out loss does not improve ({self.loss_before:.3f} -> {self.loss_after:.3f})")
+        if self.after.weighted_f1 < self.before.weighted_f1:
+            change = f"{self.before.weighted_f1:.3f} -> {self.after.weighted_f1:.3f}"
+            reasons.append(f"held-out weighted F1 falls ({change})")
+        reasons += [
+            f"weighted F1 on {corpus} falls by more than {MAX_FALL} ({before:.3f} -> {after:.3f})"
+            for corpus, (before, after) in self.general.items()
+            if after < before - MAX_FALL
+        ]
+        return reasons
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            "corrections": self.corrections,
+            "held_out": {
+                "loss": [round(self.loss_before, 4), round(self.loss_after, 4)],
+                "weighted_f1": [round(self.before.weighted_f1, 4), round(self.after.weighted_f1, 4)],
+                "ece": [round(self.before.ece, 4), round(self.after.ece, 4)],
+            },
+            "general_weighted_f1": {name: [round(score, 4) for score in both] for name, both in self.general.items()},
+        }
+
+
+def adapt(bundle: str, sessions: Path, general: dict[str, Path], out: Path, seed: int) -> Adaptation:
+    """Adapt ``bundle`` to the corrections in ``sessions`` and write it to ``out`` if that is accepted.
+
+    Args:
+        bundle: a packaged name or a folder.
+        sessions: folder of saved sessions, with the audio that was kept beside them.
+        general: corpora whose dev split guards what the bundle knew: meld, or folders of acted speech.
+        out: the adapted bundle's folder.
+        seed: of the folds.
+
+    Raises:
+        TrainError: too few corrections, or data that is missing.
+        BundleError: the bundle cannot be loaded.
+    """
+    network = load_bundle(bundle)
+    turns = collect(network, sessions)
+    if len(turns) < MIN_CORRECTIONS:
+        raise TrainError(f"{sessions}: {len(turns)} corrected turns; adapting needs at least {MIN_CORRECTIONS}")
+    adapted = retrain(network, turns)
+    dialogues = {name: list(read_dialogues(_corpus(name), folder, "dev", "both")) for name, folder in general.items()}
+    baseline = predict(network, turns)  # (N, C)
+    held_out = cross_validate(network, turns, seed)  # (N, C)
+    truth = torch.tensor([turn.truth for turn in turns])  # (N,)
+    found = Adaptation(
+        corrections=len(turns),
+        before=score(baseline.exp().numpy(), truth.numpy(), network.labels),
+        after=score(held_out.exp().numpy(), truth.numpy(), network.labels),
+        loss_before=float(nn.functional.nll_loss(baseline, truth)),
+        loss_after=float(nn.functional.nll_loss(held_out, truth)),
+        general={
+            name: (evaluate(network, turns).weighted_f1, evaluate(adapted, turns).weighted_f1)
+            for name, turns in dialogues.items()
+        },
+    )
+    if not found.refusals:
+        _save(bundle, adapted, found, out)
+    return found
+
+
+def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
+    """Every corrected turn in a folder's sessions, encoded as it was when it was tracked: with the turns before it.
+
+    Raises:
+        TrainError: no session can be read, or a correction has a label that the bundle does not know.
+    """
+    paths = sorted(sessions.glob("*.jsonl"))
+    if not paths:
+        raise TrainError(f"{sessions}: no saved sessions (*.jsonl)")
+    found: list[CorrectedTurn] = []
+    for path in track(paths, "encode", console=Console(stderr=True)):
+        try:
+            for session in read_sessions(path):
+                found += _collect(network, session)
+        except EmotrackError as error:
+            raise TrainError(str(error)) from error
+    return found
+
+
+def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
+    context = network.new_context()
+    found = []
+    for turn in session.turns:
+        voice = audio_path(session.path, turn.audio) if turn.audio else None
+        if voice is None and turn.text is None:
+            continue
+        # Cloned, as what inference mode makes cannot be learned from.
+        embedding = TurnEmbedding(
+            speech=None if voice is None else network.embed_speech(read_audio(voice)).clone(),
+            text=None if turn.text is None else network.embed_text(turn.text).clone(),
+            speaker=turn.speaker,
+        )
+        past = network.past(context, turn.speaker)  # (1, C)
+        network.estimate(context, embedding)
+        correction = session.corrections.get(turn.turn_id)
+        if correction is None:
+            continue
+        if correction.emotion not in network.labels:
+            raise TrainError(
+                f"{session.path}: turn {turn.turn_id} is corrected to {correction.emotion!r}, "
+                f"which the bundle does not know ({', '.join(network.labels)})"
+            )
+        truth = network.labels.index(correction.emotion)
+        nothing = torch.zeros(1, len(network.labels))  # (1, C)
+        found.append(CorrectedTurn(embedding, nothing if past is None else past, truth))
+    return found
+
+
+def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
+    """(N, C) log probabilities of turns."""
+    found = torch.zeros(len(turns), len(network.labels))  # (N, C)
+    groups: dict[tuple[bool, bool], list[int]] = {}  # turns in which the same modalities were heard, as one batch
+    for index, turn in enumerate(turns):
+        groups.setdefault((turn.embedding.speech is not None, turn.embedding.text is not None), []).append(index)
+    for group in groups.values():
+        embeddings = [turns[index].embedding for index in group]
+        opinions = network.opinions(
+            speech=_stacked([embedding.speech for embedding in embeddings]),  # (B, E)
+            text=_stacked([embedding.text for embedding in embeddings]),  # (B, E)
+        )
+        past = torch.cat([turns[index].past for index in group])  # (B, C)
+        found[group] = network.fusion(list(opinions.values()), past, network.config.prior_trust)  # (B, C)
+    return found
+
+
+def _stacked(embeddings: Sequence[Tensor | None]) -> Tensor | None:
+    known = [embedding for embedding in embeddings if embedding is not None]
+    return torch.stack(known) if known else None  # (B, E)
+
+
+def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> EmotionNetwork:
+    """A copy of the network whose two classifiers moved a little towards ``turns``."""
+    adapted = copy.deepcopy(network)
+    heads = [*adapted.speech_head.parameters(), *adapted.text_head.parameters()]
+    origin = [parameter.clone() for parameter in heads]
+    for parameter in heads:
+        parameter.requires_grad_(True)
+    truth = torch.tensor([turn.truth for turn in turns])  # (N,)
+    optimizer = torch.optim.LBFGS(heads, max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        moved = sum((now - before).square().sum() for now, before in zip(heads, origin, strict=True))
+        total = nn.functional.nll_loss(predict(adapted, turns), truth) + PENALTY / len(turns) * moved
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return adapted.requires_grad_(False)
+
+
+def cross_validate(network: EmotionNetwork, turns: Sequence[CorrectedTurn], seed: int) -> Tensor:
+    """(N, C) log probabilities, each turn by classifiers that were adapted to the other folds."""
+    order = torch.randperm(len(turns), generator=torch.Generator().manual_seed(seed))  # (N,)
+    found = torch.zeros(len(turns), len(network.labels))  # (N, C)
+    for fold in range(FOLDS):
+        held_out = order[fold::FOLDS]  # (M,)
+        rest = [turns[i] for i in range(len(turns)) if i not in set(held_out.tolist())]
+        found[held_out] = predict(retrain(network, rest), [turns[i] for i in held_out.tolist()])
+    return found
+
+
+def _corpus(name: str) -> str:
+    return "meld" if name == "meld" else "acted"
+
+
+def _save(bundle: str, adapted: EmotionNetwork, found: Adaptation, out: Path) -> None:
+    """The adapted bundle, with the metrics and the card of the one it came from, and what changed."""
+    folder = bundle_folder(bundle)
+    adapted.config = replace(adapted.config, name=f"{adapted.name}-adapted")
+    metrics = json.loads((folder / "metrics.json").read_text()) | {"adapted": found.to_dict()}
+    card = (folder / "README.md").read_text()
+    note = (
+        f"# Adapted\n\nThe classifiers of `{bundle}` were adapted to {found.corrections} corrections of one room; "
+        "`metrics.json` has the figures under `adapted`. What follows is the card of the original.\n\n"
+    )
+    save_bundle(adapted, out, metrics, note + card)
