@@ -1,8 +1,9 @@
 """Adapting a bundle to a room: the two classifiers, slightly re-trained on what people corrected.
 
 The encoders stay as they are. Each classifier's weights may move a little from where they were (a ridge penalty on the
-move), which also calibrates them anew. The result is accepted only if it does better than the bundle on corrections
-that it was not trained on, and no more than a point worse on general data.
+move), which also calibrates them anew. How far is decided by what they knew before: the penalty is the least at which
+they are no more than a point worse on general data. The result is accepted only if it also does better than the bundle
+on corrections that it was not trained on.
 
 Notation: N corrected turns, E embedding, C labels.
 """
@@ -31,13 +32,13 @@ from emotrack.train.acted import ACTED
 from emotrack.train.audio import read_audio
 from emotrack.train.dialogues import read_dialogues
 from emotrack.train.errors import TrainError
-from emotrack.train.evaluate import evaluate
+from emotrack.train.evaluate import EncodedTurn, encode, judge
 from emotrack.train.metrics import Scores, score
 
 GENERAL = ("meld", *ACTED)  # what may guard the bundle's general knowledge
 MIN_CORRECTIONS = 20  # fewer say nothing about turns they were not made for
 FOLDS = 5
-PENALTY = 3.0  # on the squared move of the weights, against the mean loss of N turns: divided by N
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # tried in turn, on the squared move of the weights; divided by N
 MAX_FALL = 0.01  # of the weighted F1 on general data
 STEPS = 100
 
@@ -56,6 +57,7 @@ class Adaptation:
     """What came of it."""
 
     corrections: int
+    penalty: float
     before: Scores
     """Of the bundle, on the corrections."""
     after: Scores
@@ -86,6 +88,7 @@ class Adaptation:
         """As JSON takes it."""
         return {
             "corrections": self.corrections,
+            "penalty": self.penalty,
             "held_out": {
                 "loss": [round(self.loss_before, 4), round(self.loss_after, 4)],
                 "weighted_f1": [round(self.before.weighted_f1, 4), round(self.after.weighted_f1, 4)],
@@ -113,25 +116,35 @@ def adapt(bundle: str, sessions: Path, general: dict[str, Path], out: Path, seed
     turns = collect(network, sessions)
     if len(turns) < MIN_CORRECTIONS:
         raise TrainError(f"{sessions}: {len(turns)} corrected turns; adapting needs at least {MIN_CORRECTIONS}")
-    adapted = retrain(network, turns)
-    dialogues = {name: list(read_dialogues(_corpus(name), folder, "dev", "both")) for name, folder in general.items()}
+    guards = {
+        name: encode(network, read_dialogues(_corpus(name), data, "dev", "both")) for name, data in general.items()
+    }
+    known = {name: _weighted_f1(network, guard) for name, guard in guards.items()}
+    for penalty in PENALTIES:
+        adapted = retrain(network, turns, penalty)
+        knows = {name: _weighted_f1(adapted, guard) for name, guard in guards.items()}
+        if all(knows[name] >= known[name] - MAX_FALL for name in guards):
+            break
     baseline = predict(network, turns)  # (N, C)
-    held_out = cross_validate(network, turns, seed)  # (N, C)
+    held_out = cross_validate(network, turns, penalty, seed)  # (N, C)
     truth = torch.tensor([turn.truth for turn in turns])  # (N,)
     found = Adaptation(
         corrections=len(turns),
+        penalty=penalty,
         before=score(baseline.exp().numpy(), truth.numpy(), network.labels),
         after=score(held_out.exp().numpy(), truth.numpy(), network.labels),
         loss_before=float(nn.functional.nll_loss(baseline, truth)),
         loss_after=float(nn.functional.nll_loss(held_out, truth)),
-        general={
-            name: (evaluate(network, turns).weighted_f1, evaluate(adapted, turns).weighted_f1)
-            for name, turns in dialogues.items()
-        },
+        general={name: (known[name], knows[name]) for name in guards},
     )
     if not found.refusals:
         _save(bundle, adapted, found, out)
     return found
+
+
+def _weighted_f1(network: EmotionNetwork, dialogues: list[list[EncodedTurn]]) -> float:
+    probabilities, truth = judge(network, dialogues)  # (N, C), (N,)
+    return score(probabilities.numpy(), truth.numpy(), network.labels).weighted_f1
 
 
 def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
@@ -204,7 +217,7 @@ def _stacked(embeddings: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack(known) if known else None  # (B, E)
 
 
-def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> EmotionNetwork:
+def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float) -> EmotionNetwork:
     """A copy of the network whose two classifiers moved a little towards ``turns``."""
     adapted = copy.deepcopy(network)
     heads = [*adapted.speech_head.parameters(), *adapted.text_head.parameters()]
@@ -217,7 +230,7 @@ def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> EmotionN
     def loss() -> Tensor:
         optimizer.zero_grad()
         moved = sum((now - before).square().sum() for now, before in zip(heads, origin, strict=True))
-        total = nn.functional.nll_loss(predict(adapted, turns), truth) + PENALTY / len(turns) * moved
+        total = nn.functional.nll_loss(predict(adapted, turns), truth) + penalty / len(turns) * moved
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
@@ -225,14 +238,14 @@ def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> EmotionN
     return adapted.requires_grad_(False)
 
 
-def cross_validate(network: EmotionNetwork, turns: Sequence[CorrectedTurn], seed: int) -> Tensor:
+def cross_validate(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float, seed: int) -> Tensor:
     """(N, C) log probabilities, each turn by classifiers that were adapted to the other folds."""
     order = torch.randperm(len(turns), generator=torch.Generator().manual_seed(seed))  # (N,)
     found = torch.zeros(len(turns), len(network.labels))  # (N, C)
     for fold in range(FOLDS):
         held_out = order[fold::FOLDS]  # (M,)
         rest = [turns[i] for i in range(len(turns)) if i not in set(held_out.tolist())]
-        found[held_out] = predict(retrain(network, rest), [turns[i] for i in held_out.tolist()])
+        found[held_out] = predict(retrain(network, rest, penalty), [turns[i] for i in held_out.tolist()])
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,19 @@ from emotrack.train.errors import TrainError
 from emotrack.train.metrics import Scores, score
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedTurn:
+    """A turn as the encoders hand it on, with its truth; one without ``emotion`` is context and is not scored."""
+
+    embedding: TurnEmbedding
+    emotion: str | None
+
+
+def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> list[list[EncodedTurn]]:
+    """Run the encoders over conversations; what follows them can then be judged again and again at little cost."""
+    return [[EncodedTurn(embed(network, turn), turn.emotion) for turn in dialogue] for dialogue in dialogues]
+
+
 def estimates(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> tuple[Tensor, Tensor]:
     """Run conversations through the network, turn by turn, each turn scored from the past alone.
 
@@ -24,12 +38,17 @@ def estimates(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn
     Raises:
         TrainError: there is no such turn.
     """
+    return judge(network, encode(network, dialogues))
+
+
+def judge(network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]]) -> tuple[Tensor, Tensor]:
+    """The same as ``estimates``, from encoded turns."""
     probabilities: list[tuple[float, ...]] = []
     truth: list[int] = []
     for dialogue in dialogues:
         context = network.new_context()
         for turn in dialogue:
-            estimate = network.estimate(context, embed(network, turn))
+            estimate = network.estimate(context, turn.embedding)
             if turn.emotion is not None and turn.emotion in network.labels:
                 probabilities.append(estimate.probabilities)
                 truth.append(network.labels.index(turn.emotion))
