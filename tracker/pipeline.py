@@ -10,15 +10,12 @@ source.items()     chunks of audio, or word of a lost device
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.activity import Activity
@@ -40,9 +37,10 @@ from emotrack.tracker.events import (
 from emotrack.tracker.interpreter import Interpretation, Interpreter
 from emotrack.tracker.keeping import AudioKeeper, KeepingError
 from emotrack.tracker.listener import Listener, SpeechTurn
+from emotrack.tracker.publisher import Publisher
 from emotrack.tracker.recognisers import Recogniser, Transcript
 from emotrack.tracker.segmenter import SegmenterOptions
-from emotrack.tracker.sinks import Sink, SinkError
+from emotrack.tracker.sinks import Sink
 from emotrack.tracker.sources import Source
 from emotrack.tracker.tally import Tally
 
@@ -90,11 +88,9 @@ class LiveSession:
         self._network = network
         self._recogniser = recogniser
         self._captions = captions
-        self._sinks = list(sinks)
-        self._site = site
+        self._publisher = Publisher(site, sinks, notify)
         self._with_text = with_text
         self._keeper = keeper
-        self._session = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self._notify = notify
         self._listeners = [Listener(channel, segmenter or SegmenterOptions()) for channel in range(source.channels)]
         self._listening = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vad")
@@ -107,7 +103,7 @@ class LiveSession:
 
     def attach(self, sink: Sink) -> None:
         """Send events to ``sink`` too; call it before ``run``."""
-        self._sinks.append(sink)
+        self._publisher.attach(sink)
 
     # -- controls, called on the event loop ----------------------------------------------------------------------
 
@@ -127,8 +123,7 @@ class LiveSession:
 
     def mark(self) -> None:
         """Note that a person found this moment worth finding again."""
-        event = Mark(**self._stamp(), at_s=self.activity.stream_s)
-        self._marking = asyncio.get_running_loop().create_task(self._emit(event))
+        self._publisher.send_soon(Mark(**self._publisher.stamp(), at_s=self.activity.stream_s))
 
     async def run(self) -> None:
         """Track until the source ends or ``stop`` is called.
@@ -144,13 +139,12 @@ class LiveSession:
             self._end_reason = "failure"
             raise
         finally:
-            await self._emit(self._ended())
-            for sink in self._sinks:
-                await sink.close()
+            await self._publisher.close(last=self._ended())
             self._listening.shutdown(wait=False, cancel_futures=True)
             self._interpreter.close()
-        if self._failure is not None:
-            raise self._failure
+        failure = self._failure or self._publisher.failure
+        if failure is not None:
+            raise failure
 
     # -- hearing -------------------------------------------------------------------------------------------------
 
@@ -165,11 +159,13 @@ class LiveSession:
                             await self._end_turns()
                             self.activity.source_lost = True
                             at_s = self.activity.stream_s
-                            await self._emit(SourceLostEvent(**self._stamp(), at_s=at_s, reason=reason))
+                            await self._emit(SourceLostEvent(**self._publisher.stamp(), at_s=at_s, reason=reason))
                         case SourceRestored(seconds_lost=lost_s):
                             self.activity.source_lost = False
                             at_s = self.activity.stream_s + lost_s
-                            await self._emit(SourceRestoredEvent(**self._stamp(), at_s=at_s, seconds_lost=lost_s))
+                            await self._emit(
+                                SourceRestoredEvent(**self._publisher.stamp(), at_s=at_s, seconds_lost=lost_s)
+                            )
         except EmotrackError as error:
             self._failure, self._end_reason = error, "failure"
         await self._end_turns()
@@ -262,7 +258,7 @@ class LiveSession:
         if self._keeper is None:
             return None
         try:
-            return await self._keeper.keep(self._session, heard.turn_id, heard.turn.samples)
+            return await self._keeper.keep(self._publisher.session, heard.turn_id, heard.turn.samples)
         except KeepingError as error:
             self._keeper, self._failure = None, error
             self._notify(f"{error}; no more audio is kept")
@@ -272,7 +268,7 @@ class LiveSession:
         turn, estimate, transcript = heard.turn, found.estimate, found.transcript
         modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
         return Turn(
-            **self._stamp(),
+            **self._publisher.stamp(),
             turn_id=heard.turn_id,
             start_s=turn.start_s,
             end_s=turn.end_s,
@@ -301,25 +297,13 @@ class LiveSession:
     # -- events --------------------------------------------------------------------------------------------------
 
     async def _emit(self, event: Event) -> None:
-        """Send ``event`` to every sink; one that fails is left out from then on, and with the last of them it ends."""
-        for sink in list(self._sinks):
-            try:
-                await sink.emit(event)
-            except SinkError as error:
-                if sink in self._sinks:
-                    self._sinks.remove(sink)
-                    self._failure = error
-                    if self._sinks:
-                        self._notify(f"{error}; the session goes on without it")
-        if not self._sinks:
+        await self._publisher.send(event)
+        if not self._publisher.has_sinks:
             self.stop("failure")
-
-    def _stamp(self) -> dict[str, Any]:
-        return {"site": self._site, "session": self._session, "time": datetime.now(UTC)}
 
     def _started(self) -> SessionStarted:
         return SessionStarted(
-            **self._stamp(),
+            **self._publisher.stamp(),
             source=self._source.name,
             channels=self._source.channels,
             labels=self._network.labels,
@@ -331,7 +315,7 @@ class LiveSession:
 
     def _ended(self) -> SessionEnded:
         return SessionEnded(
-            **self._stamp(),
+            **self._publisher.stamp(),
             reason=self._end_reason,
             seconds=self.activity.stream_s,
             turns=self.tally.turns,

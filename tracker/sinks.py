@@ -59,8 +59,8 @@ class JsonLines:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._write, line)
 
     async def close(self) -> None:
+        self._thread.submit(os.close, self._descriptor)  # after what may still be written
         self._thread.shutdown(wait=False)
-        os.close(self._descriptor)
 
     def _write(self, line: bytes) -> None:
         written = 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
+from tests.tracker.terminal import Terminal
 from tests.tracker.virtual_microphone import VirtualMicrophone, missing
 
 
@@ -23,3 +26,15 @@ def virtual_microphone(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMicro
         yield microphone
     finally:
         microphone.remove()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """A shell of 80 by 24 in tmux. Skips where tmux is missing."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed: nothing can be tried on a real terminal")
+    # Short, as the path of a socket must be.
+    with tempfile.TemporaryDirectory(prefix="emotrack-") as folder:
+        shell = Terminal(folder, 80, 24)
+        yield shell
+        shell.close()

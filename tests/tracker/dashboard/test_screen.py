@@ -4,72 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import Dashboard
 from tests.tracker.dashboard.made_up import ended, started, turn
+from tests.tracker.terminal import Terminal
 
 ROOT = Path(__file__).parents[3]
 DRIVER = f"cd {ROOT} && {sys.executable} -m tests.tracker.dashboard.driver"
-PATIENCE_S = 30.0  # a busy machine
-
-
-class Terminal:
-    """A shell in tmux on a socket of its own."""
-
-    def __init__(self, folder: str, width: int, height: int) -> None:
-        self._socket = f"{folder}/tmux"
-        self._tmux(
-            "new-session", "-d", "-x", str(width), "-y", str(height), "env PS1='READY> ' bash --norc --noprofile"
-        )
-        self._tmux("set", "-g", "status", "off")
-        self.wait_for("READY>")
-
-    def _tmux(self, *words: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-S", self._socket, "-f", "/dev/null", *words],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        )
-        return done.stdout
-
-    def type(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
-
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p")
-
-    def wait_for(self, words: str) -> str:
-        deadline = time.monotonic() + PATIENCE_S
-        while words not in (screen := self.screen()):
-            assert time.monotonic() < deadline, f"{words!r} did not appear:\n{screen}"
-            time.sleep(0.1)
-        return screen
-
-    def close(self) -> None:
-        self._tmux("kill-server")
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is not installed: the dashboard cannot be tried on a real terminal")
-    with tempfile.TemporaryDirectory(prefix="emotrack-") as folder:
-        shell = Terminal(folder, 80, 24)
-        yield shell
-        shell.close()
 
 
 def test_keys_act_and_the_terminal_is_restored_below_a_summary(terminal: Terminal) -> None:

@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.events import to_json
 from emotrack.tracker.keeping import AudioKeeper
 from tests.tracker.dashboard.made_up import started, turn
-from tests.tracker.dashboard.test_screen import PATIENCE_S, Terminal
 from tests.tracker.kitchen_table import samples
 from tests.tracker.sessions.test_correct import saved, written
+from tests.tracker.terminal import PATIENCE_S, Terminal
 from tests.tracker.virtual_microphone import SINK, VirtualMicrophone
 
 DRIVER = """\
@@ -32,16 +28,6 @@ from emotrack.tracker.sessions.correct import run_correct
 from emotrack.tracker.sessions.reader import read_session
 sys.exit(run_correct(read_session(Path(sys.argv[1])), [], everything="--all" in sys.argv))
 """
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is not installed: correcting cannot be tried on a real terminal")
-    with tempfile.TemporaryDirectory(prefix="emotrack-") as folder:
-        shell = Terminal(folder, 80, 24)
-        yield shell
-        shell.close()
 
 
 def start(terminal: Terminal, folder: Path, path: Path, *options: str) -> None:

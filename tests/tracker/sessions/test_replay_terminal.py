@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.tracker.dashboard.test_screen import Terminal
 from tests.tracker.sessions.test_replay import DRIVER, saved
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is not installed: the replay cannot be tried on a real terminal")
-    with tempfile.TemporaryDirectory(prefix="emotrack-") as folder:
-        shell = Terminal(folder, 80, 24)
-        yield shell
-        shell.close()
+from tests.tracker.terminal import Terminal
 
 
 def position_s(screen: str) -> int:
