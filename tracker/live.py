@@ -75,7 +75,8 @@ def run_live(arguments: argparse.Namespace) -> int:
 
     notices(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
     if not has_dashboard:  # which shows it all the time
-        notices(f"{CONSENT} {_what_is_kept(arguments)}")
+        saved_to = _saved_to(arguments)
+        notices(f"{CONSENT} {f'Saved to {saved_to}.' if saved_to else 'Nothing is recorded.'}")
     session = LiveSession(
         source,
         models.network,
@@ -143,10 +144,11 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--captions take the place of recognition: leave --asr out")
 
 
-def _what_is_kept(arguments: argparse.Namespace) -> str:
+def _saved_to(arguments: argparse.Namespace) -> str | None:
+    """Where the session is kept, and whether the voices are; None when nothing is."""
     if not arguments.save:
-        return "Nothing is recorded."
-    return f"Saved to {arguments.save}{', voices included' if arguments.keep_audio else ''}."
+        return None
+    return f"{arguments.save}, voices included" if arguments.keep_audio else str(arguments.save)
 
 
 def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -> Source:
@@ -169,7 +171,7 @@ def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: _No
         activity=session.activity,
         controls=session,
         console=Console(),
-        saved_to=f"{arguments.save}{', voices included' if arguments.keep_audio else ''}" if arguments.save else None,
+        saved_to=_saved_to(arguments),
     )
     session.attach(dashboard)
     notices.on_screen = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 
@@ -44,3 +45,14 @@ class Terminal:
 
     def close(self) -> None:
         self._tmux("kill-server")
+
+
+def read_to_end(master: int) -> bytes:
+    """All that is written to a pseudo-terminal, until its other end is closed; closes this one."""
+    shown = b""
+    while True:
+        try:
+            shown += os.read(master, 65_536)
+        except OSError:  # how Linux says that the other end is closed
+            os.close(master)
+            return shown

@@ -20,6 +20,7 @@ import pytest
 from emotrack.models.bundle import PACKAGED
 from emotrack.tracker.audio import SAMPLE_RATE
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH, samples
+from tests.tracker.terminal import read_to_end
 from tests.tracker.virtual_microphone import VirtualMicrophone, missing
 
 EMOTRACK = [sys.executable, "-m", "emotrack.tracker.cli"]
@@ -167,29 +168,28 @@ def test_an_interrupt_in_the_middle_of_a_turn_finishes_and_writes_it(tmp_path: P
     assert "Traceback" not in err
 
 
-def test_a_closed_stdout_ends_the_session_with_one_line() -> None:
-    with start(*FAST, "--captions", CAPTIONS) as process:
+def run_until_nobody_reads(*arguments: object) -> tuple[int, str]:
+    """Run, read the first event and close the pipe -> exit code and what stderr says."""
+    with start(*arguments) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.readline()
         process.stdout.close()
         err = process.stderr.read()
-        process.wait(timeout=60)
-    assert process.returncode == 1
+        return process.wait(timeout=60), err
+
+
+def test_a_closed_stdout_ends_the_session_with_one_line() -> None:
+    code, err = run_until_nobody_reads(*FAST, "--captions", CAPTIONS)
+    assert code == 1
     assert err.splitlines()[-1] == "emotrack: cannot write to standard output: Broken pipe"
     assert "Traceback" not in err
 
 
 def test_a_closed_stdout_does_not_end_what_is_saved(tmp_path: Path) -> None:
     saved = tmp_path / "session.jsonl"
-    with start(*FAST, "--captions", CAPTIONS, "--save", saved) as process:
-        assert process.stdout
-        assert process.stderr
-        process.stdout.readline()
-        process.stdout.close()
-        err = process.stderr.read()
-        process.wait(timeout=60)
-    assert process.returncode == 1
+    code, err = run_until_nobody_reads(*FAST, "--captions", CAPTIONS, "--save", saved)
+    assert code == 1
     assert "the session goes on without it" in err
     assert [e["type"] for e in events(saved.read_text())][-1] == "session_ended"
     assert len(events(saved.read_text())) == len(TRUTH) + 2
@@ -209,13 +209,7 @@ def test_on_a_terminal_the_dashboard_leaves_a_summary() -> None:
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
         os.close(slave)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(master, 65_536)
-            except OSError:  # how Linux says that the other end is closed
-                break
-    os.close(master)
+        shown = read_to_end(master)
     assert process.returncode == 0
     entered, left = shown.index(b"\x1b[?1049h"), shown.rindex(b"\x1b[?1049l")
     assert entered < left

@@ -85,6 +85,9 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bos_token_id=vocabulary["<|endoftext|>"],
         eos_token_id=vocabulary["<|endoftext|>"],
         decoder_start_token_id=vocabulary["<|startoftranscript|>"],
+        # The defaults are ids of the real vocabulary; CTranslate2 writes where they point, beyond this small one.
+        suppress_tokens=[],
+        begin_suppress_tokens=[vocabulary["<|endoftext|>"]],
     )
     torch.manual_seed(0)
     transformers.WhisperForConditionalGeneration(config).save_pretrained(source)
@@ -92,6 +95,8 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     converters.TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(
         str(target), quantization="int8"
     )
+    settings = json.loads((target / "config.json").read_text())
+    assert max(settings["suppress_ids"] + settings["suppress_ids_begin"]) < len(vocabulary)
     return target
 
 

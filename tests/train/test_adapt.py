@@ -102,14 +102,11 @@ def test_from_saved_sessions_to_a_bundle(tmp_path: Path, meld: Path, capsys: pyt
     loss_before, loss_after = figures["held_out"]["loss"]
     assert loss_after < loss_before
     general_before, general_after = figures["general_weighted_f1"]["meld"]
-    if general_after >= general_before - 0.01:
-        assert code == 0
-        assert load_bundle(tmp_path / "adapted").name == "mini-adapted"
-        metrics = json.loads((tmp_path / "adapted" / "metrics.json").read_text())
-        assert metrics["adapted"]["corrections"] == 40
-    else:
-        assert code == 1
-        assert "weighted F1 on meld falls" in said.err
+    assert general_after >= general_before - 0.01
+    assert code == 0
+    assert load_bundle(tmp_path / "adapted").name == "mini-adapted"
+    metrics = json.loads((tmp_path / "adapted" / "metrics.json").read_text())
+    assert metrics["adapted"] == figures
 
 
 def test_corrections_without_any_sense_are_refused(
@@ -123,15 +120,11 @@ def test_corrections_without_any_sense_are_refused(
     write_session(tmp_path / "talks" / "a.jsonl", shuffled, with_audio=False)
     code = run(tmp_path, meld)
     said = capsys.readouterr()
-    figures = json.loads(said.out)
-    # Whatever is decided must follow from the figures that are shown.
-    loss_before, loss_after = figures["held_out"]["loss"]
-    f1_before, f1_after = figures["held_out"]["weighted_f1"]
-    general_before, general_after = figures["general_weighted_f1"]["meld"]
-    is_better = loss_after < loss_before and f1_after >= f1_before and general_after >= general_before - 0.01
-    assert code == (0 if is_better else 1)
-    assert (tmp_path / "adapted").exists() == is_better
-    assert ("not accepted" in said.err) != is_better
+    f1_before, f1_after = json.loads(said.out)["held_out"]["weighted_f1"]
+    assert f1_after < f1_before
+    assert code == 1
+    assert "not accepted, nothing was written: held-out weighted F1 falls" in said.err
+    assert not (tmp_path / "adapted").exists()
 
 
 def test_too_few_corrections_and_missing_data_are_said(

@@ -26,6 +26,7 @@ from emotrack.tracker.sessions.reader import Session, read_session
 from emotrack.tracker.sessions.replay import _Replay, run_replay
 from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, restored, started, turn
 from tests.tracker.dashboard.test_view import ODD_SIZES, SIZES, lines_of
+from tests.tracker.terminal import read_to_end
 
 DRIVER = """\
 import sys
@@ -248,13 +249,7 @@ def test_without_a_keyboard_it_ends_with_the_session(tmp_path: Path) -> None:
         command, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=environment, start_new_session=True
     ) as process:
         os.close(slave)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(master, 65_536)
-            except OSError:  # how Linux says that the other end is closed
-                break
-    os.close(master)
+        shown = read_to_end(master)
     assert process.returncode == 0
     summary = shown[shown.rindex(b"\x1b[?1049l") :].decode()
     assert "up to 2:05 of 2:05" in summary

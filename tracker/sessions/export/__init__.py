@@ -7,7 +7,7 @@ without any turn is a valid, empty document.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from emotrack.tracker.sessions.export.emotionml import to_emotionml
 from emotrack.tracker.sessions.export.labels import to_audacity, to_rttm
@@ -18,26 +18,19 @@ from emotrack.tracker.sessions.reader import Session
 FormatName = Literal["csv", "srt", "vtt", "emotionml", "rttm", "audacity"]
 
 
-class Format(NamedTuple):
-    """How to write a session, and what such files are called."""
-
-    write: Callable[[Session], str]
-    ending: str
-
-
-FORMATS: Final[dict[FormatName, Format]] = {
-    "csv": Format(to_csv, ".csv"),
-    "srt": Format(to_srt, ".srt"),
-    "vtt": Format(to_vtt, ".vtt"),
-    "emotionml": Format(to_emotionml, ".emotionml"),
-    "rttm": Format(to_rttm, ".rttm"),
-    "audacity": Format(to_audacity, ".txt"),
+FORMATS: Final[dict[FormatName, Callable[[Session], str]]] = {
+    "csv": to_csv,
+    "srt": to_srt,
+    "vtt": to_vtt,
+    "emotionml": to_emotionml,
+    "rttm": to_rttm,
+    "audacity": to_audacity,
 }
 
 
 def export(session: Session, format: FormatName) -> str:
     """``session`` as a document in ``format``, with a line feed at the ends of lines."""
-    return FORMATS[format].write(session)
+    return FORMATS[format](session)
 
 
-__all__ = ["FORMATS", "Format", "FormatName", "export"]
+__all__ = ["FORMATS", "FormatName", "export"]

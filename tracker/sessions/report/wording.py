@@ -18,11 +18,13 @@ _MONTHS = (
 # The gates of `recognisers` name their reasons for programs; these are for people.
 _REJECTED = {
     "empty": "no words were recognised",
+    "no_speech": "the recogniser heard no speech",
     "low_confidence": "the recogniser was not sure of the words",
     "stock_phrase": "the words looked invented by the recogniser",
     "repetition": "the recogniser repeated itself",
     "too_fast": "too many words for the time",
     "recogniser_failed": "the recogniser failed",
+    "skipped_to_catch_up": "recognition was skipped, to catch up",
 }
 
 
