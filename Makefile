@@ -42,9 +42,11 @@ lint: .venv/dev.done
 	ln -sfn ../../../train build/types/emotrack/train
 	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p emotrack
 
-# The events' JSON Schema is generated from their classes; a test checks that it is current.
+# The events' JSON Schema and the document of the MQTT topics are generated from their classes; tests check that they
+# are current.
 schema: install
 	$(BIN)/python -m emotrack.tracker.events > tracker/events.schema.json
+	$(BIN)/python -m emotrack.tracker.mqtt.asyncapi > tracker/mqtt/asyncapi.json
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

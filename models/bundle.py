@@ -24,8 +24,9 @@ from tokenizers import Tokenizer
 
 from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.network import EmotionNetwork, NetworkConfig
+from emotrack.models.text_encoder import TextConfig
 
-FORMAT = 1
+FORMAT = 2
 PACKAGED = Path(__file__).parent / "bundles"
 FILES = ("model.safetensors", "tokenizer.json", "config.json", "metrics.json", "README.md")
 FINGERPRINT_DIGITS = 12
@@ -52,10 +53,13 @@ def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> Emoti
     config = _parse_config(folder, document)
     weights = _read_checked(folder, "model.safetensors", document)
     tokenizer = _read_tokenizer(folder, document, config)
+    metrics = _read_object(folder, "metrics.json")
+    card = _read(folder, "README.md").decode(errors="replace")
     try:
         network = EmotionNetwork(config, tokenizer, fingerprint=_sha256(weights)[:FINGERPRINT_DIGITS])
         state = {name: tensor.float() for name, tensor in load(weights).items()}
         network.load_state_dict(state, assign=True)
+        network.metrics, network.card = metrics, card
     except (SafetensorError, AssertionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BundleError(f"bundle {folder}: the weights do not fit config.json: {reason}") from error
@@ -102,16 +106,21 @@ def bundle_folder(name_or_path: str | Path) -> Path:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(_read(folder, "config.json"))
-    except ValueError as error:
-        raise BundleError(f"bundle {folder}: config.json is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise BundleError(f"bundle {folder}: config.json is not an object")
+    document = _read_object(folder, "config.json")
     if document.get("format") != FORMAT:
         raise BundleError(f"bundle {folder}: format {document.get('format')!r}, this version reads {FORMAT}")
     if document.get("class") != EmotionNetwork.__name__:
         raise BundleError(f"bundle {folder}: class {document.get('class')!r}, not {EmotionNetwork.__name__}")
+    return document
+
+
+def _read_object(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(_read(folder, name))
+    except ValueError as error:
+        raise BundleError(f"bundle {folder}: {name} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BundleError(f"bundle {folder}: {name} is not an object")
     return document
 
 
@@ -127,13 +136,8 @@ def _parse_config(folder: Path, document: dict[str, Any]) -> NetworkConfig:
         raise BundleError(f"bundle {folder}: sample rate {config.sample_rate} Hz, not {SAMPLE_RATE}")
     if len(set(config.labels)) != len(config.labels):
         raise BundleError(f"bundle {folder}: a label occurs twice among {', '.join(config.labels)}")
-    for which, calibration in (("text", config.text_calibration), ("speech", config.speech_calibration)):
-        if len(calibration.prior) != len(config.labels):
-            raise BundleError(
-                f"bundle {folder}: {len(config.labels)} labels, but {len(calibration.prior)} {which} priors"
-            )
-        if min(calibration.temperature, *calibration.prior) <= 0:
-            raise BundleError(f"bundle {folder}: {which} calibration has numbers that are not positive")
+    if min(asdict(config.calibration).values()) <= 0:
+        raise BundleError(f"bundle {folder}: a temperature of its calibration is not positive")
     return config
 
 
@@ -145,7 +149,8 @@ def _read_tokenizer(folder: Path, document: dict[str, Any], config: NetworkConfi
     except Exception as error:  # the tokenizers package raises nothing narrower
         raise BundleError(f"bundle {folder}: tokenizer.json cannot be read: {error}") from error
     size = tokenizer.get_vocab_size()
-    if size != config.text.vocabulary:
+    # Encoders of the hub may keep places for tokens that their vocabulary does not have.
+    if size > config.text.vocabulary or (size < config.text.vocabulary and isinstance(config.text, TextConfig)):
         raise BundleError(
             f"bundle {folder}: tokenizer.json has {size} tokens, config.json says {config.text.vocabulary}"
         )

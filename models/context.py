@@ -1,32 +1,31 @@
-"""A conversation as the network remembers it: the last K turns, in fixed memory."""
+"""A conversation as the network remembers it while it goes on: the last K turns, in fixed memory."""
 
 from __future__ import annotations
 
+import json
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
+
+from emotrack.models.conversation import TurnEmbedding
 
 Part = Literal["speech", "text", "context"]  # what an estimate rests on
 
+SNAPSHOT_VERSION = 1
+MAX_SNAPSHOT_BYTES = 1 << 20
+MAX_SNAPSHOT_TURNS = 1_000
+MAX_SPEAKER_LENGTH = 100  # characters; longer names are cut in a snapshot
+MAX_WORDS_LENGTH = 500  # characters of a turn's words; nothing reads more of an earlier turn
 
-@dataclass(frozen=True, slots=True)
-class TurnEmbedding:
-    """One turn as the encoders hand it on: a 1-d embedding for each modality that was heard, and who spoke.
 
-    Raises:
-        ValueError: neither modality is there.
-    """
-
-    speech: Tensor | None
-    text: Tensor | None
-    speaker: str | None
-
-    def __post_init__(self) -> None:
-        if self.speech is None and self.text is None:
-            raise ValueError("a turn needs speech, text or both")
+class SnapshotError(ValueError):
+    """A snapshot that cannot be restored; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +37,136 @@ class EmotionEstimate:
     emotion: str  # the likeliest label
     confidence: float  # its probability
     uncertain: bool  # the confidence lies below the bundle's threshold
-    why: dict[Part, float]  # the confidence with it, less the probability without it
+    why: dict[Part, float]  # the confidence with it, less the probability without it; empty when it was not asked
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What the network has come to believe of an earlier turn."""
+
+    turns_ago: int  # 1 is the turn before the newest
+    estimate: EmotionEstimate
 
 
 class RollingContext:
-    """The last ``turns`` turns of one conversation, newest last: how likely each emotion was, and who spoke.
+    """The last ``turns`` turns of one conversation, oldest first, and the emotion last published for each.
 
     Raises:
-        ValueError: ``turns`` is negative.
+        ValueError: it could not hold even the newest turn.
     """
 
-    def __init__(self, turns: int) -> None:
-        if turns < 0:
-            raise ValueError(f"a context holds 0 or more turns, not {turns}")
-        self._turns: deque[tuple[Tensor, str | None]] = deque(maxlen=turns)
+    def __init__(self, turns: int, fingerprint: str) -> None:
+        if turns < 1:
+            raise ValueError(f"a context holds 1 or more turns, not {turns}")
+        self.fingerprint = fingerprint  # of the bundle whose embeddings these are
+        self._turns: deque[TurnEmbedding] = deque(maxlen=turns)
+        self._published: deque[str] = deque(maxlen=turns)
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    def append(self, probabilities: Tensor, speaker: str | None) -> None:
-        """Remember a turn, (C,) probabilities, and forget the oldest when full."""
-        self._turns.append((probabilities, speaker))
+    @property
+    def size(self) -> int:
+        """How many turns it holds when full."""
+        return self._turns.maxlen or 0
 
-    def history(self, speaker: str | None) -> tuple[Tensor, Tensor] | None:
-        """The past as the fusion takes it: (K, C) probabilities, newest first, and (K,) whether ``speaker`` spoke.
+    @property
+    def turns(self) -> list[TurnEmbedding]:
+        """What is remembered, oldest first."""
+        return list(self._turns)
 
-        An unknown speaker counts as half the same. None when there is no past.
+    @property
+    def words(self) -> list[str | None]:
+        """What was said in each turn, oldest first."""
+        return [turn.words for turn in self._turns]
+
+    @property
+    def published(self) -> list[str]:
+        """The emotion last published for each turn, oldest first."""
+        return list(self._published)
+
+    def append(self, turn: TurnEmbedding, published: str) -> None:
+        """Remember a turn, and forget the oldest when full."""
+        self._turns.append(turn)
+        self._published.append(published)
+
+    def republish(self, place: int, emotion: str) -> None:
+        """Note that the turn at ``place``, from the oldest, was revised."""
+        self._published[place] = emotion
+
+    def to_bytes(self, *, with_words: bool = True) -> bytes:
+        """The state, so that another process can go on from here (``EmotionNetwork.restore_context``).
+
+        Without words, the next turns are read without what was said before them.
         """
-        if not self._turns:
-            return None
-        newest_first = list(reversed(self._turns))
-        probabilities = torch.stack([turn for turn, _ in newest_first])  # (K, C)
-        same = torch.tensor([_same(speaker, past) for _, past in newest_first])  # (K,)
-        return probabilities, same
+        tensors: dict[str, Tensor] = {}
+        for place, turn in enumerate(self._turns):
+            tensors |= {
+                f"{place}.{part}": embedding.detach().cpu().clone()
+                for part, embedding in (("text", turn.text), ("speech", turn.speech))
+                if embedding is not None
+            }
+        facts = {
+            "version": SNAPSHOT_VERSION,
+            "fingerprint": self.fingerprint,
+            "turns": self._turns.maxlen,
+            "speakers": [turn.speaker and turn.speaker[:MAX_SPEAKER_LENGTH] for turn in self._turns],
+            "words": [turn.words and turn.words[:MAX_WORDS_LENGTH] if with_words else None for turn in self._turns],
+            "published": list(self._published),
+        }
+        return save(tensors, metadata={"context": json.dumps(facts)})
+
+    @classmethod
+    def from_bytes(
+        cls, snapshot: bytes, fingerprint: str, widths: tuple[int, int], labels: Sequence[str], device: torch.device
+    ) -> RollingContext:
+        """Restore what ``to_bytes`` wrote, for a bundle with this fingerprint, these widths (text, speech) and labels.
+
+        Raises:
+            SnapshotError: it is none, is too large, is of another version or bundle, or does not fit together.
+        """
+        if len(snapshot) > MAX_SNAPSHOT_BYTES:
+            raise SnapshotError(f"a snapshot of {len(snapshot)} bytes; at most {MAX_SNAPSHOT_BYTES} are read")
+        try:
+            facts = json.loads(_metadata(snapshot)["context"])
+            version, bundle = facts["version"], facts["fingerprint"]
+            turns, published = int(facts["turns"]), [str(emotion) for emotion in facts["published"]]
+            speakers, words = ([each and str(each) for each in facts[name]] for name in ("speakers", "words"))
+            tensors = load(snapshot)
+        except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise SnapshotError(f"not a snapshot of a conversation: {reason}") from error
+        if version != SNAPSHOT_VERSION:
+            raise SnapshotError(f"a snapshot of version {version!r}; this one reads {SNAPSHOT_VERSION}")
+        if bundle != fingerprint:
+            raise SnapshotError(f"a snapshot of bundle {bundle!r}, not of {fingerprint!r}")
+        if not 1 <= turns <= MAX_SNAPSHOT_TURNS or set(published) - set(labels):
+            raise SnapshotError("a snapshot of another length or with other labels")
+        if not len(speakers) == len(words) == len(published) <= turns:
+            raise SnapshotError("a snapshot whose parts do not fit together")
+        context = cls(turns, fingerprint)
+        for place in range(len(published)):
+            text, speech = (
+                _embedding(tensors.get(f"{place}.{part}"), width, device)
+                for part, width in zip(("text", "speech"), widths, strict=True)
+            )
+            if text is None and speech is None:
+                raise SnapshotError("a snapshot with a turn of which nothing was heard")
+            context.append(TurnEmbedding(speech, text, speakers[place], words[place]), published[place])
+        return context
 
 
-def _same(one: str | None, other: str | None) -> float:
-    return 0.5 if one is None or other is None else float(one == other)
+def _embedding(tensor: Tensor | None, width: int, device: torch.device) -> Tensor | None:
+    if tensor is None:
+        return None
+    if tensor.dtype != torch.float32 or tensor.shape != (width,) or not tensor.isfinite().all():
+        raise SnapshotError("a snapshot with embeddings of another shape, or that are not finite")
+    return tensor.to(device)
+
+
+def _metadata(snapshot: bytes) -> dict[str, str]:
+    """The free-form part of a safetensors header."""
+    length = int.from_bytes(snapshot[:8], "little")
+    header = json.loads(snapshot[8 : 8 + length])
+    metadata: dict[str, str] = header["__metadata__"]
+    return metadata

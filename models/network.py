@@ -1,15 +1,20 @@
-"""The network: two encoders, a classifier for each, and a late fusion over a rolling window of turns.
+"""The network: MERITS-L (Dutta and Ganapathy, arXiv 2501.11468, Fig. 2), run over a rolling window of turns.
+
+    words -> text encoder   -> Stage I head -> Stage II context network -+
+                                                                         +-> Stage III co-attention -> emotion
+    voice -> speech encoder -> Stage I head -> Stage II context network -+
 
 It knows its own specification (labels, sample rate, context), so that whoever runs it needs nothing else. Encoding
-(``embed_speech``, ``embed_text``) and estimating are apart: the encoders may run in different threads, and the
-embeddings are joined, turn by turn, in the order of the conversation.
+(``embed_speech``, ``embed_text``) and estimating are apart: the encoders may run in different threads, a turn is
+encoded once, and its embeddings are joined, turn by turn, in the order of the conversation.
 
-Notation: C labels, E embedding.
+Notation: B batch, K turns, C labels, E embedding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,63 +22,114 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from emotrack.models.context import EmotionEstimate, Part, RollingContext, TurnEmbedding
-from emotrack.models.features import SAMPLE_RATE, LogMel, normalise
-from emotrack.models.fusion import LateFusion, Opinion
+from emotrack.models.care import CareConfig
+from emotrack.models.co_attention import CoAttention
+from emotrack.models.context import EmotionEstimate, Part, Revision, RollingContext
+from emotrack.models.context_network import ContextConfig, ContextNetwork
+from emotrack.models.conversation import Conversations, TurnEmbedding, collate
+from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig, build_speech_encoder, build_text_encoder
+from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.heads import SpeechHead, TextHead
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.speech_encoder import SpeechConfig, SpeechEncoder
-from emotrack.models.text_encoder import TextConfig, TextEncoder
+from emotrack.models.pretrained import Pretrained
+from emotrack.models.text_encoder import TextConfig, read_turn
 
 MIN_SPEECH_S = 0.1
 MAX_SPEECH_S = 30.0
+REVISION_MARGIN = 0.1  # of probability, by which another emotion must lead before an earlier turn is revised
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechHeadConfig:
+    """Widths of the Stage-I speech head's two layers."""
+
+    hidden: int = 256
+    embedding: int = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What turns one classifier's scores into an opinion."""
+    """Temperatures by which scores are divided, by what was heard of a turn; fitted on dev."""
 
-    temperature: float = 1.0  # scores are divided by it; fitted on dev
-    prior: tuple[float, ...] = (1.0 / len(EMOTIONS),) * len(EMOTIONS)  # how often it met each label in training
+    text: float = 1.0
+    speech: float = 1.0
+    both: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Everything about a network but its weights and vocabulary."""
+    """All that a bundle's weights need to become a network."""
 
-    name: str = "untrained"
+    name: str
     labels: tuple[str, ...] = EMOTIONS
     sample_rate: int = SAMPLE_RATE  # Hz
-    context: int = 8  # turns
-    prior_trust: float = 1.0  # in the corpora's proportions of emotions, 0 to 1
+    stage: int = 3  # how far it is trained: 1 each turn alone, 2 each modality alone, 3 everything
+    context: int = 16  # turns in the rolling window, the newest included
     uncertain_below: float = 0.4  # confidence; chosen on dev
-    text: TextConfig = field(default_factory=TextConfig)
-    speech: SpeechConfig = field(default_factory=SpeechConfig)
-    text_calibration: Calibration = field(default_factory=Calibration)
-    speech_calibration: Calibration = field(default_factory=Calibration)
+    text: AnyTextConfig = field(default_factory=TextConfig)
+    speech: AnySpeechConfig = field(default_factory=CareConfig)
+    speech_head: SpeechHeadConfig = field(default_factory=SpeechHeadConfig)
+    conversation: ContextConfig = field(default_factory=ContextConfig)
+    calibration: Calibration = field(default_factory=Calibration)
 
 
-class EmotionNetwork(nn.Module):
-    """Voice and words of a turn, and the turns before it -> how likely each emotion is."""
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of every turn in a batch of conversations, before the softmax."""
+
+    text: Tensor  # (B, K, C) from words alone; meaningless where they are missing
+    speech: Tensor  # (B, K, C) from the voice alone; meaningless where it is missing
+    fused: Tensor  # (B, K, C)
+    states: dict[str, Tensor]  # (B, K, D) what the classifiers of stages II and III read, by the names above
+
+
+class EmotionNetwork(nn.Module, Pretrained):
+    """Voice and words of a turn, and the turns around it -> how likely each emotion is."""
 
     def __init__(self, config: NetworkConfig, tokenizer: Tokenizer, fingerprint: str = "unsaved") -> None:
         super().__init__()
         self.config = config
-        self.name = config.name
-        self.labels = config.labels
-        self.sample_rate = config.sample_rate
-        self.default_context = config.context
         self.fingerprint = fingerprint  # the first digits of the weights' SHA-256
         self.tokenizer = tokenizer
-        self.log_mel = LogMel()
-        self.text_encoder = TextEncoder(config.text)
-        self.text_head = nn.Linear(config.text.width, len(config.labels))
-        self.speech_encoder = SpeechEncoder(config.speech)
-        self.speech_head = nn.Linear(config.speech.embedding, len(config.labels))
-        self.fusion = LateFusion(len(config.labels))
+        labels = len(config.labels)
+        self.text_encoder = build_text_encoder(config.text)
+        self.text_head = TextHead(self.text_encoder.width, labels)
+        self.speech_encoder = build_speech_encoder(config.speech)
+        self.speech_head = SpeechHead(
+            self.speech_encoder.layers,
+            self.speech_encoder.width,
+            self.speech_encoder.summary_width,
+            labels,
+            hidden=config.speech_head.hidden,
+            embedding=config.speech_head.embedding,
+        )
+        if config.stage >= 2:
+            self.text_context = ContextNetwork(self.text_head.embedding, labels, config.conversation)
+            self.speech_context = ContextNetwork(self.speech_head.embedding, labels, config.conversation)
+        if config.stage >= 3:
+            self.co_attention = CoAttention(self.text_context.width, labels, config.conversation)
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.config.labels
+
+    @property
+    def sample_rate(self) -> int:
+        return self.config.sample_rate
+
+    @property
+    def default_context(self) -> int:
+        return self.config.context
 
     @property
     def device(self) -> torch.device:
-        return self.text_head.weight.device
+        return self.text_head.classify.weight.device
+
+    # -- Stage I: a turn is encoded once --------------------------------------------------------------------------
 
     @torch.inference_mode()
     def embed_speech(self, waveform: NDArray[np.float32]) -> Tensor:
@@ -90,89 +146,148 @@ class EmotionNetwork(nn.Module):
             raise ValueError(f"a waveform lasts {MIN_SPEECH_S} to {MAX_SPEECH_S} s, not {seconds:.2f} s")
         if not np.isfinite(samples).all():
             raise ValueError("a waveform holds finite numbers only")
-        frames = normalise(self.log_mel(torch.tensor(samples, device=self.device)))  # (T, MELS)
-        lengths = torch.tensor([len(frames)], device=self.device)  # (1,)
-        embedding: Tensor = self.speech_encoder(frames.unsqueeze(0), lengths)  # (1, E)
+        inputs = self.speech_encoder.prepare(torch.tensor(samples, device=self.device))  # (T0, ...)
+        lengths = torch.tensor([len(inputs)], device=self.device)  # (1,)
+        embedding: Tensor = self.speech_head.embed(self.speech_encoder(inputs.unsqueeze(0), lengths))  # (1, E)
         return embedding.squeeze(0)
 
     @torch.inference_mode()
-    def embed_text(self, text: str) -> Tensor:
+    def embed_text(self, text: str, before: Sequence[str | None] = ()) -> Tensor:
         """Encode the words of one turn -> (E,). Words past the encoder's limit are left out.
+
+        Args:
+            text: the turn's words.
+            before: the words of the turns before it, oldest first (``RollingContext.words``).
 
         Raises:
             ValueError: there are no words; such a turn has no text at all.
         """
         if not text.strip():
             raise ValueError("a text without words: leave the text out instead")
-        ids = torch.tensor([self.tokenizer.encode(text).ids], device=self.device)  # (1, N)
+        tokens, own = read_turn(self.tokenizer, text, before, self.config.text)
+        ids = torch.tensor([tokens], device=self.device)  # (1, N)
         padding = torch.zeros_like(ids, dtype=torch.bool)  # (1, N)
-        embedding: Tensor = self.text_encoder(ids, padding)  # (1, E)
+        embedding: Tensor = self.text_encoder(ids, padding, torch.tensor([own], device=self.device))  # (1, E)
         return embedding.squeeze(0)
+
+    # -- Stages II and III ----------------------------------------------------------------------------------------
+
+    def forward(self, turns: Conversations) -> Scores:
+        """Score every turn of a batch of conversations, each turn seeing all others of its conversation."""
+        words, voices = (turns.text, turns.text_missing), (turns.speech, turns.speech_missing)
+        states: dict[str, Tensor] = {}
+        if self.config.stage == 1:
+            text, speech = self.text_head(turns.text), self.speech_head(turns.speech)  # (B, K, C), (B, K, C)
+        else:
+            read = self.text_context(*words, turns.lengths, turns.relation)  # (B, K, D)
+            heard = self.speech_context(*voices, turns.lengths, turns.relation)  # (B, K, D)
+            text, speech = self.text_context.scores(read), self.speech_context.scores(heard)  # (B, K, C), (B, K, C)
+            states = {"text": read, "speech": heard}
+            if self.config.conversation.residual:
+                text = text + _present(self.text_head(turns.text), turns.text_missing)  # (B, K, C)
+                speech = speech + _present(self.speech_head(turns.speech), turns.speech_missing)  # (B, K, C)
+        evidence = _present(text.log_softmax(dim=-1), turns.text_missing)  # (B, K, C)
+        evidence = evidence + _present(speech.log_softmax(dim=-1), turns.speech_missing)  # (B, K, C)
+        if self.config.stage < 3:
+            return Scores(text, speech, evidence, states)
+        states["fused"] = self.co_attention(read, heard, turns.text_missing, turns.speech_missing)  # (B, K, D)
+        fused = self.co_attention.classify(states["fused"])  # (B, K, C)
+        if self.config.conversation.residual:  # of a turn with one modality, Stage II has said what there is to say
+            alone = turns.text_missing ^ turns.speech_missing  # (B, K)
+            fused = evidence + _present(fused, alone)  # (B, K, C)
+        return Scores(text, speech, fused, states)
+
+    def probabilities(self, turns: Conversations) -> Tensor:
+        """Calibrated probabilities of every turn -> (B, K, C)."""
+        scores: Tensor = self(turns).fused  # (B, K, C)
+        return (scores / self.temperatures(turns).unsqueeze(-1)).softmax(dim=-1)  # (B, K, C)
+
+    def temperatures(self, turns: Conversations) -> Tensor:
+        """(B, K) what the scores of every turn are divided by."""
+        calibration = self.config.calibration
+        one = torch.where(turns.text_missing, calibration.speech, calibration.text)  # (B, K)
+        return torch.where(turns.text_missing | turns.speech_missing, one, calibration.both)  # (B, K)
+
+    def collate(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> Conversations:
+        """Conversations of embedded turns as a batch that this network reads."""
+        return collate(conversations, self.text_head.embedding, self.speech_head.embedding, self.device)
+
+    # -- a conversation that goes on ------------------------------------------------------------------------------
 
     def new_context(self, turns: int | None = None) -> RollingContext:
         """An empty memory of the last ``turns`` turns, the bundle's own number by default."""
-        return RollingContext(self.default_context if turns is None else turns)
+        return RollingContext(self.default_context if turns is None else turns, self.fingerprint)
+
+    def restore_context(self, snapshot: bytes) -> RollingContext:
+        """A memory as it was when ``RollingContext.to_bytes`` was called. Raises ``SnapshotError``."""
+        widths = (self.text_head.embedding, self.speech_head.embedding)
+        return RollingContext.from_bytes(snapshot, self.fingerprint, widths, self.labels, self.device)
+
+    def estimate(self, context: RollingContext, turn: TurnEmbedding) -> EmotionEstimate:
+        """Score the newest turn, given the turns before it, and remember it in ``context``.
+
+        Raises:
+            ValueError: neither voice nor words were heard.
+        """
+        return self.update(context, turn)[0]
 
     @torch.inference_mode()
-    def estimate(self, context: RollingContext, turn: TurnEmbedding) -> EmotionEstimate:
-        """Score the newest turn, given the turns before it, and remember it in ``context``."""
-        opinions = self.opinions(
-            speech=None if turn.speech is None else turn.speech.unsqueeze(0),  # (1, E)
-            text=None if turn.text is None else turn.text.unsqueeze(0),  # (1, E)
-        )
-        past = self.past(context, turn.speaker)  # (1, C)
-        probabilities = self._fuse(opinions, past)  # (C,)
-        context.append(probabilities, turn.speaker)
+    def update(self, context: RollingContext, turn: TurnEmbedding) -> tuple[EmotionEstimate, list[Revision]]:
+        """The same as ``estimate``, and what the newest turn changes about earlier ones, oldest first."""
+        if turn.speech is None and turn.text is None:
+            raise ValueError("a turn needs speech, text or both")
+        window = [*context.turns[-(context.size - 1) :], turn] if context.size > 1 else [turn]
+        believed = self._believe([window])[0]  # (K, C)
+        newest = self._estimated(believed[-1])
+        emotion = self.labels.index(newest.emotion)
+        without = self._ablated(window)
+        newest = replace(newest, why={part: newest.confidence - float(rest[emotion]) for part, rest in without.items()})
+        context.append(turn, newest.emotion)
+        revisions = []
+        for place, published in enumerate(context.published[:-1]):
+            revised = self._estimated(believed[place])
+            lead = revised.confidence - float(believed[place, self.labels.index(published)])
+            if lead >= REVISION_MARGIN:
+                context.republish(place, revised.emotion)
+                revisions.append(Revision(len(window) - 1 - place, revised))
+        return newest, revisions
+
+    @torch.inference_mode()
+    def score_dialogue(self, turns: Sequence[TurnEmbedding]) -> list[EmotionEstimate]:
+        """Score a conversation that has ended, each turn seeing all others."""
+        return [self._estimated(probabilities) for probabilities in self._believe([turns])[0]] if turns else []
+
+    def _believe(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> Tensor:
+        """(B, K, C) probabilities."""
+        return self.probabilities(self.collate(conversations))
+
+    def _ablated(self, window: Sequence[TurnEmbedding]) -> dict[Part, Tensor]:
+        """What would be believed of the newest turn without its voice, its words, the turns before it: (C,) each."""
+        *past, newest = window
+        variants: dict[Part, list[TurnEmbedding]] = {}
+        if newest.speech is not None:
+            variants["speech"] = [*past, replace(newest, speech=None)]
+        if newest.text is not None:
+            variants["text"] = [*past, replace(newest, text=None)]
+        if past:
+            variants["context"] = [newest]
+        believed = self._believe(list(variants.values()))  # (B, K, C)
+        return {part: believed[row, len(turns) - 1] for row, (part, turns) in enumerate(variants.items())}
+
+    def _estimated(self, probabilities: Tensor) -> EmotionEstimate:
+        """(C,) -> what is said of the turn."""
         emotion = int(probabilities.argmax())
         confidence = float(probabilities[emotion])
-        without: dict[Part, Tensor] = {
-            name: self._fuse({**opinions, name: opinion.silenced()}, past) for name, opinion in opinions.items()
-        }  # (C,) each
-        if past is not None:
-            without["context"] = self._fuse(opinions, None)
         return EmotionEstimate(
             probabilities=tuple(probabilities.tolist()),
             labels=self.labels,
             emotion=self.labels[emotion],
             confidence=confidence,
             uncertain=confidence < self.config.uncertain_below,
-            why={name: confidence - float(rest[emotion]) for name, rest in without.items()},
+            why={},
         )
 
-    def opinions(self, speech: Tensor | None, text: Tensor | None) -> dict[Part, Opinion]:
-        """What the modalities that were heard say of turns: (B, E) embeddings -> opinions, (B, C) each."""
-        found: dict[Part, Opinion] = {}
-        if speech is not None:
-            found["speech"] = self.speech_opinion(self.speech_head(speech))
-        if text is not None:
-            found["text"] = self.text_opinion(self.text_head(text))
-        return found
 
-    def past(self, context: RollingContext, speaker: str | None) -> Tensor | None:
-        """How the turns in ``context`` shift the next one, by ``speaker``: (1, C), or None when there are none."""
-        history = context.history(speaker)
-        if history is None:
-            return None
-        turns, same = (part.to(self.device).unsqueeze(0) for part in history)  # (1, K, C), (1, K)
-        shift: Tensor = self.fusion.past(turns, same, torch.ones_like(same, dtype=torch.bool))  # (1, C)
-        return shift
-
-    def _fuse(self, opinions: dict[Part, Opinion], past: Tensor | None) -> Tensor:
-        """(C,) probabilities of one turn."""
-        log_probabilities: Tensor = self.fusion(list(opinions.values()), past, self.config.prior_trust)  # (1, C)
-        return log_probabilities.exp().squeeze(0)
-
-    def speech_opinion(self, scores: Tensor) -> Opinion:
-        """(B, C) scores of the speech classifier -> its calibrated opinion."""
-        return _opinion(scores, self.config.speech_calibration)
-
-    def text_opinion(self, scores: Tensor) -> Opinion:
-        """(B, C) scores of the text classifier -> its calibrated opinion."""
-        return _opinion(scores, self.config.text_calibration)
-
-
-def _opinion(scores: Tensor, calibration: Calibration) -> Opinion:
-    return Opinion(
-        log_probabilities=(scores / calibration.temperature).log_softmax(dim=-1),  # (B, C)
-        log_prior=torch.tensor(calibration.prior, device=scores.device).log(),  # (C,)
-    )
+def _present(scores: Tensor, missing: Tensor) -> Tensor:
+    """(B, K, C) scores of a modality, zero where (B, K) it is missing."""
+    return scores.masked_fill(missing.unsqueeze(-1), 0.0)

@@ -1,14 +1,32 @@
 """The text encoder: a compact BERT, so that its first weights may come from any checkpoint of that layout.
 
+It may read the turns before, too: a turn's own tokens come first and the earlier turns follow, newest first. All are
+related to each other; the embedding is the mean over the turn's own tokens.
+
 Notation: B batch, N tokens, D width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
+
+MAX_EARLIER_TOKENS = 40  # of each earlier turn
+
+
+class ReadsTurns(Protocol):
+    """What the configuration of any text encoder says of how much it reads."""
+
+    @property
+    def max_tokens(self) -> int: ...
+
+    @property
+    def turns_before(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +39,7 @@ class TextConfig:
     heads: int = 12
     feed_forward: int = 1_536
     max_tokens: int = 128  # longer texts are cut: 25 s of quick speech has about 110
+    turns_before: int = 0  # how many earlier turns are read with a turn
 
 
 class TextEncoder(nn.Module):
@@ -29,6 +48,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: TextConfig, dropout: float = 0.1) -> None:
         super().__init__()
         self.config = config
+        self.width = config.width
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         self.positions = nn.Embedding(config.max_tokens, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
@@ -44,12 +64,13 @@ class TextEncoder(nn.Module):
         )
         self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
 
-    def forward(self, ids: Tensor, padding: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, padding: Tensor, own: Tensor) -> Tensor:
         """Encode a batch.
 
         Args:
             ids: (B, N) token ids, N <= ``max_tokens``.
             padding: (B, N) True where there is no token.
+            own: (B,) how many tokens, from the first, are the turn's own.
 
         Returns:
             (B, D) embeddings.
@@ -57,6 +78,25 @@ class TextEncoder(nn.Module):
         places = torch.arange(ids.shape[1], device=ids.device)  # (N,)
         states = self.dropout(self.norm(self.tokens(ids) + self.positions(places)))  # (B, N, D)
         states = self.layers(states, src_key_padding_mask=padding)  # (B, N, D)
-        present = (~padding).unsqueeze(-1).to(states.dtype)  # (B, N, 1)
+        present = (places < own.unsqueeze(1)).unsqueeze(-1).to(states.dtype)  # (B, N, 1)
         mean: Tensor = (states * present).sum(dim=1) / present.sum(dim=1)  # (B, D)
         return mean
+
+
+def read_turn(
+    tokenizer: Tokenizer, text: str, before: Sequence[str | None], config: ReadsTurns
+) -> tuple[list[int], int]:
+    """A turn and what was said before it as one sequence of token ids, and how many of them are the turn's own.
+
+    Args:
+        tokenizer: ends a text with a separator, and cuts it at the encoder's limit.
+        text: the turn's words.
+        before: the words of earlier turns, oldest first; None where there are none.
+        config: how many of them are read, and how many tokens in all.
+    """
+    ids = list(tokenizer.encode(text).ids)
+    own = len(ids)
+    said = [words for words in before if words is not None][::-1]
+    for words in said[: config.turns_before]:
+        ids += tokenizer.encode(words).ids[1:MAX_EARLIER_TOKENS]  # without the token that begins a text
+    return ids[: config.max_tokens], own

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what the tests of the microphone, the dashboard and the report need from the system, or say what is missing.
-packages="libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils tmux chromium chromium-driver"
+# Install what the tests of microphones, dashboard, report and MQTT need from the system, or say what is missing.
+packages="libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils tmux chromium chromium-driver mosquitto mosquitto-clients"
 
 missing=""
 for package in $packages; do

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.mqtt.broker import add_broker_options
 from emotrack.tracker.options import add_options
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sessions.commands import add_session_commands
@@ -24,6 +25,7 @@ examples:
   emotrack live --mic                              listen to the default microphone
   emotrack live --mic "USB" --save meeting.jsonl   a microphone by (part of) its name, and keep the events
   emotrack live --file talk.mp3 --json             a recording, paced as it was spoken, one JSON object per event
+  emotrack watch mqtt://localhost/                 the dashboard of sites that are tracked elsewhere
   emotrack report meeting.jsonl                    afterwards: a web page of what was heard
   emotrack devices                                 what --mic can listen to
 
@@ -38,6 +40,8 @@ examples:
   emotrack live --file talk.flac --captions talk.vtt --fast --json > turns.jsonl
                                                                words and speakers from captions, as quick as possible
   emotrack live --mic --asr none                               voice only, no words at all
+  emotrack live --mqtt mqtt://localhost/                       every microphone on an MQTT broker, and publish there
+  emotrack live --mic --publish mqtt://localhost/ --site desk  publish what a microphone here hears
   emotrack live --mic --asr ./whisper-small-ct2 --language de  a CTranslate2 Whisper model of your own
 
 On a terminal a dashboard is shown (q quits, p pauses, m marks a moment); elsewhere, or with --json, one JSON object a
@@ -73,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_live(commands)
+    _add_watch(commands)
     devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
     devices.set_defaults(run=_devices)
     add_session_commands(commands)
@@ -101,6 +106,9 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--mic", nargs="?", const="", metavar="NAME", help="a microphone: the default one, or by (part of) its name"
     )
     source.add_argument("--file", type=Path, metavar="PATH", help="a recording: any audio or video file FFmpeg reads")
+    source.add_argument(
+        "--mqtt", metavar="URL", help="every microphone that sends over this MQTT broker: mqtt://[user@]host[:port]/"
+    )
 
     live.add_argument("--fast", action="store_true", help="read the file as quickly as possible, not as it was spoken")
     live.add_argument(
@@ -110,6 +118,23 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="mix: all channels are one room (default); split: each channel is a speaker of its own",
     )
     live.add_argument("--site", default="default", help="a name for this place, carried by every event")
+
+    sites = live.add_argument_group("microphones on a broker", "with --mqtt; emotions are published there too")
+    sites.add_argument(
+        "--audio-topic",
+        metavar="FILTER",
+        help="where audio is sent; the first + is the site (default: Hermes' topics and emotrack/+/audio)",
+    )
+    sites.add_argument("--max-sites", type=_positive, default=64, metavar="N", help="sites at once (default: 64)")
+    sites.add_argument(
+        "--idle", type=_positive, default=5, metavar="MINUTES", help="a site without audio is closed (default: 5)"
+    )
+    sites.add_argument(
+        "--group",
+        metavar="NAME",
+        help="share the sites with other workers of this name: a site's start reaches one of them, and when one "
+        "dies the others go on with its conversations",
+    )
 
     words = live.add_argument_group("words")
     words.add_argument(
@@ -144,8 +169,31 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     output.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
 
+    output.add_argument(
+        "--publish", metavar="URL", help="publish events to this MQTT broker (with --mqtt: to this one instead)"
+    )
+    output.add_argument(
+        "--topics",
+        choices=("minimal", "full"),
+        default="full",
+        help="what is published; minimal leaves out voice activity and metrics (default: full)",
+    )
+    add_broker_options(live)
     add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
     live.set_defaults(run=_live)
+
+
+def _add_watch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="watch sites that are tracked elsewhere",
+        description="The dashboard of one or many sites, from the topics of an MQTT broker alone.",
+        epilog="keys: arrows or Tab choose a site, Enter or its number opens it, Backspace shows all of them, q quits",
+    )
+    watch.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port]/, or mqtts:// over TLS")
+    watch.add_argument("--site", metavar="NAME", help="only this site")
+    add_broker_options(watch)
+    watch.set_defaults(run=_watch)
 
 
 def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -170,6 +218,12 @@ def _live(arguments: argparse.Namespace) -> int:
     from emotrack.tracker.live import run_live
 
     return run_live(arguments)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.watch import run_watch
+
+    return run_watch(arguments)
 
 
 def _devices(_: argparse.Namespace) -> int:

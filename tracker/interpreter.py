@@ -1,17 +1,17 @@
-"""From a finished turn to an emotion: recogniser and encoders, each in a thread of its own, then the context."""
+"""From a finished turn to an emotion: recogniser and encoders side by side, then the conversation's context."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from emotrack.models.context import EmotionEstimate, TurnEmbedding
-from emotrack.models.network import EmotionNetwork
+from emotrack.models.context import EmotionEstimate, Revision, RollingContext
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.tracker.engine import Engine
 from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.recognisers import Recogniser, Transcript
+from emotrack.tracker.recognisers import Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Interpretation:
 
     transcript: Transcript
     estimate: EmotionEstimate
+    revisions: list[Revision]
+    """What the turn changes about earlier ones."""
     recognition_s: float
     encoding_s: float
     """Beyond recognition: the voice is encoded while words are recognised."""
@@ -29,58 +31,41 @@ class Interpretation:
 class Interpreter:
     """The models at work on one conversation.
 
-    Call ``interpret`` for one turn after the other, in the order in which they ended: the rolling context has one
+    Call ``interpret`` for one turn after the other, in the order in which they ended: the rolling ``context`` has one
     writer.
     """
 
-    def __init__(
-        self,
-        network: EmotionNetwork,
-        recogniser: Recogniser | None,
-        context_turns: int | None,
-        notify: Callable[[str], None],
-    ) -> None:
-        self.context_turns = context_turns or network.default_context
-        self._network = network
-        self._recogniser = recogniser
-        self._context = network.new_context(self.context_turns)
+    def __init__(self, engine: Engine, context: RollingContext, notify: Callable[[str], None]) -> None:
+        self.context = context
+        self._engine = engine
         self._notify = notify
-        self._recognising = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
-        self._encoding_text = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
-        self._encoding_speech = ThreadPoolExecutor(max_workers=1, thread_name_prefix="speech")
 
     async def interpret(self, turn: SpeechTurn, words: Transcript | None, speaker: str | None) -> Interpretation:
         """Score ``turn``; its ``words`` are recognised unless they are given."""
-        loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        voice = loop.run_in_executor(self._encoding_speech, self._network.embed_speech, turn.samples)
+        voice = asyncio.ensure_future(self._engine.embed_speech(turn.samples))
         if words is None:
-            words = await loop.run_in_executor(self._recognising, self._recognise, turn)
+            words = await self._recognise(turn)
         recognised = time.perf_counter()
-        text = None
-        if words.text is not None:
-            text = await loop.run_in_executor(self._encoding_text, self._network.embed_text, words.text)
+        text = None if words.text is None else await self._engine.embed_text(words.text, self.context.words)
         speech = await voice
         encoded = time.perf_counter()
-        # A matter of a millisecond: not worth a thread.
-        estimate = self._network.estimate(self._context, TurnEmbedding(speech, text, speaker))
+        # A few milliseconds: not worth a thread.
+        embedding = TurnEmbedding(speech, text, speaker, words.text)
+        estimate, revisions = self._engine.network.update(self.context, embedding)
         return Interpretation(
             transcript=words,
             estimate=estimate,
+            revisions=revisions,
             recognition_s=recognised - began,
             encoding_s=encoded - recognised,
             context_s=time.perf_counter() - encoded,
         )
 
-    def close(self) -> None:
-        for thread in (self._recognising, self._encoding_text, self._encoding_speech):
-            thread.shutdown(wait=False, cancel_futures=True)
-
-    def _recognise(self, turn: SpeechTurn) -> Transcript:
-        if self._recogniser is None:
-            return Transcript(None, None)
+    async def _recognise(self, turn: SpeechTurn) -> Transcript:
         try:
-            return self._recogniser.transcribe(turn)
+            return await self._engine.recognise(turn)
         except (RuntimeError, ValueError) as error:  # of the recogniser's engine; the voice can still be scored
-            self._notify(f"{self._recogniser.name} failed on a turn, scored on voice alone: {error}")
+            name = self._engine.recogniser.name if self._engine.recogniser else "the recogniser"
+            self._notify(f"{name} failed on a turn, scored on voice alone: {error}")
             return Transcript(None, None, rejected="recogniser_failed")

@@ -12,36 +12,29 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from emotrack.tracker.activity import Activity
-from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.captions import Captions, read_captions
-from emotrack.tracker.errors import EmotrackError, UsageError
+from emotrack.tracker.errors import UsageError
 from emotrack.tracker.keeping import AudioKeeper
+from emotrack.tracker.loading import load_engine
+from emotrack.tracker.mqtt.broker import read_broker
 from emotrack.tracker.options import read_options
-from emotrack.tracker.recognisers import Recogniser, open_recogniser
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sinks import JsonLines, Sink
 from emotrack.tracker.sources import Source
 
 if TYPE_CHECKING:
-    from emotrack.models.network import EmotionNetwork
     from emotrack.tracker.dashboard import Dashboard
     from emotrack.tracker.pipeline import LiveSession
 
+DEFAULT_SITE = "default"
+MAX_SITE_CHARS = 256
 CONSENT = "Everyone who can be heard should know that emotions are being estimated here."
 
 
-@dataclass(frozen=True, slots=True)
-class _Models:
-    network: EmotionNetwork
-    recogniser: Recogniser | None
-
-
-class _Notices:
+class Notices:
     """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen."""
 
     def __init__(self, activity: Activity) -> None:
@@ -60,27 +53,31 @@ def run_live(arguments: argparse.Namespace) -> int:
     _check(arguments)
     has_dashboard = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not arguments.json
     activity = Activity()
-    notices = _Notices(activity)
+    notices = Notices(activity)
+    if arguments.mqtt is not None:
+        from emotrack.tracker.mqtt.service import run_service
+
+        return run_service(arguments, notices)
 
     segmenter = read_options(arguments, SegmenterOptions)
     captions = Captions(read_captions(arguments.captions)) if arguments.captions else None
+    broker = read_broker(arguments.publish, arguments) if arguments.publish else None
     source = _open_source(arguments, notices)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
         sinks.append(JsonLines.to_file(arguments.save))
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
-    models = load_models(arguments.bundle, asr, arguments.device, arguments.language, notices)
+    engine = load_engine(arguments.bundle, asr, arguments.device, arguments.language, notices)
     from emotrack.tracker.pipeline import LiveSession
 
     notices(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
     if not has_dashboard:  # which shows it all the time
-        saved_to = _saved_to(arguments)
-        notices(f"{CONSENT} {f'Saved to {saved_to}.' if saved_to else 'Nothing is recorded.'}")
+        kept = saved_to(arguments)
+        notices(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
     session = LiveSession(
         source,
-        models.network,
-        models.recogniser,
+        engine,
         sinks,
         captions=captions,
         segmenter=segmenter,
@@ -91,48 +88,22 @@ def run_live(arguments: argparse.Namespace) -> int:
         activity=activity,
         notify=notices,
     )
+    if broker:
+        from emotrack.tracker.mqtt.service import worker_name
+        from emotrack.tracker.mqtt.sink import MqttSink, Publishing
+
+        publishing = Publishing(broker, worker_name(), arguments.topics == "full", notices)
+        session.attach(MqttSink(publishing, arguments.site, session, takes_commands=True))
     try:
         asyncio.run(_run(session, _dashboard(arguments, session, notices) if has_dashboard else None))
     finally:
-        if models.recogniser:
-            models.recogniser.close()
+        engine.close()
         if keeper:
             keeper.close()
         notices.on_screen = False
     if session.tally.turns == 0 and not session.is_stopping:
         notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}")
     return 0
-
-
-def load_models(bundle: str, asr: str, device: str, language: str | None, notify: Callable[[str], None]) -> _Models:
-    """Load and warm the network and the recogniser side by side.
-
-    Raises ``EmotrackError`` when the bundle, the recogniser or the device cannot be had.
-    """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side:
-        threads = min(4, len(os.sched_getaffinity(0)))
-        recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
-        return _Models(_load_network(bundle, device), recogniser.result())
-
-
-def _load_network(bundle: str, device: str) -> EmotionNetwork:
-    import numpy as np
-    import torch
-
-    from emotrack.models.bundle import BundleError, load_bundle
-
-    # Both encoders run at once and take some 10 ms each; more threads than that only get into each other's way.
-    torch.set_num_threads(1)
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise EmotrackError("--device cuda: no CUDA device is available")
-    try:
-        network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
-    except BundleError as error:
-        raise EmotrackError(str(error)) from error
-    network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
-    network.embed_text("ready when you are")
-    return network
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -142,9 +113,24 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
     if arguments.captions and arguments.asr not in (None, "none"):
         raise UsageError("--captions take the place of recognition: leave --asr out")
+    if arguments.mqtt is not None:
+        given = {
+            "--captions": arguments.captions,
+            "--channels split": arguments.channels == "split",
+            "--site": arguments.site != DEFAULT_SITE,
+        }
+        why = "every microphone on the broker is a site of its own"
+    else:
+        given = {"--audio-topic": arguments.audio_topic, "--group": arguments.group}
+        why = "goes with --mqtt"
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option}: {why}")
+    if not 0 < len(arguments.site) <= MAX_SITE_CHARS:
+        raise UsageError(f"--site: a name of 1 to {MAX_SITE_CHARS} characters")
 
 
-def _saved_to(arguments: argparse.Namespace) -> str | None:
+def saved_to(arguments: argparse.Namespace) -> str | None:
     """Where the session is kept, and whether the voices are; None when nothing is."""
     if not arguments.save:
         return None
@@ -161,7 +147,7 @@ def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -
     return MicrophoneSource(arguments.mic or None, arguments.channels, notify=notify)
 
 
-def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: _Notices) -> Dashboard:
+def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: Notices) -> Dashboard:
     from rich.console import Console
 
     from emotrack.tracker.dashboard import Dashboard
@@ -171,30 +157,46 @@ def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: _No
         activity=session.activity,
         controls=session,
         console=Console(),
-        saved_to=_saved_to(arguments),
+        saved_to=saved_to(arguments),
     )
     session.attach(dashboard)
     notices.on_screen = True
     return dashboard
 
 
+class Stoppable(Protocol):
+    """What runs until it is stopped."""
+
+    @property
+    def is_stopping(self) -> bool: ...
+
+    def stop(self, reason: str) -> None: ...
+
+    async def run(self) -> None: ...
+
+
 async def _run(session: LiveSession, dashboard: Dashboard | None) -> None:
+    screen = asyncio.create_task(dashboard.run()) if dashboard else None
+    try:
+        await run_until_interrupted(session)
+    finally:
+        if screen:
+            await screen  # it ends when the session has closed its sinks
+
+
+async def run_until_interrupted(work: Stoppable) -> None:
     """Run to the end; the first Ctrl-C ends it in order, a second one at once."""
     loop = asyncio.get_running_loop()
-    running = loop.create_task(session.run())
+    running = loop.create_task(work.run())
 
     def interrupt() -> None:
-        if session.is_stopping:
+        if work.is_stopping:
             running.cancel()
-        session.stop("interrupted")
+        work.stop("interrupted")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
-    screen = loop.create_task(dashboard.run()) if dashboard else None
     try:
         await running
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-    finally:
-        if screen:
-            await screen  # it ends when the session has closed its sinks

@@ -22,6 +22,13 @@ class Mood:
         for label, probability in probabilities.items():
             self._weights[label] = self._weights.get(label, 0.0) * fading + probability * (end_s - start_s)
 
+    def revise(self, before: Mapping[str, float], after: Mapping[str, float], start_s: float, end_s: float) -> None:
+        """Count a turn that was added with the probabilities ``before`` as if it had been added with ``after``."""
+        share = 0.5 ** (max(0.0, self._at_s - end_s) / self._half_life_s) * (end_s - start_s)
+        for label in before.keys() | after.keys():
+            change = (after.get(label, 0.0) - before.get(label, 0.0)) * share
+            self._weights[label] = max(0.0, self._weights.get(label, 0.0) + change)  # never below for rounding alone
+
     @property
     def probabilities(self) -> dict[str, float]:
         """Each label's share, summing to 1; empty before the first turn."""

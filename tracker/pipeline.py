@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version
 
-from emotrack.models.network import EmotionNetwork
+from emotrack.models.context import EmotionEstimate, RollingContext
+from emotrack.models.labels import canonical
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceItem, SourceLost, SourceRestored, level_dbfs
 from emotrack.tracker.captions import Captions
+from emotrack.tracker.engine import Engine
 from emotrack.tracker.errors import EmotrackError
 from emotrack.tracker.events import (
     BundleInfo,
+    Correction,
     Event,
     Latency,
     Mark,
@@ -38,7 +42,7 @@ from emotrack.tracker.interpreter import Interpretation, Interpreter
 from emotrack.tracker.keeping import AudioKeeper, KeepingError
 from emotrack.tracker.listener import Listener, SpeechTurn
 from emotrack.tracker.publisher import Publisher
-from emotrack.tracker.recognisers import Recogniser, Transcript
+from emotrack.tracker.recognisers import Transcript
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sinks import Sink
 from emotrack.tracker.sources import Source
@@ -63,14 +67,22 @@ class _HeardTurn:
     """When it was known that the turn had ended: seconds, ``time.perf_counter``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where a session stood that goes on here."""
+
+    session: str
+    turns_heard: int
+    context: RollingContext
+
+
 class LiveSession:
-    """One run of the tracker over one source."""
+    """One run of the tracker over one source. Any number of them may share an engine."""
 
     def __init__(
         self,
         source: Source,
-        network: EmotionNetwork,
-        recogniser: Recogniser | None,
+        engine: Engine,
         sinks: Sequence[Sink],
         *,
         captions: Captions | None = None,
@@ -79,24 +91,26 @@ class LiveSession:
         site: str = "default",
         with_text: bool = True,
         keeper: AudioKeeper | None = None,
+        resumed: Resumption | None = None,
         activity: Activity,
         notify: Callable[[str], None],
     ) -> None:
         self.activity = activity
         self.tally = Tally()
         self._source = source
-        self._network = network
-        self._recogniser = recogniser
+        self._engine = engine
         self._captions = captions
-        self._publisher = Publisher(site, sinks, notify)
+        self._context_turns = context_turns or engine.network.default_context
+        self._publisher = Publisher(site, sinks, notify, resumed.session if resumed else None)
         self._with_text = with_text
         self._keeper = keeper
         self._notify = notify
         self._listeners = [Listener(channel, segmenter or SegmenterOptions()) for channel in range(source.channels)]
-        self._listening = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vad")
-        self._interpreter = Interpreter(network, recogniser, context_turns, notify)
+        context = resumed.context if resumed else engine.network.new_context(self._context_turns)
+        self._interpreter = Interpreter(engine, context, notify)
+        self._recent: deque[Turn] = deque(maxlen=max(self._context_turns - 1, 1))  # those that may be revised
         self._turns: asyncio.Queue[_HeardTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
-        self._turns_heard = 0
+        self._turns_heard = resumed.turns_heard if resumed else 0
         self._stopping = asyncio.Event()
         self._end_reason = "end_of_source"
         self._failure: EmotrackError | None = None
@@ -104,6 +118,15 @@ class LiveSession:
     def attach(self, sink: Sink) -> None:
         """Send events to ``sink`` too; call it before ``run``."""
         self._publisher.attach(sink)
+
+    @property
+    def session(self) -> str:
+        """Its name in every event."""
+        return self._publisher.session
+
+    def remembered(self) -> bytes:
+        """The rolling context, for whoever may have to go on with it; without words where events have none."""
+        return self._interpreter.context.to_bytes(with_words=self._with_text)
 
     # -- controls, called on the event loop ----------------------------------------------------------------------
 
@@ -125,6 +148,21 @@ class LiveSession:
         """Note that a person found this moment worth finding again."""
         self._publisher.send_soon(Mark(**self._publisher.stamp(), at_s=self.activity.stream_s))
 
+    def forget(self) -> None:
+        """Let the turns so far no longer colour the ones to come."""
+        self._interpreter.context = self._engine.network.new_context(self._context_turns)
+        self._recent.clear()
+
+    def correct(self, turn_id: int, emotion: str) -> None:
+        """Note what a turn really sounded like. Raises ``ValueError`` for a turn or an emotion that is not known."""
+        if not 1 <= turn_id <= self._turns_heard:
+            raise ValueError(f"there is no turn {turn_id} in this session")
+        labels = self._engine.network.labels
+        label = emotion if emotion in labels else canonical(emotion)
+        if label not in labels:
+            raise ValueError(f"the emotions are {', '.join(labels)}")
+        self._publisher.send_soon(Correction(**self._publisher.stamp(), turn_id=turn_id, emotion=label))
+
     async def run(self) -> None:
         """Track until the source ends or ``stop`` is called.
 
@@ -140,8 +178,6 @@ class LiveSession:
             raise
         finally:
             await self._publisher.close(last=self._ended())
-            self._listening.shutdown(wait=False, cancel_futures=True)
-            self._interpreter.close()
         failure = self._failure or self._publisher.failure
         if failure is not None:
             raise failure
@@ -197,8 +233,7 @@ class LiveSession:
             await self._end_turns()
             return
         self.activity.levels_dbfs = tuple(level_dbfs(channel) for channel in chunk.samples.T)
-        loop = asyncio.get_running_loop()
-        turns = await loop.run_in_executor(self._listening, self._push, chunk)
+        turns = await self._engine.listen(partial(self._push, chunk))
         self.activity.speaking = tuple(listener.speaking for listener in self._listeners)
         await self._queue(turns)
 
@@ -242,7 +277,7 @@ class LiveSession:
         while (heard := await self._turns.get()) is not None:
             words = heard.words
             is_behind = not self._source.lossless and self._turns.qsize() >= SKIP_TEXT_FROM
-            if words is None and is_behind and self._recogniser is not None:
+            if words is None and is_behind and self._engine.recogniser is not None:
                 words = Transcript(None, None, rejected="skipped_to_catch_up")
                 self.activity.text_skipped += 1
             began = time.perf_counter()
@@ -252,6 +287,30 @@ class LiveSession:
             self.tally.add(event)
             self.activity.thinking -= 1
             await self._emit(event)
+            for revision in found.revisions:
+                if revision.turns_ago <= len(self._recent):  # a session that was taken over has none from before
+                    await self._revise(-revision.turns_ago, revision.estimate)
+            self._recent.append(event)
+
+    async def _revise(self, place: int, estimate: EmotionEstimate) -> None:
+        """Publish anew what an earlier turn is now believed to have sounded like."""
+        before = self._recent[place]
+        after = before.model_copy(
+            update={
+                **self._publisher.stamp(),
+                "revision": before.revision + 1,
+                "emotion": estimate.emotion,
+                "confidence": round(estimate.confidence, 4),
+                "uncertain": estimate.uncertain,
+                "probabilities": {
+                    label: round(share, 4) for label, share in zip(estimate.labels, estimate.probabilities, strict=True)
+                },
+                "why": None,
+            }
+        )
+        self._recent[place] = after
+        self.tally.revise(before, after)
+        await self._emit(after)
 
     async def _keep_audio(self, heard: _HeardTurn) -> str | None:
         """The file that keeps the turn's audio, if that was asked for and can be done."""
@@ -302,15 +361,16 @@ class LiveSession:
             self.stop("failure")
 
     def _started(self) -> SessionStarted:
+        network, recogniser = self._engine.network, self._engine.recogniser
         return SessionStarted(
             **self._publisher.stamp(),
             source=self._source.name,
             channels=self._source.channels,
-            labels=self._network.labels,
-            bundle=BundleInfo(name=self._network.name, fingerprint=self._network.fingerprint),
-            recogniser="captions" if self._captions else self._recogniser.name if self._recogniser else None,
-            context_turns=self._interpreter.context_turns,
-            versions={package: version(package) for package in _VERSIONS_OF},
+            labels=network.labels,
+            bundle=BundleInfo(name=network.name, fingerprint=network.fingerprint),
+            recogniser="captions" if self._captions else recogniser.name if recogniser else None,
+            context_turns=self._context_turns,
+            versions=_versions(),
         )
 
     def _ended(self) -> SessionEnded:
@@ -327,3 +387,8 @@ class LiveSession:
             text_skipped=self.activity.text_skipped,
             latency_ms={"after_end": self.tally.after_end, "end_of_turn": self.tally.end_of_turn},
         )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _VERSIONS_OF}

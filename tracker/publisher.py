@@ -15,8 +15,11 @@ from emotrack.tracker.sinks import Sink, SinkError
 class Publisher:
     """Stamps events and sends them to every sink. A sink that fails is left out from then on."""
 
-    def __init__(self, site: str, sinks: Sequence[Sink], notify: Callable[[str], None]) -> None:
-        self.session = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    def __init__(
+        self, site: str, sinks: Sequence[Sink], notify: Callable[[str], None], session: str | None = None
+    ) -> None:
+        """``session`` is the name of one that goes on here; a new one gets a name of its own."""
+        self.session = session or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.failure: SinkError | None = None
         """Why the latest sink that failed did so."""
         self._site = site

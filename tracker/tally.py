@@ -44,6 +44,12 @@ class Tally:
         self._after_end.append(turn.latency_ms.after_end)
         self._end_of_turn.append(turn.latency_ms.end_of_turn)
 
+    def revise(self, before: Turn, after: Turn) -> None:
+        """Count a turn as what it was revised to."""
+        self.emotions += Counter([after.emotion])
+        self.emotions -= Counter([before.emotion])  # which leaves no zeros
+        self.mood.revise(before.probabilities, after.probabilities, after.start_s, after.end_s)
+
 
 def _percentiles(milliseconds: Iterable[float]) -> Percentiles:
     values = np.fromiter(milliseconds, dtype=np.float64)

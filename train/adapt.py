@@ -1,11 +1,11 @@
-"""Adapting a bundle to a room: the two classifiers, slightly re-trained on what people corrected.
+"""Adapting a bundle to a room: the last layer, slightly re-trained on what people corrected.
 
-The encoders stay as they are. Each classifier's weights may move a little from where they were (a ridge penalty on the
-move), which also calibrates them anew. How far is decided by what they knew before: the penalty is the least at which
-they are no more than a point worse on general data. The result is accepted only if it also does better than the bundle
-on corrections that it was not trained on.
+Everything before the co-attention's classifier stays as it is. The classifier's weights may move a little from where
+they were (a ridge penalty on the move), which also calibrates it anew. How far is decided by what they knew before: the
+penalty is the least at which they are no more than a point worse on general data. The result is accepted only if it
+also does better than the bundle on corrections that it was not trained on.
 
-Notation: N corrected turns, E embedding, C labels.
+Notation: N corrected turns, D width of what the classifier reads, C labels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from emotrack.models.bundle import bundle_folder, load_bundle, save_bundle
-from emotrack.models.context import TurnEmbedding
+from emotrack.models.context import RollingContext
+from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.errors import EmotrackError
 from emotrack.tracker.sessions.reader import Session, read_sessions
@@ -45,10 +46,11 @@ STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class CorrectedTurn:
-    """A turn that a person judged, encoded by the bundle."""
+    """A turn that a person judged, as the bundle's last layer met it."""
 
-    embedding: TurnEmbedding
-    past: Tensor  # (1, C) how the turns before shift it
+    state: Tensor  # (D,) what the classifier reads
+    evidence: Tensor  # (C,) scores that are added to the classifier's
+    temperature: float  # by which the sum is divided
     truth: int  # index into the bundle's labels
 
 
@@ -61,7 +63,7 @@ class Adaptation:
     before: Scores
     """Of the bundle, on the corrections."""
     after: Scores
-    """Of adapted classifiers, each on the fold of the corrections it was not trained on."""
+    """Of adapted bundles, each on the fold of the corrections it was not trained on."""
     loss_before: float
     loss_after: float
     """Cross-entropy of the same, in nats."""
@@ -113,6 +115,8 @@ def adapt(bundle: str, sessions: Path, general: dict[str, Path], out: Path, seed
         BundleError: the bundle cannot be loaded.
     """
     network = load_bundle(bundle)
+    if network.config.stage < 3:
+        raise TrainError(f"{bundle}: only a bundle with all three stages can be adapted")
     turns = collect(network, sessions)
     if len(turns) < MIN_CORRECTIONS:
         raise TrainError(f"{sessions}: {len(turns)} corrected turns; adapting needs at least {MIN_CORRECTIONS}")
@@ -173,13 +177,12 @@ def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
         voice = audio_path(session.path, turn.audio) if turn.audio else None
         if voice is None and turn.text is None:
             continue
-        # Cloned, as what inference mode makes cannot be learned from.
         embedding = TurnEmbedding(
-            speech=None if voice is None else network.embed_speech(read_audio(voice)).clone(),
-            text=None if turn.text is None else network.embed_text(turn.text).clone(),
+            speech=None if voice is None else network.embed_speech(read_audio(voice)),
+            text=None if turn.text is None else network.embed_text(turn.text, context.words),
             speaker=turn.speaker,
+            words=turn.text,
         )
-        past = network.past(context, turn.speaker)  # (1, C)
         network.estimate(context, embedding)
         correction = session.corrections.get(turn.turn_id)
         if correction is None:
@@ -189,38 +192,33 @@ def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
                 f"{session.path}: turn {turn.turn_id} is corrected to {correction.emotion!r}, "
                 f"which the bundle does not know ({', '.join(network.labels)})"
             )
-        truth = network.labels.index(correction.emotion)
-        nothing = torch.zeros(1, len(network.labels))  # (1, C)
-        found.append(CorrectedTurn(embedding, nothing if past is None else past, truth))
+        found.append(_as_met(network, context, network.labels.index(correction.emotion)))
     return found
+
+
+@torch.no_grad()
+def _as_met(network: EmotionNetwork, context: RollingContext, truth: int) -> CorrectedTurn:
+    """The newest turn of ``context`` at the door of the last layer."""
+    turns = network.collate([context.turns])
+    scores = network(turns)
+    state = scores.states["fused"][0, -1]  # (D,)
+    evidence = scores.fused[0, -1] - network.co_attention.classify(state)  # (C,)
+    return CorrectedTurn(state, evidence, float(network.temperatures(turns)[0, -1]), truth)
 
 
 def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
     """(N, C) log probabilities of turns."""
-    found = torch.zeros(len(turns), len(network.labels))  # (N, C)
-    groups: dict[tuple[bool, bool], list[int]] = {}  # turns in which the same modalities were heard, as one batch
-    for index, turn in enumerate(turns):
-        groups.setdefault((turn.embedding.speech is not None, turn.embedding.text is not None), []).append(index)
-    for group in groups.values():
-        embeddings = [turns[index].embedding for index in group]
-        opinions = network.opinions(
-            speech=_stacked([embedding.speech for embedding in embeddings]),  # (B, E)
-            text=_stacked([embedding.text for embedding in embeddings]),  # (B, E)
-        )
-        past = torch.cat([turns[index].past for index in group])  # (B, C)
-        found[group] = network.fusion(list(opinions.values()), past, network.config.prior_trust)  # (B, C)
-    return found
-
-
-def _stacked(embeddings: Sequence[Tensor | None]) -> Tensor | None:
-    known = [embedding for embedding in embeddings if embedding is not None]
-    return torch.stack(known) if known else None  # (B, E)
+    states = torch.stack([turn.state for turn in turns])  # (N, D)
+    evidence = torch.stack([turn.evidence for turn in turns])  # (N, C)
+    temperature = torch.tensor([turn.temperature for turn in turns]).unsqueeze(1)  # (N, 1)
+    scores: Tensor = network.co_attention.classify(states) + evidence  # (N, C)
+    return (scores / temperature).log_softmax(dim=1)  # (N, C)
 
 
 def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float) -> EmotionNetwork:
-    """A copy of the network whose two classifiers moved a little towards ``turns``."""
+    """A copy of the network whose last layer moved a little towards ``turns``."""
     adapted = copy.deepcopy(network)
-    heads = [*adapted.speech_head.parameters(), *adapted.text_head.parameters()]
+    heads = list(adapted.co_attention.classify.parameters())
     origin = [parameter.clone() for parameter in heads]
     for parameter in heads:
         parameter.requires_grad_(True)
@@ -239,7 +237,7 @@ def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: fl
 
 
 def cross_validate(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float, seed: int) -> Tensor:
-    """(N, C) log probabilities, each turn by classifiers that were adapted to the other folds."""
+    """(N, C) log probabilities, each turn by a bundle that was adapted to the other folds."""
     order = torch.randperm(len(turns), generator=torch.Generator().manual_seed(seed))  # (N,)
     found = torch.zeros(len(turns), len(network.labels))  # (N, C)
     for fold in range(FOLDS):
@@ -260,7 +258,7 @@ def _save(bundle: str, adapted: EmotionNetwork, found: Adaptation, out: Path) ->
     metrics = json.loads((folder / "metrics.json").read_text()) | {"adapted": found.to_dict()}
     card = (folder / "README.md").read_text()
     note = (
-        f"# Adapted\n\nThe classifiers of `{bundle}` were adapted to {found.corrections} corrections of one room; "
+        f"# Adapted\n\nThe last layer of `{bundle}` was adapted to {found.corrections} corrections of one room; "
         "`metrics.json` has the figures under `adapted`. What follows is the card of the original.\n\n"
     )
     save_bundle(adapted, out, metrics, note + card)

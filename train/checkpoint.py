@@ -26,7 +26,9 @@ from emotrack.train.errors import TrainError
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def load_text_encoder(folder: Path, texts: Iterable[str], max_tokens: int) -> tuple[TextEncoder, Tokenizer]:
+def load_text_encoder(
+    folder: Path, texts: Iterable[str], max_tokens: int, turns_before: int = 0
+) -> tuple[TextEncoder, Tokenizer]:
     """Read an encoder and its tokenizer, keeping the tokens that ``texts`` use.
 
     Raises:
@@ -45,6 +47,7 @@ def load_text_encoder(folder: Path, texts: Iterable[str], max_tokens: int) -> tu
             heads=dimensions["num_attention_heads"],
             feed_forward=dimensions["intermediate_size"],
             max_tokens=max_tokens,
+            turns_before=turns_before,
         )
         encoder = TextEncoder(config)
         encoder.load_state_dict(_renamed(weights, config, torch.tensor(kept)))

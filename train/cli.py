@@ -8,38 +8,66 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotrack.train.metrics import Scores
+    from emotrack.train.evaluate import Evaluation
+    from emotrack.train.recipe import Recipe
+
+    Runner = Callable[[Recipe, dict[str, Path], Path, int], Path]
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 
 STAGES = {
-    "stage1": "train one classifier for words and one for the voice, each on its own -> OUT/stage1",
-    "fusion": "calibrate both, learn from earlier turns, choose when to be uncertain -> OUT/bundle",
-    "all": "stage1, then fusion",
+    "stage1": "train one classifier for words and one for the voice, turn by turn -> OUT/stage1",
+    "stage2": "train each of them to see a turn among its neighbours, stage 1 frozen -> OUT/stage2",
+    "stage3": "train their co-attention, stages 1 and 2 frozen; calibrate -> OUT/bundle",
+    "all": "all stages, one after the other -> OUT/bundle",
     "adapt": "fit a bundle's classifiers to the corrections of a room -> OUT, if that helps",
+    "plot": "draw the logs of a run: loss and dev score, epoch by epoch",
+}
+
+# What each is made of, in order, and where that lies; imported when it runs.
+STEPS = {
+    "stage1": ("stage1",),
+    "stage2": ("stage2",),
+    "stage3": ("stage3", "finish"),
+    "all": ("stage1", "stage2", "stage3", "finish"),
+    "joint": ("stage1", "joint", "finish"),
+}
+RUNNERS = {
+    "stage1": "emotrack.train.stage_one:run_stage_one",
+    "stage2": "emotrack.train.stages:run_stage_two",
+    "stage3": "emotrack.train.stages:run_stage_three",
+    "joint": "emotrack.train.joint:run_joint",
+    "finish": "emotrack.train.stages:run_finish",
 }
 
 TRAIN_EPILOG = """\
 data (which ones a recipe needs, it says when one is missing):
   encoder    folder of a pre-trained BERT in the Hugging Face layout
   teacher    Whisper tiny.en's encoder, one .safetensors file
-  meld, emorynlp, goemotions       folders with the official files
+  meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
   ravdess, tess, nemo, emodb       folders with an index.csv (file, speaker, emotion) beside the clips
 
 examples:
-  emotrack train all --recipe mini --out runs/mini --seed 0 \\
+  emotrack train all --recipe mini --out runs/mini --seed 0 1 2 \\
       --data encoder=all-MiniLM-L6-v2 --data teacher=whisper-tiny.en-encoder.safetensors \\
       --data meld=text/meld --data goemotions=text/goemotions \\
       --data ravdess=speech/ravdess --data tess=speech/tess --data nemo=speech/nemo --data emodb=speech/emodb
-  emotrack train fusion --recipe my-recipe.toml --out runs/mini --data meld=text/meld ...
+  emotrack train stage3 --recipe mini --out runs/mini --data meld=text/meld ...
+  emotrack train all --joint --recipe mini --out runs/joint ...
+  torchrun --nproc-per-node 4 --local-ranks-filter 0 --no-python \\
+      emotrack train all --recipe merits-l --out runs/merits-l ...
+  emotrack train plot runs/mini
 
   emotrack train adapt --bundle mini --sessions talks --out my-room --data meld=text/meld --data ravdess=speech/ravdess
 
+With several seeds, each run lies in OUT/seed-N, and OUT/results.md and results.json have mean, spread and every seed.
 adapt learns from sessions saved by `emotrack live --save` (best with --keep-audio) and labelled by `emotrack correct`.
 Its --data, meld or acted speech, is where the bundle must not become more than a point worse.
 
@@ -47,17 +75,24 @@ A run that was killed goes on where it was when the same command is given again.
 """
 
 EVALUATE_EPILOG = """\
-corpora:
-  meld, emorynlp, goemotions   words; a label that the bundle does not have is left out
-  acted                        a folder with index.csv: clips, by voice
-                               a folder with acted-*.json: conversations, voice and captions
+corpora, in their official layouts:
+  meld         words; voice too where the folders with its clips lie beside the tables
+  iemocap      voice and words, 4 labels; iemocap-6: 6 labels
+  mosi         voice and words; negative or positive, so for a bundle that was trained on it
+  emorynlp, goemotions   words
+  acted        a folder with index.csv: clips, by voice
+               a folder with acted-*.json: conversations, voice and captions
   Acted speakers are split by name, never by clip: see "emotrack/train/acted.py".
+A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
 
 examples:
   emotrack evaluate --bundle mini --corpus meld --data text/meld --split dev
-  emotrack evaluate --bundle runs/mini/bundle --corpus acted --data speech/ravdess --split dev --json
-  emotrack evaluate --bundle mini --corpus acted --data conversations --split dev --modalities speech
+  emotrack evaluate --bundle mini --corpus meld --data text/meld --mode offline --json
+  emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
 """
+
+CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
+MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,11 +102,26 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for name, purpose in STAGES.items():
         stage = stages.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        if name == "plot":
+            stage.add_argument("folder", type=Path, metavar="DIR", help="the --out of a run")
+            stage.add_argument("--out", type=Path, metavar="FILE.svg", help="the drawing (default DIR/plot.svg)")
+            continue
         if name == "adapt":
             stage.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to adapt (default mini)")
             stage.add_argument("--sessions", required=True, type=Path, metavar="DIR", help="saved sessions (*.jsonl)")
+            stage.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
         else:
-            stage.add_argument("--recipe", required=True, metavar="NAME|FILE", help="mini, toy, or a TOML file")
+            stage.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged one, or a TOML file")
+            stage.add_argument(
+                "--seed",
+                nargs="+",
+                type=int,
+                default=[0],
+                metavar="N",
+                help="of everything random (default 0); several: a run with each, and a table of results",
+            )
+        if name == "all":
+            stage.add_argument("--joint", action="store_true", help="train the stages together, none of them frozen")
         stage.add_argument(
             "--data",
             action="append",
@@ -81,7 +131,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
             help="where a corpus lies; repeat",
         )
         stage.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
-        stage.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,39 +138,74 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EVALUATE_EPILOG
     parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
-    parser.add_argument("--corpus", required=True, choices=("meld", "emorynlp", "goemotions", "acted"))
+    parser.add_argument("--corpus", required=True, choices=CORPORA)
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where the corpus lies")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
-    parser.add_argument("--mode", choices=("online",), default="online", help="each turn from the past alone")
-    parser.add_argument("--modalities", choices=("both", "speech", "text"), default="both")
+    parser.add_argument(
+        "--mode",
+        choices=("online", "offline"),
+        default="online",
+        help="online: each turn from the past alone (default); offline: each turn sees the whole dialogue",
+    )
+    parser.add_argument(
+        "--modalities", choices=tuple(MODALITIES), help="score only this (default: all that the corpus has)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Run ``emotrack train`` -> exit code."""
-    return _adapt(args) if args.stage == "adapt" else _train(args)
+    commands = {"adapt": _adapt, "plot": _plot}
+    return commands.get(args.stage, _train)(args)
 
 
 def _train(args: argparse.Namespace) -> int:
     from emotrack.models.bundle import BundleError
+    from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
-    from emotrack.train.fusion_stage import run_fusion
+    from emotrack.train.ranks import joined, rank, wait
     from emotrack.train.recipe import load_recipe
-    from emotrack.train.stage_one import run_stage_one
+    from emotrack.train.results import write_results
 
+    steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
+    if len(set(args.seed)) < len(args.seed):
+        print("emotrack train: --seed names a seed twice", file=sys.stderr)
+        return EXIT_USAGE
     try:
         recipe = load_recipe(args.recipe)
         data = dict(args.data)
         if missing := [name for name in recipe.needs if name not in data]:
             print(f"emotrack train: recipe {recipe.name} also needs --data {missing[0]}=PATH", file=sys.stderr)
             return EXIT_USAGE
-        if args.stage in ("stage1", "all"):
-            print(f"stage I: {run_stage_one(recipe, data, args.out, args.seed)}")
-        if args.stage in ("fusion", "all"):
-            print(f"bundle: {run_fusion(recipe, data, args.out, args.seed)}")
-    except (TrainError, BundleError, OSError) as error:
+        with joined():
+            made: dict[int, Path] = {}
+            for seed in args.seed:
+                out = args.out / f"seed-{seed}" if len(args.seed) > 1 else args.out
+                for step in steps:
+                    run: Runner = resolve_name(RUNNERS[step])
+                    made[seed] = run(recipe, data, out, seed)
+                    wait()  # for rank 0 to have written it
+                    if rank() == 0:
+                        print(f"{step}: {made[seed]}")
+            if len(made) > 1 and rank() == 0:
+                print(f"results: {write_results(made, args.out)}")
+    except (TrainError, BundleError, HubError, OSError) as error:
         print(f"emotrack train: {error}", file=sys.stderr)
         return EXIT_FAILURE
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from emotrack.train.errors import TrainError
+    from emotrack.train.plot import plot_run
+
+    out = args.out or args.folder / "plot.svg"
+    try:
+        plot_run(args.folder, out)
+    except (TrainError, OSError) as error:
+        print(f"emotrack train: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    print(out)
     return 0
 
 
@@ -155,15 +239,16 @@ def run_evaluate(args: argparse.Namespace) -> int:
     import torch
 
     from emotrack.models.bundle import BundleError, load_bundle
-    from emotrack.train.dialogues import read_dialogues
+    from emotrack.train.dialogues import read_corpus
     from emotrack.train.errors import TrainError
-    from emotrack.train.evaluate import evaluate
+    from emotrack.train.evaluate import evaluate_corpus
+    from emotrack.train.ranks import training_device
 
     torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
     try:
-        network = load_bundle(args.bundle)
-        dialogues = list(read_dialogues(args.corpus, args.data, args.split, args.modalities))
-        scores = evaluate(network, dialogues)
+        network = load_bundle(args.bundle, str(training_device()))
+        corpus = read_corpus(args.corpus, args.data, args.split)
+        found = evaluate_corpus(network, corpus, args.mode, args.modalities)
     except (TrainError, BundleError, OSError) as error:
         print(f"emotrack evaluate: {error}", file=sys.stderr)
         return EXIT_FAILURE
@@ -173,29 +258,37 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "corpus": args.corpus,
         "split": args.split,
         "mode": args.mode,
-        "modalities": args.modalities,
     }
     if args.json:
-        print(json.dumps(asked | scores.to_dict()))
+        print(json.dumps(asked | found.to_dict()))
     else:
-        _print_scores(asked, scores)
+        _print_evaluation(asked, found)
     return 0
 
 
-def _print_scores(asked: dict[str, Any], scores: Scores) -> None:
+def _print_evaluation(asked: dict[str, str], found: Evaluation) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     console.print(", ".join(f"{name} {value}" for name, value in asked.items()), highlight=False)
-    console.print(
-        f"{scores.count} turns: weighted F1 {scores.weighted_f1:.3f}, macro F1 {scores.macro_f1:.3f}, "
-        f"UAR {scores.uar:.3f}, accuracy {scores.accuracy:.3f}, ECE {scores.ece:.3f}"
+    summary = Table(
+        "from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    table = Table("truth", "F1", *scores.labels, title="rows: truth; columns: prediction")
-    for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
-        table.add_row(label, f"{f1:.3f}", *(str(count) for count in row))
-    console.print(table)
+    for modalities, scores in found.scores.items():
+        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, scores.ece)
+        summary.add_row(MODALITIES[modalities], str(scores.count), *(f"{value:.3f}" for value in values))
+    console.print(summary)
+    for modalities, scores in found.scores.items():
+        title = f"{MODALITIES[modalities]}; rows: truth, columns: prediction"
+        table = Table("truth", "F1", *scores.labels, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
+            table.add_row(label, f"{f1:.3f}", *(str(count) for count in row))
+        console.print(table)
+    if found.left_out:
+        labels = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
+        console.print(f"not scored, as the bundle has no such label: {labels}", highlight=False)
 
 
 def _named_path(argument: str) -> tuple[str, Path]:

@@ -1,10 +1,10 @@
-"""Conversations to evaluate on: turns with their voice, words, speaker and true emotion, in order."""
+"""Any corpus, by its name, and its turns with their voice in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from emotrack.models.features import HOP, SAMPLE_RATE, LogMel
-from emotrack.models.labels import canonical
+from emotrack.models.labels import EMOTIONS, canonical
 from emotrack.models.network import MIN_SPEECH_S
-from emotrack.train.acted import Clip, read_clips, read_conversations, split_of
+from emotrack.train.acted import ACTED, Clip, read_clips, read_conversations, split_of
 from emotrack.train.audio import read_audio
 from emotrack.train.augment import active_span
-from emotrack.train.corpora import TextCorpus, read_text_corpus
+from emotrack.train.corpora import READERS, Corpus, Dialogue, Turn
 from emotrack.train.errors import TrainError
 
-TEXT_CORPORA = ("meld", "emorynlp", "goemotions")
+CORPORA = (*READERS, "acted")
 TURNS = 16  # of a conversation that is put together
 
 
@@ -31,74 +31,107 @@ class LabelledTurn:
     waveform: NDArray[np.float32] | None  # (samples,) at 16 kHz
     text: str | None
     speaker: str | None
-    emotion: str | None
+    emotion: str | None  # one of its corpus's labels
+
+
+def read_corpus(name: str, folder: Path, split: str) -> Corpus:
+    """Read one split of a corpus; no audio is read yet.
+
+    Args:
+        name: one of ``CORPORA``, or a corpus of acted speech by its own name.
+        folder: where its official layout begins; for acted speech, where its ``index.csv`` or ``acted-*.json`` are.
+        split: train, dev or test.
+
+    Raises:
+        TrainError: unknown corpus, or data that is missing or malformed.
+    """
+    if name in READERS:
+        return READERS[name](folder, split)
+    if name not in ("acted", *ACTED):
+        raise TrainError(f"no corpus {name!r}: there are {', '.join(CORPORA)}")
+    if (folder / "index.csv").is_file():
+        return _acted_clips(name, folder, split)
+    if any(folder.glob("acted-*.json")):
+        return _acted_conversations(name, folder, split)
+    raise TrainError(f"{folder}: neither an index.csv nor acted-*.json in it")
+
+
+def _acted_clips(name: str, folder: Path, split: str) -> Corpus:
+    """Each clip a dialogue of one turn, and speech alone: its words were the same for every emotion."""
+    dialogues = tuple(
+        Dialogue(clip.path.stem, (Turn("0", None, (clip.emotion,), clip.speaker, clip.path),))
+        for clip in read_clips(folder)
+        if split_of(clip.speaker) == split
+    )
+    if not dialogues:
+        raise TrainError(f"{folder}: no clips of a {split} speaker")
+    return Corpus(name, EMOTIONS, dialogues)
+
+
+def _acted_conversations(name: str, folder: Path, split: str) -> Corpus:
+    """The turns of speakers of other splits are context, without a label."""
+    dialogues = []
+    for path, conversation in read_conversations(folder):
+        turns = tuple(
+            Turn(
+                name=str(number),
+                text=turn.text.strip() or None,
+                labels=(emotion,) if emotion is not None and split_of(corpus_speaker(turn.speaker)) == split else (),
+                speaker=turn.speaker,
+                audio=path,
+                span=(turn.start, turn.end),
+            )
+            for number, turn in enumerate(conversation.turns)
+            for emotion in (canonical(turn.emotion),)
+        )
+        dialogues.append(Dialogue(path.stem, turns))
+    corpus = Corpus(name, EMOTIONS, tuple(dialogues))
+    if not any(turn.labels for turn in corpus.turns):
+        raise TrainError(f"{folder}: no turns of a {split} speaker")
+    return corpus
+
+
+def hear(turn: Turn) -> LabelledTurn:
+    """Read a turn's voice.
+
+    Raises:
+        TrainError: its file cannot be read, or is shorter than the turn.
+    """
+    waveform = None
+    if turn.audio is not None:
+        waveform = _samples(turn.audio)  # (samples,)
+        if turn.span is not None:
+            start, end = (round(seconds * SAMPLE_RATE) for seconds in turn.span)
+            waveform = waveform[start:end]
+        if len(waveform) < MIN_SPEECH_S * SAMPLE_RATE:
+            raise TrainError(f"{turn.audio}: a turn of {len(waveform) / SAMPLE_RATE:.2f} s, less than {MIN_SPEECH_S} s")
+    return LabelledTurn(waveform, turn.text, turn.speaker, turn.emotion)
+
+
+@lru_cache(maxsize=1)  # the turns of a conversation follow one another
+def _samples(path: Path) -> NDArray[np.float32]:
+    return read_audio(path)
 
 
 def read_dialogues(corpus: str, folder: Path, split: str, modalities: str) -> Iterator[list[LabelledTurn]]:
-    """The conversations of a corpus, one after the other.
-
-    A clip of acted speech is a conversation of one turn, and speech alone: its words were the same for every emotion.
+    """The conversations of a corpus, one after the other, with ``both`` their voice and words, or one of them.
 
     Raises:
         TrainError: data that is missing, malformed, or without the modality.
     """
-    if corpus in TEXT_CORPORA:
-        if modalities == "speech":
-            raise TrainError(f"{corpus} has no speech: evaluate it with --modalities text")
-        yield from _from_text(read_text_corpus(corpus, folder, split))
-    elif (folder / "index.csv").is_file():
-        if modalities == "text":
-            raise TrainError(f"{folder}: acted clips are evaluated by voice: use --modalities speech")
-        clips = [clip for clip in read_clips(folder) if split_of(clip.speaker) == split]
-        if not clips:
-            raise TrainError(f"{folder}: no clips of a {split} speaker")
-        for clip in clips:
-            yield [LabelledTurn(_long_enough(read_audio(clip.path), clip.path), None, None, clip.emotion)]
-    elif any(folder.glob("acted-*.json")):
-        yield from _from_conversations(folder, split, modalities)
-    else:
-        raise TrainError(f"{folder}: neither an index.csv nor acted-*.json in it")
+    found = read_corpus(corpus, folder, split)
+    if modalities == "speech" and not any(turn.audio for turn in found.turns):
+        raise TrainError(f"{corpus} has no speech in {folder}: choose text")
+    if modalities == "text" and not any(turn.text for turn in found.turns):
+        raise TrainError(f"{corpus} has no words in {folder}: choose speech")
+    for dialogue in found.dialogues:
+        yield [hear(_with(turn, modalities)) for turn in dialogue.turns]
 
 
-def _from_text(corpus: TextCorpus) -> Iterator[list[LabelledTurn]]:
-    for _, dialogue in groupby(corpus.utterances, key=lambda utterance: utterance.dialogue):
-        yield [
-            LabelledTurn(
-                None,
-                utterance.text,
-                utterance.speaker,
-                canonical(utterance.labels[0]) if len(utterance.labels) == 1 else None,
-            )
-            for utterance in dialogue
-        ]
-
-
-def _from_conversations(folder: Path, split: str, modalities: str) -> Iterator[list[LabelledTurn]]:
-    scored = False
-    for path, conversation in read_conversations(folder):
-        samples = read_audio(path)
-        turns = []
-        for turn in conversation.turns:
-            emotion = canonical(turn.emotion) if split_of(corpus_speaker(turn.speaker)) == split else None
-            scored |= emotion is not None
-            cut = _long_enough(samples[round(turn.start * SAMPLE_RATE) : round(turn.end * SAMPLE_RATE)], path)
-            turns.append(
-                LabelledTurn(
-                    None if modalities == "text" else cut,
-                    None if modalities == "speech" else turn.text,
-                    turn.speaker,
-                    emotion,
-                )
-            )
-        yield turns
-    if not scored:
-        raise TrainError(f"{folder}: no turns of a {split} speaker")
-
-
-def _long_enough(waveform: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    if len(waveform) < MIN_SPEECH_S * SAMPLE_RATE:
-        raise TrainError(f"{path}: a turn of {len(waveform) / SAMPLE_RATE:.2f} s, less than {MIN_SPEECH_S} s")
-    return waveform
+def _with(turn: Turn, modalities: str) -> Turn:
+    if modalities == "text":
+        return replace(turn, audio=None)
+    return replace(turn, text=None) if modalities == "speech" else turn
 
 
 def corpus_speaker(name: str) -> str:

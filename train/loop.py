@@ -2,17 +2,19 @@
 
 Deterministic by seed (an epoch draws from a generator seeded by seed and epoch, so a resumed run takes the same
 batches), resumable after a kill (state is written after every epoch, safetensors and JSON only), watched for collapse,
-and it keeps the epoch that was best on dev.
+and it keeps the epoch that was best on dev. It trains on the GPU where there is one, and on several when ``torchrun``
+starts it (see ``ranks``).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,13 +25,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emotrack.train.errors import TrainError
 from emotrack.train.metrics import Scores
+from emotrack.train.ranks import add_up, add_up_gradients, from_rank_0, rank, ranks, training_device, wait
 
-Batch = TypeVar("Batch")
+Batch = TypeVar("Batch", bound=Sequence[Any])
 
 
 @dataclass(frozen=True, slots=True)
 class LoopOptions:
-    """How a stage is optimised."""
+    """How a stage is optimised.
+
+    Raises:
+        ValueError: there would be no epoch, no batch or no patience at all.
+    """
 
     epochs: int
     learning_rate: float
@@ -38,10 +45,15 @@ class LoopOptions:
     weight_decay: float = 0.01
     clip: float = 1.0  # largest norm of a gradient
     bf16: bool = True  # half-width arithmetic in the forward pass
+    patience: int | None = None  # epochs without a better one after which it stops early
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch, 1 if self.patience is None else self.patience) < 1:
+            raise ValueError("epochs, batch and patience are 1 or more")
 
 
 class Task(Protocol, Generic[Batch]):
-    """What a stage brings to the loop."""
+    """What a stage brings to the loop. A batch is a sequence of items, since ranks share it."""
 
     metric: str  # the field of Scores by which the best epoch is chosen
 
@@ -67,42 +79,58 @@ def fit(name: str, model: nn.Module, task: Task[Batch], options: LoopOptions, fo
         TrainError: the loss is no longer finite, or the best epoch answers one label to everything.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    device = training_device()
+    model.to(device)
     state = _State(folder, name)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
-    done, best = state.resume(model, optimizer)
+    done, best, best_epoch = state.resume(model, optimizer, options.epochs)
     steps = len(task.batches(_generator(seed, 0)))
     with _progress() as progress:
         bar = progress.add_task(name, total=options.epochs * steps, completed=done * steps, note="")
         for epoch in range(done, options.epochs):
+            if options.patience is not None and epoch - best_epoch >= options.patience:
+                break
             generator = _generator(seed, epoch)
-            torch.manual_seed(seed * 1000 + epoch)  # dropout
-            total = 0.0
+            torch.manual_seed(seed * 1000 + epoch + rank() * 1_000_003)  # dropout, another on every rank
+            total = torch.zeros((), device=device)  # ()
             model.train()
             batches = task.batches(generator)
             for step, batch in enumerate(batches):
                 rate = _rate((epoch + step / len(batches)) / options.epochs, options)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                # On a processor, for sequences this short, plain attention is quicker than the fused kernel.
-                with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
-                    loss = task.loss(batch)
-                if not math.isfinite(loss.item()):
-                    raise TrainError(f"{name}: the loss is no longer finite in epoch {epoch + 1}")
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                share = cast("Batch", batch[rank() :: ranks()])
+                if len(share) > 0:
+                    with _arithmetic(device, options):
+                        loss = task.loss(share) * (len(share) / len(batch))
+                    if not math.isfinite(loss.item()):
+                        raise TrainError(f"{name}: the loss is no longer finite in epoch {epoch + 1}")
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    total += loss.detach()
+                add_up_gradients(parameters)
                 nn.utils.clip_grad_norm_(parameters, options.clip)
                 optimizer.step()
-                total += loss.item()
                 progress.advance(bar)
-            scores = dev_scores(model, task)
-            value = float(getattr(scores, task.metric))
-            is_best = value > best
-            best = max(best, value)
-            record = {"epoch": epoch + 1, "loss": round(total / len(batches), 4), **scores.to_dict()}
-            state.write(model, optimizer, record, best, is_best=is_best)
+            add_up([total])
+            scores = dev_scores(model, task) if rank() == 0 else None
+            value = from_rank_0(0.0 if scores is None else float(getattr(scores, task.metric)), device)
+            if is_best := value > best:
+                best, best_epoch = value, epoch + 1
+            if scores is not None:
+                record = {"epoch": epoch + 1, "loss": round(float(total) / len(batches), 4), **scores.to_dict()}
+                state.write(model, optimizer, record, (best, best_epoch), is_best=is_best)
             progress.update(bar, note=f"{task.metric} {value:.3f}, best {best:.3f}")
     return state.finish(model, task)
+
+
+@contextmanager
+def _arithmetic(device: torch.device, options: LoopOptions) -> Iterator[None]:
+    """Half width if that is wanted. On a processor, for short sequences, plain attention beats the fused kernel."""
+    attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+    with attention, torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+        yield
 
 
 def dev_scores(model: nn.Module, task: Task[Batch]) -> Scores:
@@ -151,11 +179,15 @@ class _State:
         self.best = folder / f"{name}-best.safetensors"
         self.last = folder / f"{name}-last.safetensors"
 
-    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-        """Load what an earlier run left: (epochs done, best dev value)."""
-        if not self.last.is_file():
-            finished = self.log.read_text().splitlines() if self.log.is_file() else []
-            return len(finished), -1.0
+    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> tuple[int, float, int]:
+        """Load what an earlier run left: (epochs done, best dev value, its epoch)."""
+        found = (epochs if self.log.is_file() else 0), -1.0, 0
+        if self.last.is_file():
+            found = self._load(model, optimizer)
+        wait()  # before rank 0 changes the files
+        return found
+
+    def _load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float, int]:
         tensors = load_file(self.last)
         model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
@@ -166,36 +198,43 @@ class _State:
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
         with safe_open(self.last, "pt") as file:
             facts = file.metadata()
-        return int(facts["epochs"]), float(facts["best"])
+        if rank() == 0:
+            self.log.write_text(facts["log"])
+        return int(facts["epochs"]), float(facts["best"]), int(facts["best_epoch"])
 
     def write(
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         record: dict[str, Any],
-        best: float,
+        best: tuple[float, int],
         *,
         is_best: bool,
     ) -> None:
-        """Keep an epoch: its weights if they are the best, its log line, and all that is needed to go on from it."""
+        """Keep an epoch: its weights if they are the best, all that is needed to go on from it, and its log line.
+
+        In this order, so that a kill in between costs nothing, and a run with a log and no state is a finished one.
+        """
         weights = {name: value.contiguous() for name, value in model.state_dict().items()}
         moments = {
             f"adam.{index}.{key}": value
             for index, values in optimizer.state_dict()["state"].items()
             for key, value in values.items()
         }
+        log = (self.log.read_text() if record["epoch"] > 1 else "") + json.dumps(record) + "\n"
+        facts = {"epochs": str(record["epoch"]), "best": str(best[0]), "best_epoch": str(best[1]), "log": log}
         if is_best:
             _write(weights, self.best, {})
-        # The log is cut to the epochs that count: a kill may have come between it and the state.
-        lines = self.log.read_text().splitlines()[: record["epoch"] - 1] if self.log.is_file() else []
-        self.log.write_text("\n".join([*lines, json.dumps(record)]) + "\n")
-        facts = {"epochs": str(record["epoch"]), "best": str(best)}
         _write({f"model.{name}": value for name, value in weights.items()} | moments, self.last, facts)
+        self.log.write_text(log)
 
     def finish(self, model: nn.Module, task: Task[Batch]) -> Scores:
+        wait()  # for rank 0 to have written the best
         model.load_state_dict(load_file(self.best))
-        self.last.unlink(missing_ok=True)
         scores = dev_scores(model, task)
+        wait()
+        if rank() == 0:
+            self.last.unlink(missing_ok=True)
         predicted = [sum(column) for column in zip(*scores.confusion, strict=True)]
         if max(predicted) == scores.count:
             label = scores.labels[predicted.index(scores.count)]
@@ -228,4 +267,5 @@ def _progress() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
+        disable=rank() > 0,
     )

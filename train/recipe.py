@@ -5,13 +5,19 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from emotrack.models.speech_encoder import SpeechConfig
+from emotrack.models.care import CareConfig
+from emotrack.models.context_network import ContextConfig
+from emotrack.models.network import SpeechHeadConfig
 from emotrack.train.acted import ACTED
+from emotrack.train.conversations import ConversationOptions
+from emotrack.train.corpora import READERS
 from emotrack.train.errors import TrainError
 from emotrack.train.loop import LoopOptions
+from emotrack.train.losses import LossOptions
+from emotrack.train.pairing import PairingOptions
 
 PACKAGED = Path(__file__).parent / "recipes"
 _STRICT = ConfigDict(extra="forbid")
@@ -23,38 +29,55 @@ class TextPhase:
 
     corpus: str
     loop: LoopOptions
+    loss: LossOptions = Field(default_factory=LossOptions)
 
 
 @dataclass(frozen=True, config=_STRICT)
 class TextRecipe:
-    """Stage I, words. The phases follow one another; the last one, on MELD, gives the classifier."""
+    """Stage I, words. The phases follow one another; the last one, on the recipe's corpus, gives the classifier."""
 
-    max_tokens: int
-    vocabulary: tuple[str, ...]  # corpora whose training texts say which tokens are kept
     phases: tuple[TextPhase, ...]
+    max_tokens: int = 128
+    turns_before: int = 0  # how many earlier turns the encoder reads with a turn
+    encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
+    origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
+    vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
+    dropout: float = 0.1  # of the embedding
 
 
 @dataclass(frozen=True, config=_STRICT)
-class SpeechRecipe:
-    """Stage I, voice."""
+class ActedSpeechRecipe:
+    """Stage I, voice: a small CARE trained with its head on acted clips, with a teacher."""
 
     draws: dict[str, float]  # how often each clip of a corpus is drawn in an epoch
-    frame_imitation: float  # weight of the teacher's states among the losses
-    summary_imitation: float  # weight of their mean and deviation over the utterance
-    smoothing: float  # of labels
-    dropout: float  # of the embedding
-    encoder: SpeechConfig
+    labels: float  # weight among the losses: of what the actors meant
+    listener: float  # of what a listener hears who has not met them
+    frames: float  # of the teacher's states, frame by frame
+    summaries: float  # of their mean and deviation over the utterance
     loop: LoopOptions
+    dropout: float = 0.2
+    encoder: CareConfig = Field(default_factory=CareConfig)
+    head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
 
 
 @dataclass(frozen=True, config=_STRICT)
-class FusionRecipe:
-    """The conversation: context, calibration and when to be uncertain."""
+class FrozenSpeechRecipe:
+    """Stage I, voice: a head on the features of a frozen encoder, on the recipe's own corpus."""
 
-    context: int  # turns
-    prior_trust: float  # in the corpora's proportions of emotions, 0 to 1
-    penalty: float  # on the weights of the past
-    right_when_certain: float  # share of the certain turns on dev that are right
+    loop: LoopOptions
+    encoder: str | None = None  # hub id or folder of WavLM, HuBERT, wav2vec 2.0 or Whisper
+    care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
+    loss: LossOptions = Field(default_factory=LossOptions)
+    dropout: float = 0.2
+    head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StageRecipe:
+    """Stage II or III."""
+
+    loop: LoopOptions
+    loss: LossOptions = Field(default_factory=LossOptions)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -62,19 +85,30 @@ class Recipe:
     """How a bundle is made."""
 
     name: str
+    corpus: str  # of conversations: what the network answers, and what dev scores choose by
     text: TextRecipe
-    speech: SpeechRecipe
-    fusion: FusionRecipe
+    speech: ActedSpeechRecipe | FrozenSpeechRecipe
+    network: ContextConfig
+    conversations: ConversationOptions
+    stage2: StageRecipe
+    stage3: StageRecipe
+    right_when_certain: float  # share of the certain turns on dev that are to be right
+    pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The names of the data it is made of."""
-        return (
-            "encoder",
-            "teacher",
-            *self.text.vocabulary,
-            *(phase.corpus for phase in self.text.phases),
-            *self.speech.draws,
+        acted = isinstance(self.speech, ActedSpeechRecipe)
+        return tuple(
+            dict.fromkeys(
+                [
+                    *([] if self.text.encoder else ["encoder"]),
+                    *(["teacher"] if acted else []),
+                    *self.text.vocabulary,
+                    *(phase.corpus for phase in self.text.phases),
+                    *(self.speech.draws if isinstance(self.speech, ActedSpeechRecipe) else []),
+                ]
+            )
         )
 
 
@@ -97,8 +131,26 @@ def load_recipe(name_or_path: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         raise TrainError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-    if not recipe.text.phases or recipe.text.phases[-1].corpus != "meld":
-        raise TrainError(f"{path}: text.phases: the last phase is on meld")
-    if unknown := set(recipe.speech.draws) - set(ACTED):
-        raise TrainError(f"{path}: speech.draws: no acted corpus {unknown.pop()!r}")
+    if complaint := _complaint(recipe):
+        raise TrainError(f"{path}: {complaint}")
     return recipe
+
+
+def _complaint(recipe: Recipe) -> str | None:
+    """What does not go together in a recipe."""
+    if recipe.corpus not in READERS:
+        return f"corpus: no corpus of conversations {recipe.corpus!r}"
+    if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
+        return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
+    if isinstance(recipe.speech, ActedSpeechRecipe) != (recipe.pairing is not None):
+        return "pairing: acted voices, and no others, are paired with words"
+    return _complaint_of_speech(recipe.speech)
+
+
+def _complaint_of_speech(speech: ActedSpeechRecipe | FrozenSpeechRecipe) -> str | None:
+    if isinstance(speech, ActedSpeechRecipe):
+        unknown = sorted(set(speech.draws) - set(ACTED))
+        return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
+    if (speech.encoder is None) == (speech.care is None):
+        return "speech: name either an encoder, or the two that care is made of"
+    return None

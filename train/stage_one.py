@@ -1,69 +1,87 @@
-"""Stage I: one classifier for words and one for the voice, each on its own, put together as a first bundle."""
+"""Stage I: one classifier for words and one for the voice, each turn on its own, put together as a first bundle."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 from rich.progress import track
+from tokenizers import Tokenizer
+from torch import nn
 
 from emotrack.models.bundle import save_bundle
+from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
+from emotrack.models.heads import SpeechHead
+from emotrack.models.hub import load_tokenizer
+from emotrack.models.hub_encoders import HubSpeechEncoder, HubTextEncoder
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.network import Calibration, EmotionNetwork, NetworkConfig
+from emotrack.models.network import EmotionNetwork, NetworkConfig
+from emotrack.models.published_care import PublishedCare
+from emotrack.models.text_encoder import TextEncoder
 from emotrack.train.acted import read_clips, split_of
 from emotrack.train.checkpoint import load_text_encoder
-from emotrack.train.corpora import TextCorpus, read_text_corpus
+from emotrack.train.corpora import READERS, Corpus, read_text_corpus
 from emotrack.train.errors import TrainError
-from emotrack.train.recipe import Recipe
-from emotrack.train.speech_stage import HeardClip, hear, standardise, train_speech
+from emotrack.train.frozen_speech_stage import train_speech_head, voiced
+from emotrack.train.listener import confusion
+from emotrack.train.ranks import rank, rank_0_first
+from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
+from emotrack.train.speech_stage import HeardClip, hear, opinions_of, standardise, train_speech
 from emotrack.train.teacher import WhisperEncoder
-from emotrack.train.text_stage import train_text
+from emotrack.train.text_stage import TextClassifier, train_text
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A trained speech encoder and head, and what was measured on the way."""
+
+    config: AnySpeechConfig
+    encoder: nn.Module
+    head: SpeechHead
+    metrics: dict[str, Any]
 
 
 def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
-    """Train both classifiers and write the bundle ``out/stage1``, whose fusion is still plain Bayes.
+    """Train both classifiers and write the bundle ``out/stage1``, which scores each turn alone.
 
     Raises:
         TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
+        HubError: an encoder that cannot be had.
     """
-    claim(out, recipe, seed)
-    corpora = {
-        phase.corpus: (
-            read_text_corpus(phase.corpus, data[phase.corpus], "train"),
-            read_text_corpus(phase.corpus, data[phase.corpus], "dev"),
-        )
-        for phase in recipe.text.phases
-    }
-    train, dev = hear_corpora(recipe, data)
-    texts = (
-        utterance.text
-        for corpus in recipe.text.vocabulary
-        for utterance in read_text_corpus(corpus, data[corpus], "train").utterances
+    with rank_0_first():
+        claim(out, recipe, seed)
+    corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
+    _check(recipe, corpus)
+    words, config, tokenizer, measured = _words(recipe, data, out, seed)
+    voice = (
+        _acted_voice(recipe.speech, data, out, seed)
+        if isinstance(recipe.speech, ActedSpeechRecipe)
+        else _frozen_voice(recipe.speech, recipe.corpus, data, out, seed)
     )
-    encoder, tokenizer = load_text_encoder(data["encoder"], texts, recipe.text.max_tokens)
-    phases = [
-        train_text(f"text-{phase.corpus}", encoder, tokenizer, corpora[phase.corpus], phase.loop, out, seed)
-        for phase in recipe.text.phases
-    ]
-    words, words_scores = phases[-1]
-    voice, voice_scores = train_speech(recipe.speech, train, dev, out, seed)
-    config = NetworkConfig(
-        name=recipe.name,
-        context=recipe.fusion.context,
-        text=encoder.config,
-        speech=recipe.speech.encoder,
-        text_calibration=Calibration(prior=text_prior(corpora["meld"][0])),
-        speech_calibration=Calibration(prior=speech_prior(train)),
+    network = EmotionNetwork(
+        NetworkConfig(
+            name=recipe.name,
+            labels=corpus.labels,
+            stage=1,
+            context=recipe.conversations.window,
+            text=config,
+            speech=voice.config,
+            speech_head=recipe.speech.head,
+            conversation=recipe.network,
+        ),
+        tokenizer,
     )
-    network = EmotionNetwork(config, tokenizer)
-    network.text_encoder.load_state_dict(encoder.state_dict())
+    network.text_encoder.load_state_dict(words.encoder.state_dict())
     network.text_head.load_state_dict(words.head.state_dict())
     network.speech_encoder.load_state_dict(voice.encoder.state_dict())
     network.speech_head.load_state_dict(voice.head.state_dict())
-    metrics = {"seed": seed, "stage1": {"text": words_scores.to_dict(), "speech": voice_scores.to_dict()}}
-    save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nNot calibrated, not for use.\n")
+    metrics = {"seed": seed, "stage1": {"text": measured, **voice.metrics}}
+    if rank() == 0:
+        save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nNot calibrated, not for use.\n")
     return out / "stage1"
 
 
@@ -73,7 +91,7 @@ def claim(out: Path, recipe: Recipe, seed: int) -> None:
     Raises:
         TrainError: it holds another.
     """
-    run = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude={"fusion"}) | {"seed": seed}
+    run = TypeAdapter(Recipe).dump_python(recipe, mode="json") | {"seed": seed}
     note = out / "run.json"
     if note.is_file() and json.loads(note.read_text()) != run:
         raise TrainError(f"{out}: holds a run with another recipe or seed: choose another --out")
@@ -81,36 +99,69 @@ def claim(out: Path, recipe: Recipe, seed: int) -> None:
     note.write_text(json.dumps(run, indent=2) + "\n")
 
 
-def hear_corpora(recipe: Recipe, data: dict[str, Path]) -> tuple[list[HeardClip], list[HeardClip]]:
+def _check(recipe: Recipe, corpus: Corpus) -> None:
+    """Whether the recipe suits its corpus, before hours are spent on it. Raises ``TrainError``."""
+    if isinstance(recipe.speech, FrozenSpeechRecipe):
+        voiced(corpus)
+    elif corpus.labels != EMOTIONS:
+        raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
+
+
+def _words(
+    recipe: Recipe, data: dict[str, Path], out: Path, seed: int
+) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
+    encoder, config, tokenizer = pretrained_words(recipe, data)
+    for phase in recipe.text.phases:
+        train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
+        words, scores = train_text(
+            f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed
+        )
+    return words, config, tokenizer, scores.to_dict()
+
+
+def pretrained_words(
+    recipe: Recipe, data: dict[str, Path]
+) -> tuple[TextEncoder | HubTextEncoder, AnyTextConfig, Tokenizer]:
+    """The text encoder as training begins, what it is, and its vocabulary."""
+    text = recipe.text
+    if text.encoder:
+        found = HubTextEncoder.from_hub(text.encoder, max_tokens=text.max_tokens, turns_before=text.turns_before)
+        return found, found.config, load_tokenizer(text.encoder, max_tokens=text.max_tokens)
+    texts = (
+        utterance.text
+        for corpus in text.vocabulary
+        for utterance in read_text_corpus(corpus, data[corpus], "train").utterances
+    )
+    encoder, tokenizer = load_text_encoder(data["encoder"], texts, text.max_tokens, text.turns_before)
+    return encoder, encoder.config, tokenizer
+
+
+def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    train, dev = hear_corpora(recipe, data)
+    voice, scores = train_speech(recipe, train, dev, out, seed)
+    labels = torch.tensor([clip.label for clip in train])  # (clips,)
+    weights = torch.tensor([clip.weight for clip in train])  # (clips,)
+    heard = confusion(opinions_of(train), labels, weights)  # (C, C)
+    return Voice(recipe.encoder, voice.encoder, voice.head, {"speech": scores.to_dict(), "heard": heard.tolist()})
+
+
+def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list[HeardClip], list[HeardClip]]:
     """The clips of all acted corpora of a recipe, (train, dev), in memory; a corpus may have no dev speaker."""
     teacher = WhisperEncoder(data["teacher"])
-    train: list[HeardClip] = []
-    dev: list[HeardClip] = []
-    for corpus, draws in recipe.speech.draws.items():
+    found: dict[str, list[HeardClip]] = {"train": [], "dev": []}
+    for corpus, draws in recipe.draws.items():
         for clip in track(read_clips(data[corpus]), f"hear {corpus:<7}"):
-            if (split := split_of(clip.speaker)) == "train":
-                train.append(hear(clip, draws, teacher))
-            elif split == "dev":
-                dev.append(hear(clip, draws, teacher))
-    for split, clips in (("train", train), ("dev", dev)):
+            if (split := split_of(clip.speaker)) in found:
+                found[split].append(hear(clip, draws, teacher))
+    for split, clips in found.items():
         if not clips:
-            raise TrainError(f"no acted clips of a {split} speaker in {', '.join(recipe.speech.draws)}")
-    return standardise(train), dev
+            raise TrainError(f"no acted clips of a {split} speaker in {', '.join(recipe.draws)}")
+    return standardise(found["train"]), found["dev"]
 
 
-def text_prior(corpus: TextCorpus) -> tuple[float, ...]:
-    """How often each emotion is true in a corpus that has the network's labels; one is added to every count."""
-    counts = Counter(label for utterance in corpus.utterances for label in utterance.labels)
-    return _shares([counts[emotion] + 1.0 for emotion in EMOTIONS])
-
-
-def speech_prior(clips: list[HeardClip]) -> tuple[float, ...]:
-    """How often each emotion is drawn in training; one is added to every count."""
-    drawn = [1.0] * len(EMOTIONS)
-    for clip in clips:
-        drawn[clip.label] += clip.weight
-    return _shares(drawn)
-
-
-def _shares(counts: list[float]) -> tuple[float, ...]:
-    return tuple(count / sum(counts) for count in counts)
+def _frozen_voice(recipe: FrozenSpeechRecipe, corpus: str, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    torch.manual_seed(seed)  # of CARE's adapters, which are the same when the run goes on after a kill
+    encoder = PublishedCare.from_hub(*recipe.care) if recipe.care else HubSpeechEncoder.from_hub(str(recipe.encoder))
+    train, dev = (READERS[corpus](data[corpus], split) for split in ("train", "dev"))
+    head, scores = train_speech_head(encoder, (train, dev), recipe, out, seed)
+    return Voice(encoder.config, encoder, head, {"speech": scores.to_dict()})

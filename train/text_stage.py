@@ -6,7 +6,9 @@ phase, on MELD, is the one that ships.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,24 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from emotrack.models.speech_encoder import padding_mask
-from emotrack.models.text_encoder import TextEncoder
+from emotrack.models.encoders import AnyTextConfig
+from emotrack.models.front_end import padding_mask
+from emotrack.models.heads import TextHead
+from emotrack.models.hub_encoders import HubTextEncoder
+from emotrack.models.text_encoder import TextEncoder, read_turn
 from emotrack.train.corpora import TextCorpus
-from emotrack.train.loop import LoopOptions, fit, pad, shuffled_batches
+from emotrack.train.loop import fit, pad, shuffled_batches
+from emotrack.train.losses import Loss
 from emotrack.train.metrics import Scores, score
+from emotrack.train.recipe import TextPhase
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One utterance as the text encoder reads it: its tokens, and those of the turns before it."""
+
+    ids: Tensor  # (N,)
+    own: int  # how many of them are its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,90 +41,102 @@ class TokenisedCorpus:
     """A corpus as the encoder reads it."""
 
     labels: tuple[str, ...]
-    ids: list[Tensor]  # each (N,)
+    readings: list[Reading]
     targets: Tensor  # (utterances, C), each row a distribution over the labels
 
 
-def tokenise(corpus: TextCorpus, tokenizer: Tokenizer) -> TokenisedCorpus:
+def tokenise(corpus: TextCorpus, tokenizer: Tokenizer, config: AnyTextConfig) -> TokenisedCorpus:
     """Token ids and targets; an utterance with several labels shares itself among them."""
-    encodings = tokenizer.encode_batch([utterance.text for utterance in corpus.utterances])
+    readings = []
+    for _, dialogue in groupby(corpus.utterances, key=lambda utterance: utterance.dialogue):
+        said: list[str | None] = []
+        for utterance in dialogue:
+            ids, own = read_turn(tokenizer, utterance.text, said, config)
+            readings.append(Reading(torch.tensor(ids), own))
+            said.append(utterance.text)
     targets = torch.zeros(len(corpus.utterances), len(corpus.labels))  # (utterances, C)
     for row, utterance in zip(targets, corpus.utterances, strict=True):
         for label in utterance.labels:
             row[corpus.labels.index(label)] = 1.0 / len(utterance.labels)
-    return TokenisedCorpus(corpus.labels, [torch.tensor(encoding.ids) for encoding in encodings], targets)
+    return TokenisedCorpus(corpus.labels, readings, targets)
 
 
-def text_batch(ids: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Token ids of several texts -> (B, N) ids and (B, N) True where padded."""
-    padded, lengths = pad(ids, multiple=8)  # (B, N), (B,)
-    return padded, padding_mask(lengths, padded.shape[1])
+def text_batch(readings: Sequence[Reading], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Several readings -> (B, N) ids, (B, N) True where padded, (B,) how many tokens are an utterance's own."""
+    ids, lengths = pad([reading.ids for reading in readings], multiple=8)  # (B, N), (B,)
+    own = torch.tensor([reading.own for reading in readings])  # (B,)
+    return ids.to(device), padding_mask(lengths, ids.shape[1]).to(device), own.to(device)
+
+
+def embed(encoder: nn.Module, readings: Sequence[Reading], batch: int = 64) -> Tensor:
+    """Embeddings of many readings -> (readings, E), in their order, where the processor is."""
+    order = np.argsort([len(reading.ids) for reading in readings], kind="stable")
+    device = next(encoder.parameters()).device
+    found = torch.cat(
+        [
+            encoder(*text_batch([readings[index] for index in order[start : start + batch]], device)).float().cpu()
+            for start in range(0, len(readings), batch)
+        ]
+    )  # (readings, E), by length
+    return found[torch.tensor(np.argsort(order, kind="stable"))]
 
 
 class TextClassifier(nn.Module):
-    """The text encoder with a head for one set of labels."""
+    """A text encoder with a head for one set of labels."""
 
-    def __init__(self, encoder: TextEncoder, labels: int, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: nn.Module, width: int, labels: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.config.width, labels)
+        self.head = TextHead(width, labels, dropout)
 
-    def forward(self, ids: Tensor, padding: Tensor) -> Tensor:
-        """(B, N) ids, (B, N) padding -> (B, C) scores."""
-        scores: Tensor = self.head(self.dropout(self.encoder(ids, padding)))  # (B, C)
-        return scores
+    def forward(self, ids: Tensor, padding: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) ids, (B, N) padding, (B,) own tokens -> (B, C) scores, (B, E) embeddings."""
+        embedding = self.encoder(ids, padding, own)  # (B, E)
+        return self.head(embedding), embedding
 
 
 class TextTask:
-    """Batches of texts, cross-entropy, and weighted F1 on dev."""
+    """Batches of texts, the recipe's loss, and weighted F1 on dev."""
 
     metric = "weighted_f1"
 
-    def __init__(self, model: TextClassifier, train: TokenisedCorpus, dev: TokenisedCorpus, batch: int) -> None:
+    def __init__(self, model: TextClassifier, train: TokenisedCorpus, dev: TokenisedCorpus, phase: TextPhase) -> None:
         self.model = model
         self.train = train
         self.dev = dev
-        self.batch = batch
+        self.batch = phase.loop.batch
+        self.criterion = Loss(phase.loss, train.targets.sum(dim=0))
 
     def batches(self, generator: torch.Generator) -> list[list[int]]:
-        return shuffled_batches([len(ids) for ids in self.train.ids], self.batch, generator)
+        return shuffled_batches([len(reading.ids) for reading in self.train.readings], self.batch, generator)
 
     def loss(self, batch: list[int]) -> Tensor:
-        scores = self.model(*text_batch([self.train.ids[index] for index in batch]))  # (B, C)
-        return nn.functional.cross_entropy(scores.float(), self.train.targets[batch])
+        device = self.model.head.classify.weight.device
+        scores, embedding = self.model(*text_batch([self.train.readings[index] for index in batch], device))
+        return self.criterion(scores, self.train.targets[batch], embedding)
 
     def evaluate(self) -> Scores:
-        scores = predict(self.model, self.dev.ids)  # (utterances, C)
+        embeddings = embed(self.model.encoder, self.dev.readings)  # (utterances, E)
+        device = self.model.head.classify.weight.device
+        scores = self.model.head(embeddings.to(device)).cpu()  # (utterances, C)
         single = (self.dev.targets.max(dim=1).values == 1.0).numpy()  # (utterances,) those with one label
         truth = self.dev.targets.argmax(dim=1).numpy()  # (utterances,)
         return score(scores.softmax(dim=1).numpy()[single], truth[single], self.dev.labels)
 
 
-def predict(model: TextClassifier, ids: list[Tensor], batch: int = 64) -> Tensor:
-    """Scores for many texts -> (texts, C), in their order."""
-    order = np.argsort([len(text) for text in ids], kind="stable")
-    scores = torch.cat(
-        [
-            model(*text_batch([ids[index] for index in order[start : start + batch]])).float()
-            for start in range(0, len(ids), batch)
-        ]
-    )  # (texts, C), by length
-    return scores[torch.tensor(np.argsort(order, kind="stable"))]
-
-
 def train_text(
     name: str,
-    encoder: TextEncoder,
+    encoder: TextEncoder | HubTextEncoder,
     tokenizer: Tokenizer,
     corpora: tuple[TextCorpus, TextCorpus],
-    options: LoopOptions,
+    phase: TextPhase,
+    dropout: float,
     folder: Path,
     seed: int,
 ) -> tuple[TextClassifier, Scores]:
     """Train ``encoder`` with a new head on (train, dev) of one corpus."""
     torch.manual_seed(seed)
-    train, dev = (tokenise(corpus, tokenizer) for corpus in corpora)
-    model = TextClassifier(encoder, len(train.labels))
-    scores = fit(name, model, TextTask(model, train, dev, options.batch), options, folder, seed)
-    return model, scores
+    train, dev = (tokenise(corpus, tokenizer, encoder.config) for corpus in corpora)
+    model = TextClassifier(encoder, encoder.width, len(train.labels), dropout)
+    scores = fit(name, model, TextTask(model, train, dev, phase), phase.loop, folder, seed)
+    return model.cpu(), scores

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from emotrack.models.bundle import save_bundle
-from emotrack.models.network import EmotionNetwork, NetworkConfig
-from emotrack.models.speech_encoder import SpeechConfig
+from emotrack.models.care import CareConfig
+from emotrack.models.context_network import ContextConfig
+from emotrack.models.network import EmotionNetwork, NetworkConfig, SpeechHeadConfig
 from emotrack.models.text_encoder import TextConfig
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "happy", "sad", "not", "today", "!", ".")
@@ -25,17 +27,22 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_network() -> EmotionNetwork:
+def tiny_network(stage: int = 3, **conversation: Any) -> EmotionNetwork:
+    """All stages by default; ``conversation`` changes the dimensions of stages II and III."""
     torch.manual_seed(0)
     config = NetworkConfig(
         name="tiny",
+        stage=stage,
         context=3,
-        text=TextConfig(len(WORDS), width=16, layers=1, heads=2, feed_forward=32, max_tokens=16),
-        speech=SpeechConfig(width=16, blocks=1, heads=2, feed_forward=32, embedding=8),
+        text=TextConfig(len(WORDS), width=16, layers=1, heads=2, feed_forward=32, max_tokens=16, turns_before=2),
+        speech=CareConfig(width=16, common=2, branch=1, heads=2, feed_forward=32),
+        speech_head=SpeechHeadConfig(hidden=12, embedding=8),
+        conversation=ContextConfig(**{"hidden": 8, "heads": 2, "head_width": 4, **conversation}),
     )
     network = EmotionNetwork(config, tiny_tokenizer())
-    torch.nn.init.normal_(network.fusion.same_speaker.weight)
-    torch.nn.init.normal_(network.fusion.other_speaker.weight)
+    for parameter in network.parameters():
+        if not parameter.any():  # what begins at zero would say nothing
+            torch.nn.init.normal_(parameter, std=0.5)
     return network.requires_grad_(False).eval()
 
 

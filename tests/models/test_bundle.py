@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from emotrack.models.bundle import FILES, PACKAGED, BundleError, load_bundle
-from emotrack.models.context import TurnEmbedding
+from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 
 
@@ -51,14 +51,15 @@ def test_an_altered_file_is_named(bundle: Path, name: str) -> None:
     [
         ({"format": 99}, "format 99"),
         ({"class": "Other"}, "class 'Other'"),
-        ({"labels": ["neutral", "joy"]}, "2 labels, but 7 text priors"),
+        ({"labels": ["neutral", "joy"]}, r"do not fit config\.json: .*text_head\.classify\.weight"),
         ({"labels": "joy"}, "labels"),
         ({"context": "many"}, "context"),
         ({"unheard_of": 1}, "unheard_of"),
         ({"sample_rate": 8000}, "sample rate 8000 Hz"),
         ({"labels": ["joy"] * 7}, "a label occurs twice"),
-        ({"text_calibration": {"temperature": 0.0}}, "text calibration has numbers that are not positive"),
+        ({"calibration": {"both": 0.0}}, "a temperature of its calibration is not positive"),
         ({"speech": {"width": 15, "heads": 2}}, "do not fit config"),
+        ({"stage": 2}, r"do not fit config\.json: .*co_attention"),
         ({"sha256": None}, "SHA-256 differs"),
     ],
 )
@@ -69,8 +70,8 @@ def test_a_configuration_that_does_not_fit_is_refused(bundle: Path, changes: dic
 
 
 def test_other_dimensions_are_refused(bundle: Path) -> None:
-    speech = json.loads((bundle / "config.json").read_text())["speech"]
-    rewrite(bundle, speech=speech | {"embedding": 9})
+    head = json.loads((bundle / "config.json").read_text())["speech_head"]
+    rewrite(bundle, speech_head=head | {"embedding": 9})
     with pytest.raises(BundleError, match=r"do not fit config\.json"):
         load_bundle(bundle)
 

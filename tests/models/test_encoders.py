@@ -1,10 +1,16 @@
+"""What the encoders see: log-mel frames of a voice, and tokens of a turn and of those before it."""
+
 from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emotrack.models.features import HOP, MELS, SAMPLE_RATE, LogMel, mel_filters, normalise
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.text_encoder import MAX_EARLIER_TOKENS, TextConfig, read_turn
+from tests.models.conftest import WORDS, tiny_tokenizer
 
 
 def test_log_mel_has_a_hundred_frames_a_second() -> None:
@@ -32,25 +38,62 @@ def test_digital_silence_is_finite() -> None:
     assert normalise(LogMel()(torch.zeros(SAMPLE_RATE))).isfinite().all()
 
 
-@pytest.mark.parametrize("frames", [11, 40, 41, 42, 43])
-def test_speech_reads_the_same_alone_and_in_a_batch(network: EmotionNetwork, frames: int) -> None:
-    features = torch.randn(1, frames, MELS)
-    alone = network.speech_encoder(features, torch.tensor([frames]))
-    batch = torch.full((2, 64, MELS), 5.0)
-    batch[0, :frames] = features
-    together = network.speech_encoder(batch, torch.tensor([frames, 64]))
-    torch.testing.assert_close(alone[0], together[0], atol=1e-5, rtol=1e-4)
+def read(network: EmotionNetwork, *rows: list[int], own: list[int]) -> torch.Tensor:
+    """Embed rows of token ids, padded with a token that would be noticed."""
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([row + [9] * (longest - len(row)) for row in rows])
+    padding = torch.arange(longest) >= torch.tensor([[len(row)] for row in rows])
+    embeddings: torch.Tensor = network.text_encoder(ids, padding, torch.tensor(own))
+    return embeddings
 
 
 def test_text_reads_the_same_alone_and_in_a_batch(network: EmotionNetwork) -> None:
-    ids = torch.tensor([[2, 5, 6, 3]])
-    alone = network.text_encoder(ids, torch.zeros(1, 4, dtype=torch.bool))
-    padded = torch.cat([ids, torch.full((1, 4), 9)], dim=1)
-    together = network.text_encoder(padded, torch.arange(8).unsqueeze(0) >= 4)
-    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-4)
+    alone = read(network, [2, 5, 6, 3], own=[4])
+    together = read(network, [2, 5, 6, 3], [2, 7, 8, 9, 5, 6, 7, 3], own=[4, 5])
+    torch.testing.assert_close(alone[0], together[0], atol=1e-5, rtol=1e-4)
 
 
-def test_a_longer_utterance_does_not_change_a_shorter_one_through_the_frames(network: EmotionNetwork) -> None:
-    states, padding = network.speech_encoder.frames(torch.randn(2, 30, MELS), torch.tensor([30, 9]))
-    assert states.shape == (2, 8, 16)
-    assert padding.sum(dim=1).tolist() == [0, 5]
+def test_earlier_turns_are_read_and_not_pooled(network: EmotionNetwork) -> None:
+    encoder = network.text_encoder
+    alone, after = read(network, [2, 8, 3], own=[3]), read(network, [2, 8, 3, 9, 3], own=[3])
+    assert not torch.allclose(alone, after, atol=1e-3)
+    states: list[torch.Tensor] = []
+    hook = encoder.layers.register_forward_hook(lambda *call: states.append(call[-1]))
+    pooled = read(network, [2, 8, 3, 9, 3], own=[3])
+    hook.remove()
+    torch.testing.assert_close(pooled[0], states[0][0, :3].mean(dim=0))
+
+
+def test_what_is_said_before_a_turn_changes_its_embedding(network: EmotionNetwork) -> None:
+    plain = network.embed_text("i am so happy")
+    assert torch.equal(network.embed_text("i am so happy", [None, None]), plain)
+    assert not torch.allclose(network.embed_text("i am so happy", ["not today"]), plain, atol=1e-3)
+    by_hand = network.embed_text("i am so happy", ["not today", None, "sad !"])
+    ids = [2, 5, 6, 7, 8, 3, 9, 12, 3, 10, 11, 3]  # newest first, each without the token that begins a text
+    torch.testing.assert_close(by_hand, read(network, ids, own=[6])[0])
+
+
+def test_only_so_many_turns_are_read(network: EmotionNetwork) -> None:
+    last = network.embed_text("happy", ["not today", "sad !"])
+    assert torch.equal(network.embed_text("happy", ["so so so", None, "not today", None, "sad !"]), last)
+
+
+@given(
+    text=st.lists(st.sampled_from(WORDS[5:]), min_size=1, max_size=30),
+    before=st.lists(st.none() | st.lists(st.sampled_from(WORDS[5:]), max_size=60).map(" ".join), max_size=5),
+    turns_before=st.integers(0, 4),
+    max_tokens=st.integers(4, 64),
+)
+def test_a_reading_keeps_its_limits(
+    text: list[str], before: list[str | None], turns_before: int, max_tokens: int
+) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.enable_truncation(max_tokens)
+    config = TextConfig(len(WORDS), max_tokens=max_tokens, turns_before=turns_before)
+    ids, own = read_turn(tokenizer, " ".join(text), before, config)
+    assert own == min(len(text) + 2, max_tokens)
+    assert (ids[0], ids[own - 1]) == (2, 3)
+    assert own <= len(ids) <= min(max_tokens, own + turns_before * (MAX_EARLIER_TOKENS - 1))
+    assert ids[own:].count(2) == 0
+    if not turns_before:
+        assert len(ids) == own

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from emotrack.models.context import EmotionEstimate, TurnEmbedding
-from emotrack.models.network import EmotionNetwork
+from emotrack.models.context import EmotionEstimate
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.network import Calibration, EmotionNetwork
 
 RATE = 16_000
 
@@ -80,17 +82,14 @@ def test_either_modality_or_both(network: EmotionNetwork) -> None:
         assert estimate.uncertain == (estimate.confidence < network.config.uncertain_below)
 
 
-def test_the_past_matters_and_what_left_the_window_does_not(network: EmotionNetwork) -> None:
-    newest = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
-    others = [TurnEmbedding(network.embed_speech(voice(1.0, seed)), None, "Ben") for seed in range(5)]
-    alone = estimates(network, [newest])[-1]
-    after = estimates(network, [*others, newest])[-1]
-    assert alone.probabilities != after.probabilities
-    context = network.new_context(1)
-    for turn in (others[4], newest):
-        short = network.estimate(context, turn)
-    assert len(context) == 1
-    assert short.probabilities != after.probabilities
+def test_each_modality_has_its_temperature(network: EmotionNetwork) -> None:
+    speech, text = network.embed_speech(voice(1.0)), network.embed_text("i am so happy")
+    turns = [TurnEmbedding(speech, None, None), TurnEmbedding(None, text, None), TurnEmbedding(speech, text, None)]
+    scores = network(network.collate([turns])).fused[0]
+    network.config = replace(network.config, calibration=Calibration(text=2.0, speech=3.0, both=0.5))
+    (found,) = network.probabilities(network.collate([turns]))
+    for row, temperature in enumerate((3.0, 2.0, 0.5)):
+        torch.testing.assert_close(found[row], (scores[row] / temperature).softmax(dim=0))
 
 
 def test_encoders_run_in_different_threads(network: EmotionNetwork) -> None:

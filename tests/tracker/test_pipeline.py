@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 
 from emotrack.models.bundle import load_bundle
+from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.captions import Captions, read_captions
+from emotrack.tracker.engine import Engine
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.listener import SpeechTurn
@@ -70,7 +73,8 @@ class Recorder:
 
     @property
     def turns(self) -> list[Turn]:
-        return [event for event in self.events if isinstance(event, Turn)]
+        """Each turn as it is known at last."""
+        return list({event.turn_id: event for event in self.events if isinstance(event, Turn)}.values())
 
     @property
     def types(self) -> list[str]:
@@ -121,7 +125,7 @@ def session(
     **options: Any,
 ) -> LiveSession:
     notify = (notices if notices is not None else []).append
-    return LiveSession(source, network, recogniser, sinks, activity=Activity(), notify=notify, **options)
+    return LiveSession(source, Engine(network, recogniser), sinks, activity=Activity(), notify=notify, **options)
 
 
 def test_a_captioned_conversation(network: EmotionNetwork, stereo: Samples) -> None:
@@ -130,7 +134,7 @@ def test_a_captioned_conversation(network: EmotionNetwork, stereo: Samples) -> N
     live = session(source, network, recorder, captions=Captions(read_captions(CAPTIONS)), site="kitchen")
     asyncio.run(live.run())
 
-    assert recorder.types == ["session_started"] + ["turn"] * len(TRUTH) + ["session_ended"]
+    assert recorder.types == ["session_started", *["turn"] * (len(recorder.events) - 2), "session_ended"]
     assert [(turn.speaker, turn.text) for turn in recorder.turns] == [(t["speaker"], t["text"]) for t in TRUTH]
     assert [turn.turn_id for turn in recorder.turns] == list(range(1, len(TRUTH) + 1))
     assert {event.site for event in recorder.events} == {"kitchen"}
@@ -148,6 +152,44 @@ def test_a_captioned_conversation(network: EmotionNetwork, stereo: Samples) -> N
     assert ended["speakers"] == {"Ana": 6, "Ben": 6}
     assert recorder.closed
     assert source.closed
+
+
+def test_a_later_turn_revises_earlier_ones(
+    network: EmotionNetwork, stereo: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn makes the two before it sound like anger, the older one first."""
+    score = EmotionNetwork.update
+    angry = EmotionEstimate(
+        probabilities=tuple(0.7 if label == "anger" else 0.05 for label in network.labels),
+        labels=network.labels,
+        emotion="anger",
+        confidence=0.7,
+        uncertain=False,
+        why={},
+    )
+
+    def revising(*of: Any) -> tuple[EmotionEstimate, list[Revision]]:
+        return score(*of)[0], [Revision(2, angry), Revision(1, angry)]
+
+    monkeypatch.setattr(EmotionNetwork, "update", revising)
+    recorder = Recorder()
+    source = ScriptedSource(chunks(mono(stereo)))
+    live = session(source, network, recorder, captions=Captions(read_captions(CAPTIONS)), context_turns=3)
+    asyncio.run(live.run())
+
+    sent = [(event.turn_id, event.revision) for event in recorder.events if isinstance(event, Turn)]
+    assert sent[:6] == [(1, 0), (2, 0), (1, 1), (3, 0), (1, 2), (2, 1)]
+    assert len(sent) == 3 * len(TRUTH) - 3
+    first, last = recorder.events[1], recorder.turns[0]
+    assert isinstance(first, Turn)
+    changed = {name for name in Turn.model_fields if getattr(first, name) != getattr(last, name)}
+    assert changed <= {"time", "revision", "emotion", "confidence", "uncertain", "probabilities", "why"}
+    assert (last.revision, last.emotion, last.confidence, last.why) == (2, "anger", 0.7, None)
+    assert last.time > first.time
+    ended = recorder.events[-1].model_dump()
+    assert ended["turns"] == len(TRUTH)
+    assert ended["emotions"] == Counter(turn.emotion for turn in recorder.turns)
+    assert ended["mood"] == "anger", "it is made of the turns as they are known at last"
 
 
 def test_split_channels_are_speakers_in_the_order_in_which_turns_end(network: EmotionNetwork, stereo: Samples) -> None:

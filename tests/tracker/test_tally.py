@@ -13,7 +13,7 @@ from emotrack.tracker.tally import Tally
 
 def turn(number: int, emotion: str, speaker: str | None, after_end: float = 20.0) -> Turn:
     latency = Latency(end_of_turn=608, queued=0, recognition=0, encoding=0, context=0, after_end=after_end)
-    other = "neutral" if emotion != "neutral" else "joy"
+    rest = dict.fromkeys(("neutral", "joy", "anger", "sadness"), 0.05)
     return Turn(
         site="default",
         session="s",
@@ -25,9 +25,9 @@ def turn(number: int, emotion: str, speaker: str | None, after_end: float = 20.0
         text=None,
         text_source=None,
         emotion=emotion,
-        confidence=0.8,
+        confidence=0.85,
         uncertain=False,
-        probabilities={emotion: 0.8, other: 0.2},
+        probabilities=rest | {emotion: 0.85},
         modalities=("speech",),
         truncated=False,
         latency_ms=latency,
@@ -53,6 +53,21 @@ def test_memory_is_bounded_however_many_speak() -> None:
         tally.add(turn(number, "joy", f"speaker {number}"))
     assert len(tally.speakers) <= 64
     assert len(tally._after_end) <= 10_000
+
+
+def test_a_revision_counts_as_if_the_turn_had_always_been_so() -> None:
+    said = ["joy", "joy", "anger", "joy", "anger"]
+    revised, expected = Tally(), Tally()
+    for number, emotion in enumerate(said, start=1):
+        revised.add(turn(number, emotion, "Ana"))
+        expected.add(turn(number, "sadness" if number in {3, 5} else emotion, "Ana"))
+    for number in (3, 5):
+        revised.revise(turn(number, "anger", "Ana"), turn(number, "sadness", "Ana"))
+    assert revised.emotions == expected.emotions == {"joy": 3, "sadness": 2}
+    assert dict(revised.emotions) == dict(expected.emotions), "no zeros are left"
+    assert revised.turns == 5
+    assert revised.mood.probabilities == pytest.approx(expected.mood.probabilities)
+    assert revised.mood.label == expected.mood.label
 
 
 def test_the_mood_follows_the_recent_turns() -> None:

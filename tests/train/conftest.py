@@ -31,7 +31,10 @@ def write_audio(path: Path, samples: NDArray[np.float32], codec: str = "pcm_s16l
     """Write mono 16 kHz audio in the container that the file's ending names."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        if codec == "aac":  # takes floats alone
+            frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        else:
+            frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
         frame.rate = RATE
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
@@ -133,6 +136,76 @@ def conversations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_audio(folder / "acted-0.flac", np.concatenate([tone(turn, 0.6, turn) for turn in range(4)]), "flac")
     (folder / "acted-0.json").write_text(json.dumps({"audio": "acted-0.flac", "seconds": 4.0, "turns": turns}))
+    return folder
+
+
+IEMOCAP_TURNS = (  # in another order than they were spoken, as in the release
+    ("F001", 9.0, "fru", "I told you."),
+    ("F000", 1.25, "neu", "Excuse me."),
+    ("M000", 4.5, "exc", "Yes!"),
+    ("M001", 11.0, "xxx", "Hm."),
+    ("F002", 13.0, "hap", "So good."),
+    ("M002", 15.0, "ang", "Out."),
+)
+
+
+def write_iemocap_session(folder: Path, number: int) -> None:
+    """A dialogue as the release has them, littered as some copies are; one recording is missing."""
+    session, dialogue = folder / f"Session{number}", f"Ses0{number}F_impro01"
+    recordings = session / "sentences/wav" / dialogue
+    for part in (session / "dialog/EmoEvaluation", session / "dialog/transcriptions", recordings):
+        part.mkdir(parents=True)
+    evaluation = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+    transcription = []
+    for turn, start, label, text in IEMOCAP_TURNS:
+        name = f"{dialogue}_{turn}"
+        evaluation += [
+            f"[{start:.4f} - {start + 1.5:.4f}]\t{name}\t{label}\t[2.5000, 2.5000, 2.5000]",
+            "C-E2:\tNeutral;\t()",
+            "A-E3:\tval 3; act 2; dom  2;\t()",
+            "",
+        ]
+        transcription.append(f"{name} [{start:08.4f}-{start + 1.5:08.4f}]: {text}")
+        if turn != "M002":
+            write_audio(recordings / f"{name}.wav", tone(("neu", "fru", "xxx", "exc", "hap").index(label), 0.6, number))
+    (session / f"dialog/EmoEvaluation/{dialogue}.txt").write_text("\n".join(evaluation))
+    (session / f"dialog/EmoEvaluation/._{dialogue}.txt").write_bytes(b"\x00\x05\x16\x07 of a file system")
+    (session / f"dialog/transcriptions/{dialogue}.txt").write_text("\n".join([*transcription, "M: [laughs]"]))
+
+
+@pytest.fixture(scope="session")
+def iemocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Session 1 (dev) and 5 (test)."""
+    folder = tmp_path_factory.mktemp("iemocap")
+    for number in (1, 5):
+        write_iemocap_session(folder, number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole_iemocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All five sessions."""
+    folder = tmp_path_factory.mktemp("whole-iemocap")
+    for number in range(1, 6):
+        write_iemocap_session(folder, number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mosi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of every split; opinions out of order, as in the release."""
+    folder = tmp_path_factory.mktemp("mosi")
+    raw = folder / "Raw"
+    for part in ("Labels", "Transcript/Segmented", "Audio/WAV_16000/Segmented"):
+        (raw / part).mkdir(parents=True)
+    rows = []
+    for video in ("zhpQhgha_KU", "2iD-tVS8NPw", "_dI--eQ6qVU"):
+        for number, score in ((10, "-0.2"), (1, "2.4"), (2, "0")):
+            rows.append(f"{number}.3,{number}.9,{video},{number},{score}")
+            write_audio(raw / f"Audio/WAV_16000/Segmented/{video}_{number}.wav", tone(number % 7, 0.6, number))
+        lines = [f"{number}_DELIM_OPINION {number} OF {video}" for number in (1, 2, 10)]
+        (raw / f"Transcript/Segmented/{video}.annotprocessed").write_text("\n".join(lines) + "\n")
+    (raw / "Labels/OpinionLevelSentiment.csv").write_text("\n".join(rows) + "\n")
     return folder
 
 

@@ -6,16 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from emotrack.models.bundle import load_bundle
-from emotrack.models.context import TurnEmbedding
+from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.cli import main
-from emotrack.train.adapt import CorrectedTurn, cross_validate, predict, retrain
+from emotrack.train.adapt import CorrectedTurn, _as_met, cross_validate, predict, retrain
 from tests.train.conftest import tone, write_audio
 
 # Said in every mood here: what the words alone tell is wrong, and a person tells it in the same way each time.
@@ -28,14 +27,12 @@ def network() -> EmotionNetwork:
 
 
 def corrected(network: EmotionNetwork, pairs: list[tuple[str, str]]) -> list[CorrectedTurn]:
-    return [
-        CorrectedTurn(
-            TurnEmbedding(None, network.embed_text(text).clone(), None),
-            torch.zeros(1, 7),
-            network.labels.index(emotion),
-        )
-        for text, emotion in pairs
-    ]
+    found = []
+    for text, emotion in pairs:
+        context = network.new_context()
+        network.estimate(context, TurnEmbedding(None, network.embed_text(text), None, text))
+        found.append(_as_met(network, context, network.labels.index(emotion)))
+    return found
 
 
 def habitual(count: int) -> list[tuple[str, str]]:
@@ -46,14 +43,26 @@ def habitual(count: int) -> list[tuple[str, str]]:
 
 def test_the_weights_move_a_little_and_the_encoders_not_at_all(network: EmotionNetwork) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    adapted = retrain(network, corrected(network, habitual(24)), penalty=3.0)
+    turns = corrected(network, habitual(24))
+    adapted, held_back = (retrain(network, turns, penalty) for penalty in (3.0, 300.0))
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])  # the bundle itself is left alone
     for name, value in adapted.state_dict().items():
-        if name.startswith("text_head."):
-            assert 0.0 < float((value - before[name]).norm()) < 2.0 * float(before[name].norm())
+        if name.startswith("co_attention.classify."):
+            moved, less = (float((new - before[name]).norm()) for new in (value, held_back.state_dict()[name]))
+            assert 0.0 < less < moved < 5.0
         else:
             assert torch.equal(value, before[name])
+
+
+def test_a_corrected_turn_is_met_as_it_was_tracked(network: EmotionNetwork) -> None:
+    speech, context = network.embed_speech(tone(1, 1.0, 0)), network.new_context(3)
+    for number, (text, _) in enumerate(habitual(5)):
+        voice = speech if number % 2 else None
+        turn = TurnEmbedding(voice, network.embed_text(text, context.words), f"speaker {number % 2}", text)
+        estimate = network.estimate(context, turn)
+        met = predict(network, [_as_met(network, context, 0)])[0].exp()
+        torch.testing.assert_close(met, torch.tensor(estimate.probabilities), atol=1e-6, rtol=1e-4)
 
 
 def test_a_room_with_habits_of_its_own_is_learned(network: EmotionNetwork) -> None:
@@ -109,21 +118,23 @@ def test_from_saved_sessions_to_a_bundle(tmp_path: Path, meld: Path, capsys: pyt
     assert metrics["adapted"] == figures
 
 
-def test_corrections_without_any_sense_are_refused(
-    tmp_path: Path, meld: Path, capsys: pytest.CaptureFixture[str]
+def test_what_does_not_help_is_refused(
+    tmp_path: Path, meld: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def off_by_one(network: EmotionNetwork, turns: list[CorrectedTurn], *rest: float) -> torch.Tensor:
+        return predict(network, turns).roll(1, dims=1)
+
     (tmp_path / "talks").mkdir()
-    noise = np.random.default_rng(0)
-    labels = ["joy", "anger", "sadness", "fear", "disgust"]
-    sentences = ["I am so happy for you", "I hate you", "I miss him so much", "I am scared", "That is gross"] * 8
-    shuffled = [(text, labels[noise.integers(5)]) for text in sentences]
-    write_session(tmp_path / "talks" / "a.jsonl", shuffled, with_audio=False)
+    sentences = [("I am so happy for you", "joy"), ("I hate you", "anger"), ("I miss him so much", "sadness")]
+    write_session(tmp_path / "talks" / "a.jsonl", sentences * 8, with_audio=False)
+    monkeypatch.setattr("emotrack.train.adapt.cross_validate", off_by_one)
     code = run(tmp_path, meld)
     said = capsys.readouterr()
     f1_before, f1_after = json.loads(said.out)["held_out"]["weighted_f1"]
     assert f1_after < f1_before
     assert code == 1
-    assert "not accepted, nothing was written: held-out weighted F1 falls" in said.err
+    assert "not accepted, nothing was written: held-out loss does not improve" in said.err
+    assert "held-out weighted F1 falls" in said.err
     assert not (tmp_path / "adapted").exists()
 
 

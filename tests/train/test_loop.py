@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from emotrack.train import loop
 from emotrack.train.errors import TrainError
 from emotrack.train.loop import LoopOptions, fit, pad, shuffled_batches
 from emotrack.train.metrics import Scores, score
@@ -22,13 +28,14 @@ class Sides:
 
     metric = "accuracy"
 
-    def __init__(self, model: nn.Module, stop_in_epoch: int | None = None) -> None:
+    def __init__(self, model: nn.Module, stop_in_epoch: int | None = None, batch: int = OPTIONS.batch) -> None:
         self.model = model
+        self.batch = batch
         self.calls = 0
         self.stop_at = None if stop_in_epoch is None else 4 * stop_in_epoch + 2
 
     def batches(self, generator: torch.Generator) -> list[list[int]]:
-        return shuffled_batches([1] * len(POINTS), OPTIONS.batch, generator)
+        return shuffled_batches([1] * len(POINTS), self.batch, generator)
 
     def loss(self, batch: list[int]) -> Tensor:
         self.calls += 1
@@ -40,9 +47,9 @@ class Sides:
         return score(self.model(POINTS).float().softmax(dim=1).numpy(), SIDES.numpy(), ("left", "right"))
 
 
-def new_model() -> nn.Module:
+def new_model(dropout: float = 0.2) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.Linear(8, 2))
+    return nn.Sequential(nn.Linear(4, 8), nn.Dropout(dropout), nn.Linear(8, 2))
 
 
 def test_it_learns_and_writes_a_line_an_epoch(tmp_path: Path) -> None:
@@ -75,6 +82,103 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> Non
     fit("sides", resumed, Sides(resumed), OPTIONS, tmp_path / "killed", seed=0)
     assert torch.equal(next(whole.parameters()), next(resumed.parameters()))
     assert (tmp_path / "whole/sides.jsonl").read_text() == (tmp_path / "killed/sides.jsonl").read_text()
+
+
+def test_a_kill_between_two_files_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = new_model()
+    fit("sides", whole, Sides(whole), OPTIONS, tmp_path / "whole", seed=0)
+    write_state, write_log = loop._write, Path.write_text
+    epochs = iter(range(1, 99))
+
+    def no_state(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
+        if path.stem == "sides-last":
+            raise KeyboardInterrupt
+        write_state(tensors, path, facts)
+
+    def no_log(path: Path, text: str) -> int:
+        if next(epochs) == 3:
+            raise KeyboardInterrupt
+        return write_log(path, text)
+
+    # Killed between state and log in epoch 3, then between the best weights and the state in epoch 4.
+    for where, name, kill in ((Path, "write_text", no_log), (loop, "_write", no_state)):
+        model = new_model()
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, kill)
+            with pytest.raises(KeyboardInterrupt):
+                fit("sides", model, Sides(model), OPTIONS, tmp_path / "killed", seed=0)
+    resumed = new_model()
+    fit("sides", resumed, Sides(resumed), OPTIONS, tmp_path / "killed", seed=0)
+    assert torch.equal(next(whole.parameters()), next(resumed.parameters()))
+    assert (tmp_path / "whole/sides.jsonl").read_text() == (tmp_path / "killed/sides.jsonl").read_text()
+
+
+def test_it_stops_when_dev_gets_no_better(tmp_path: Path) -> None:
+    options = replace(OPTIONS, epochs=30, patience=3)
+    model = new_model()
+    scores = fit("sides", model, Sides(model), options, tmp_path, seed=0)
+    values = [json.loads(line)["accuracy"] for line in (tmp_path / "sides.jsonl").read_text().splitlines()]
+    assert len(values) < 30
+    assert values.index(max(values)) == len(values) - 1 - 3
+    weights = next(model.parameters()).clone()
+    again = new_model()  # a run that stopped early is finished
+    task = Sides(again)
+    assert fit("sides", again, task, options, tmp_path, seed=0) == scores
+    assert task.calls == 0
+    assert torch.equal(next(again.parameters()), weights)
+
+
+RANK = """
+import sys
+from pathlib import Path
+
+from emotrack.train.ranks import joined, rank, rank_0_first
+from tests.train.test_loop import train_evenly
+
+with joined():
+    train_evenly(Path(sys.argv[1]))
+    with rank_0_first():
+        ready = Path(sys.argv[1], "ready")
+        assert ready.exists() == (rank() > 0)
+        ready.touch()
+"""
+
+
+def train_evenly(folder: Path) -> nn.Module:
+    """Without dropout, which every rank draws for itself, in batches that two ranks cannot halve."""
+    model = new_model(dropout=0.0)
+    options = replace(OPTIONS, batch=13, bf16=False, patience=3)
+    fit("sides", model, Sides(model, batch=13), options, folder, seed=0)
+    return model
+
+
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"batch": 0}, {"patience": 0}])
+def test_options_without_sense_are_refused(change: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="epochs, batch and patience are 1 or more"):
+        replace(OPTIONS, **change)  # type: ignore[arg-type]
+
+
+def test_two_ranks_train_what_one_process_does(tmp_path: Path) -> None:
+    alone = train_evenly(tmp_path / "alone")
+    (tmp_path / "rank.py").write_text(RANK)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = subprocess.run(
+        [*torchrun, str(tmp_path / "rank.py"), str(tmp_path / "shared")],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    shared = load_file(tmp_path / "shared/sides-best.safetensors")
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(shared[name], value, atol=1e-5, rtol=1e-4)
+    logs = [
+        [json.loads(line) for line in (tmp_path / run / "sides.jsonl").read_text().splitlines()]
+        for run in ("alone", "shared")
+    ]
+    assert [record["confusion"] for record in logs[0]] == [record["confusion"] for record in logs[1]]
+    assert [record["loss"] for record in logs[0]] == pytest.approx([record["loss"] for record in logs[1]], abs=2e-4)
 
 
 def test_collapse_is_an_error(tmp_path: Path) -> None:

@@ -1,24 +1,25 @@
+"""All stages of the toy recipe, on data made here, and what can be done with the bundles."""
+
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from emotrack.models.bundle import load_bundle
-from emotrack.models.context import TurnEmbedding
-from emotrack.train.augment import active_span, frame_positions, new_recording, resample, spec_augment
-from emotrack.train.checkpoint import load_text_encoder
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.train import readings
 from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
-from emotrack.train.errors import TrainError
-from emotrack.train.recipe import load_recipe
-from emotrack.train.teacher import WhisperEncoder
-from tests.train.conftest import RATE
 
 
 def train(*words: str) -> int:
@@ -46,24 +47,114 @@ def toy(tmp_path_factory: pytest.TempPathFactory, data: list[str]) -> Path:
     return out
 
 
+def stored(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
 def test_every_stage_runs_and_the_bundle_is_whole(toy: Path) -> None:
     network = load_bundle(toy / "bundle")
-    assert network.name == "toy"
-    assert network.default_context == 4
-    assert any(weight.abs().sum() > 0 for weight in network.fusion.same_speaker.parameters())
+    assert (network.name, network.config.stage, network.default_context) == ("toy", 3, 4)
     metrics = json.loads((toy / "bundle" / "metrics.json").read_text())
     assert metrics["seed"] == 0
-    assert set(metrics["stage1"]) == {"text", "speech"}
-    assert metrics["dev"]["MELD, words, online"]["count"] == 28
-    assert "non-commercial" in (toy / "bundle" / "README.md").read_text()
+    assert set(metrics["stage1"]) == {"text", "speech", "heard"}
+    assert set(metrics["stage2"]) == {"text", "speech"}
+    assert metrics["stage3"]["count"] > 28
+    assert metrics["dev"]["text, online"]["count"] == 28
+    assert {name.partition(",")[0] for name in metrics["dev"]} == {"text", "speech", "both"}
+    assert all(sum(row) == pytest.approx(1.0, abs=1e-5) for row in metrics["stage1"]["heard"])
+    temperatures = network.config.calibration
+    assert len({temperatures.text, temperatures.speech, temperatures.both, 1.0}) > 1
+    card = (toy / "bundle" / "README.md").read_text()
+    assert "non-commercial" in card
+    assert "sitcom" in card
+    assert "MELD" in card
+    assert "TESS" not in card
 
 
-def test_a_finished_run_is_not_trained_again(toy: Path, data: list[str]) -> None:
-    log = (toy / "text-meld.jsonl").read_text()
-    before = load_bundle(toy / "stage1").fingerprint
-    assert train("stage1", "--recipe", "toy", "--out", str(toy), *data) == 0
-    assert (toy / "text-meld.jsonl").read_text() == log
-    assert load_bundle(toy / "stage1").fingerprint == before
+def test_frozen_stages_stay_frozen(toy: Path) -> None:
+    """Bit for bit, as bundles store them; and what a stage adds has been trained."""
+    first, second, third, last = (stored(toy / name) for name in ("stage1", "stage2", "stage3", "bundle"))
+    for before, after in ((first, second), (second, third), (third, last)):
+        assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+    assert {name.partition(".")[0] for name in second.keys() - first.keys()} == {"text_context", "speech_context"}
+    assert {name.partition(".")[0] for name in third.keys() - second.keys()} == {"co_attention"}
+    for stage, module in ((second, "text_context"), (second, "speech_context"), (third, "co_attention")):
+        assert stage[f"{module}.classify.weight"].any()  # it began at zero
+
+
+@pytest.mark.parametrize("name", ["stage1", "stage2", "stage3", "bundle"])
+def test_every_stage_is_a_bundle_that_can_be_evaluated(
+    toy: Path, conversations: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    words = ("--bundle", f"{toy}/{name}", "--corpus", "acted", "--data", str(conversations), "--json")
+    assert evaluate(*words) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert set(scores["by_modalities"]) == {"both", "speech", "text"}
+
+
+def test_stage_one_does_not_look_at_other_turns(toy: Path) -> None:
+    network = load_bundle(toy / "stage1")
+    turn = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
+    alone = network.estimate(network.new_context(), turn)
+    context = network.new_context()
+    network.estimate(context, TurnEmbedding(None, network.embed_text("i hate you"), "Ben"))
+    assert network.estimate(context, turn).probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+
+
+def test_a_finished_run_is_not_trained_again(
+    toy: Path, data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are clips and lines encoded again: the second command only reads what the first one left."""
+    out = tmp_path / "run"
+    shutil.copytree(toy, out)
+
+    def encoded(*arguments: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(readings, "_voices", encoded)
+    assert train("all", "--recipe", "toy", "--out", str(out), *data) == 0
+    for path in sorted(toy.rglob("*")):
+        if path.is_file():
+            assert (out / path.relative_to(toy)).read_bytes() == path.read_bytes(), path
+
+
+def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
+    path, calls = tmp_path / "readings.safetensors", []
+
+    def compute() -> dict[str, Tensor]:
+        calls.append(1)
+        return {"lines": torch.full((2,), float(len(calls)))}
+
+    found = [float(readings._kept(path, name, compute)["lines"][0]) for name in ("a", "a", "b", "b", "a")]
+    assert found == [1, 1, 2, 2, 3]
+    with safe_open(path, "pt") as file:
+        assert file.metadata() == {"encoders": "a"}
+    save_file({"lines": torch.zeros(2)}, path)  # by nobody known
+    assert readings._kept(path, "a", compute)["lines"].tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(("stage", "missing"), [("stage2", "stage1"), ("stage3", "stage2")])
+def test_a_stage_before_its_time_is_explained(
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, missing: str
+) -> None:
+    assert train(stage, "--recipe", "toy", "--out", str(tmp_path), *data) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / missing) in line
+
+
+def test_acted_voices_need_a_corpus_with_the_same_labels(
+    data: list[str], iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from emotrack.train.recipe import PACKAGED
+
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text((PACKAGED / "toy.toml").read_text().replace('"meld"', '"iemocap"'))
+    words = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), *data, "--data", f"iemocap={iemocap}"]
+    assert train("stage1", *words) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "emotrack train: acted voices show neutral, joy, surprise, anger, sadness, disgust, fear: "
+        "iemocap has other labels"
+    )
 
 
 @pytest.mark.parametrize("modalities", ["both", "speech", "text"])
@@ -104,7 +195,7 @@ def test_failures_are_one_line(toy: Path, meld: Path, tmp_path: Path, capsys: py
     assert train("all", "--recipe", "toy", "--out", out) == 2
     assert "recipe toy also needs --data encoder=PATH" in capsys.readouterr().err
     assert train("all", "--recipe", "none", "--out", out) == 1
-    assert "no recipe 'none': give a TOML file, or one of mini, toy" in capsys.readouterr().err
+    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, toy" in capsys.readouterr().err
     assert evaluate("--bundle", "none", "--corpus", "meld", "--data", str(meld)) == 1
     assert "no bundle 'none'" in capsys.readouterr().err
     assert evaluate("--bundle", f"{toy}/bundle", "--corpus", "meld", "--data", str(tmp_path)) == 1
@@ -120,105 +211,6 @@ def test_a_folder_with_another_run_is_left_alone(
     assert "holds a run with another recipe or seed" in capsys.readouterr().err
 
 
-def test_fusion_before_stage_one_is_explained(
-    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train("fusion", "--recipe", "toy", "--out", str(tmp_path), *data) == 1
-    assert "stage1" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("recipe", "message"),
-    [
-        ("name =", "not TOML"),
-        ("name = 'x'", "text: Field required"),
-        ("TOY\nextra = 1", "extra"),
-    ],
-)
-def test_a_recipe_that_says_something_else_is_refused(tmp_path: Path, recipe: str, message: str) -> None:
-    toy_recipe = Path(sys.modules[load_recipe.__module__].__file__ or "").parent / "recipes" / "toy.toml"
-    path = tmp_path / "recipe.toml"
-    path.write_text(recipe.replace("TOY", toy_recipe.read_text()))
-    with pytest.raises(TrainError, match=message):
-        load_recipe(str(path))
-
-
-def test_both_packaged_recipes_load() -> None:
-    assert [load_recipe(name).name for name in ("mini", "toy")] == ["mini", "toy"]
-
-
-def test_an_encoder_keeps_its_answers_when_its_vocabulary_is_pruned(encoder: Path) -> None:
-    whole, whole_tokens = load_text_encoder(encoder, ["i am so happy never used"], 32)
-    pruned, tokens = load_text_encoder(encoder, ["i am so happy"], 32)
-    assert tokens.get_vocab_size() < whole_tokens.get_vocab_size()
-    ids = [torch.tensor([tokenizer.encode("I\u2019m so happy").ids]) for tokenizer in (whole_tokens, tokens)]
-    assert ids[0].shape == ids[1].shape
-    nothing = torch.zeros_like(ids[0], dtype=torch.bool)
-    torch.testing.assert_close(whole.eval()(ids[0], nothing), pruned.eval()(ids[1], nothing))
-    assert tokens.encode("never used").tokens[1:3] == ["n", "##e"]  # spelt, not unknown
-
-
-def test_the_encoder_is_the_bert_it_was_read_from(encoder: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    ours, tokenizer = load_text_encoder(encoder, ["i am so happy never used"], 32)
-    weights = load_file(encoder / "model.safetensors")
-    config = transformers.BertConfig(
-        vocab_size=len(weights["embeddings.word_embeddings.weight"]),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-    )
-    theirs = transformers.BertModel(config, add_pooling_layer=False).eval()
-    theirs.load_state_dict(weights, strict=False)
-    from tokenizers import Tokenizer
-
-    full = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-    text = "i am so happy"
-    with torch.inference_mode():
-        expected = theirs(torch.tensor([full.encode(text).ids])).last_hidden_state.mean(dim=1)
-        ids = torch.tensor([tokenizer.encode(text).ids])
-        answer = ours.eval()(ids, torch.zeros_like(ids, dtype=torch.bool))
-    torch.testing.assert_close(answer, expected, atol=1e-5, rtol=1e-4)
-
-
-def test_a_folder_that_is_no_bert_is_refused(encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"config\.json: missing"):
-        load_text_encoder(tmp_path, ["hello"], 32)
-    for name in ("tokenizer.json", "model.safetensors"):
-        (tmp_path / name).write_bytes((encoder / name).read_bytes())
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(TrainError, match="not a BERT"):
-        load_text_encoder(tmp_path, ["hello"], 32)
-
-
-def test_the_teacher_has_25_frames_a_second(teacher: Path, tmp_path: Path) -> None:
-    assert WhisperEncoder(teacher)(torch.randn(RATE)).shape == (25, 12)
-    (tmp_path / "x.safetensors").write_text("not weights")
-    with pytest.raises(TrainError, match="not the weights of a Whisper encoder"):
-        WhisperEncoder(tmp_path / "x.safetensors")
-
-
-def test_augmented_frames_are_finite_and_keep_their_shape() -> None:
-    torch.manual_seed(0)
-    log_mel = torch.full((200, 80), -20.0)
-    log_mel[50:150] = torch.randn(100, 80)
-    assert active_span(log_mel) == (50, 150)
-    for _ in range(50):
-        positions = frame_positions(log_mel)
-        assert 0 <= positions.min() <= positions.max() <= 199
-        augmented = spec_augment(new_recording(resample(log_mel, positions)))
-        assert augmented.shape == (len(positions), 80)
-        assert augmented.isfinite().all()
-
-
 def test_the_commands_help_is_quick_and_imports_no_torch() -> None:
     program = "import sys, emotrack.train.cli; print('torch' in sys.modules, 'pydantic' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).split() == ["False", "False"]
-
-
-def test_a_toy_turn_can_be_scored(toy: Path) -> None:
-    network = load_bundle(toy / "bundle")
-    turn = TurnEmbedding(None, network.embed_text("I am so happy!"), None)
-    assert network.estimate(network.new_context(), turn).emotion in network.labels

@@ -128,23 +128,25 @@ class Row:
         return [Segment(s.text, ground + s.style if s.style else ground) for s in self._segments]
 
 
-def box(lines: Sequence[Line], width: int, height: int, title: str, foot: str = "") -> list[Line]:
+def box(
+    lines: Sequence[Line], width: int, height: int, title: str, foot: str = "", edge: Style = FAINT_LINE
+) -> list[Line]:
     """``lines`` (each ``width - 4`` wide) in a frame with a title in its upper and words in its lower edge."""
     inner = [*lines[: height - 2]]
     inner += [Row(width - 4).line() for _ in range(height - 2 - len(inner))]
-    side, end = Segment("│ ", FAINT_LINE), Segment(" │", FAINT_LINE)
+    side, end = Segment("│ ", edge), Segment(" │", edge)
     return [
-        _edge("╭", "╮", title, TITLE, width),
+        _edge("╭", "╮", title, TITLE, width, edge),
         *([side, *line, end] for line in inner),
-        _edge("╰", "╯", foot, FAINT_LINE, width),
+        _edge("╰", "╯", foot, FAINT_LINE, width, edge),
     ]
 
 
-def _edge(start: str, end: str, words: str, style: Style, width: int) -> Line:
-    row = Row(width).add(start + "─", FAINT_LINE)
+def _edge(start: str, end: str, words: str, style: Style, width: int, edge: Style) -> Line:
+    row = Row(width).add(start + "─", edge)
     if words:
         row.add(f" {crop(words, width - 7)} ", style)
-    return row.add("─" * (row.room - 1), FAINT_LINE).add(end, FAINT_LINE).line()
+    return row.add("─" * (row.room - 1), edge).add(end, edge).line()
 
 
 def side_by_side(left: Sequence[Line], right: Sequence[Line]) -> list[Line]:

@@ -11,6 +11,8 @@ from typing import Final, Protocol, runtime_checkable
 SEEK_S: Final = 10.0
 
 LIVE_HINTS: Final = (("q", "quit"), ("p", "pause"), ("m", "mark"))
+WATCH_HINTS: Final = (("q", "quit"), ("← →", "other sites"), ("backspace", "all sites"))
+CHOOSE_HINTS: Final = (("q", "quit"), ("← → ↑ ↓", "choose"), ("enter", "open"), ("1 to 9", "by number"))
 REPLAY_HINTS: Final = (("q", "quit"), ("p", "pause"), ("← →", f"{SEEK_S:.0f} s"), ("↑ ↓", "speed"), ("home", "start"))
 
 _NAMES: Final = {" ": "space", "\t": "tab", "\r": "enter", "\n": "enter", "\b": "backspace", "\x7f": "backspace"}

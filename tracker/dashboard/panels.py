@@ -74,6 +74,8 @@ def transcript(state: DashboardState, width: int, height: int) -> list[Line]:
 def _nothing_yet(state: DashboardState, width: int, height: int) -> list[Line]:
     if state.playback is not None:
         words = "No turn has ended yet."
+    elif state.watching is not None:
+        words = "Each turn appears here when it ends."
     else:
         words = "Listening. Each turn appears here when it ends." if state.started else "Getting the models ready …"
     indent = max(0, (width - len(words)) // 2)
@@ -141,7 +143,11 @@ def timeline(state: DashboardState, width: int, height: int, cell: int) -> list[
                 row.add(seen.letter.ljust(cell), seen.block)
         row.add("·".ljust(cell) * silent, QUIET)
         lines.append(row.line())
-    return lines or [Row(width).add("No turns yet.", QUIET).line()]
+    return lines or [_no_turns(state, width)]
+
+
+def _no_turns(state: DashboardState, width: int) -> Line:
+    return Row(width).add("No turns seen yet." if state.watching else "No turns yet.", QUIET).line()
 
 
 def shown_speakers(state: DashboardState, rows: int) -> list[str | None]:
@@ -165,7 +171,7 @@ def speakers(state: DashboardState, width: int, height: int) -> list[Line]:
             drawn += cells
             row.add(look(emotion).letter.ljust(cells), look(emotion).block, cells)
         lines.append(row.line())
-    return lines or [Row(width).add("No turns yet.", QUIET).line()]
+    return lines or [_no_turns(state, width)]
 
 
 def bars(values: dict[str, float], width: int, height: int) -> list[Line]:
@@ -186,7 +192,7 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
     """The running mood: all emotions in the bundle's order where there is room, else the strongest."""
     values = state.mood()
     if not values:
-        return [Row(width).add("No turns yet.", QUIET).line()]
+        return [_no_turns(state, width)]
     if height >= len(values):
         values = {name: values[name] for name in dict.fromkeys([*state.labels, *values]) if name in values}
     return bars(values, width, height)
@@ -195,7 +201,7 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
 def newest(state: DashboardState, width: int, height: int) -> list[Line]:
     """The newest turn's probabilities, in the bundle's order."""
     if not state.turns:
-        return [Row(width).add("No turns yet.", QUIET).line()]
+        return [_no_turns(state, width)]
     turn = state.turns[-1]
     seen = look(turn.emotion)
     row = Row(width).add(f" {turn.emotion} ", seen.ink if turn.uncertain else seen.block)

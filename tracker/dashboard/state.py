@@ -86,6 +86,19 @@ class Playback:
 
 
 @dataclass(slots=True)
+class Watching:
+    """How a session elsewhere is shown from the topics of a broker."""
+
+    broker: str
+    place: str = ""
+    """Which of the watched sites it is, as in ``2 of 4``; empty for the only one."""
+    problem: str | None = None
+    """Why what is shown may be out of date, in a few words."""
+    mood: Mapping[str, float] = field(default_factory=dict)
+    """The mood as it was published, which turns from before the watching count for too."""
+
+
+@dataclass(slots=True)
 class DashboardState:
     """The picture of a session that ``render`` and ``summary`` draw."""
 
@@ -94,6 +107,8 @@ class DashboardState:
     keep_turns: int = KEEP_TURNS
     playback: Playback | None = None
     """Set where the session is a saved one that is replayed."""
+    watching: Watching | None = None
+    """Set where the session runs elsewhere."""
 
     started: SessionStarted | None = None
     ended: SessionEnded | None = None
@@ -133,17 +148,17 @@ class DashboardState:
                 self.ended = event
             case SourceLostEvent():
                 self.lost_reason = plain(event.reason, REASON_CHARS)
-                self._note(event.at_s, f"source lost: {self.lost_reason}", alarm=True)
+                self.note(event.at_s, f"source lost: {self.lost_reason}", alarm=True)
             case SourceRestoredEvent():
                 self.lost_reason = None
-                self._note(event.at_s, f"source is back, {event.seconds_lost:.0f} s missing")
+                self.note(event.at_s, f"source is back, {event.seconds_lost:.0f} s missing")
             case Mark():
                 self.marks += 1
-                self._note(event.at_s, f"mark {self.marks}")
+                self.note(event.at_s, f"mark {self.marks}")
 
     def before_any_event(self) -> DashboardState:
         """The same session as it was before its first event."""
-        return DashboardState(self.site, self.saved_to, self.keep_turns, self.playback)
+        return DashboardState(self.site, self.saved_to, self.keep_turns, self.playback, self.watching)
 
     def observe(self, activity: Activity) -> None:
         """Remember from the live figures what the summary will want after the session."""
@@ -163,10 +178,13 @@ class DashboardState:
 
     def mood(self) -> dict[str, float]:
         """The running mood as each emotion's share, the largest first; empty before any turn."""
-        mood = Mood()
-        for turn in self.turns[-MOOD_TURNS:]:  # from the turns as they are now, so that revisions count
-            mood.add(turn.probabilities, turn.start_s, turn.end_s)
-        return dict(sorted(mood.probabilities.items(), key=lambda item: -item[1]))
+        shares = self.watching.mood if self.watching else {}
+        if not shares:
+            mood = Mood()
+            for turn in self.turns[-MOOD_TURNS:]:  # from the turns as they are now, so that revisions count
+                mood.add(turn.probabilities, turn.start_s, turn.end_s)
+            shares = mood.probabilities
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
     def latency_ms(self, percent: float) -> float | None:
         """A percentile (nearest rank) of the time from the end of a turn to its event."""
@@ -186,7 +204,8 @@ class DashboardState:
         items.sort(key=lambda item: item[:2])
         return [item for _, _, item in items]
 
-    def _note(self, at_s: float, text: str, *, alarm: bool = False) -> None:
+    def note(self, at_s: float, text: str, *, alarm: bool = False) -> None:
+        """Say something between the turns so far and those to come; ``text`` must be harmless."""
         after_turn = self.turns[-1].turn_id if self.turns else 0
         self.notes.append(Note(after_turn, at_s, text, alarm))
 
@@ -194,12 +213,13 @@ class DashboardState:
         index, shown = self.find(event.turn_id)
         if shown is not None:
             if event.revision >= shown.revision:
-                self._count(shown, -1)
-                self.turns[index] = self._counted(event)
+                revised = self._shown(event)
+                self._replace(index, _corrected(revised, shown.emotion) if shown.corrected else revised)
             return
         if event.turn_id <= self._forgotten_up_to and event.revision > 0:
             return  # a revision of a turn that has left the screen: its first estimate stays counted
-        turn = self._counted(event)
+        turn = self._shown(event)
+        self._count(turn, +1)
         self.last_after_end_ms = event.latency_ms.after_end
         self.after_end_ms.append(event.latency_ms.after_end)
         if event.turn_id > self._forgotten_up_to:
@@ -209,12 +229,13 @@ class DashboardState:
 
     def _apply_correction(self, event: Correction) -> None:
         index, shown = self.find(event.turn_id)
-        if shown is None:
-            return
-        self._count(shown, -1)
-        said = plain(event.emotion, NAME_CHARS)
-        self.turns[index] = replace(shown, emotion=said, uncertain=False, corrected=True)
-        self._count(self.turns[index], +1)
+        if shown is not None:
+            self._replace(index, _corrected(shown, plain(event.emotion, NAME_CHARS)))
+
+    def _replace(self, index: int, turn: ShownTurn) -> None:
+        self._count(turn, +1)  # before the other is taken away, so that a speaker with one turn keeps the row
+        self._count(self.turns[index], -1)
+        self.turns[index] = turn
 
     def find(self, turn_id: int) -> tuple[int, ShownTurn | None]:
         """A turn on the screen and its place in ``turns``; without one, the place where it belongs."""
@@ -222,10 +243,10 @@ class DashboardState:
         found = self.turns[index] if index < len(self.turns) else None
         return index, found if found is not None and found.turn_id == turn_id else None
 
-    def _counted(self, event: Turn) -> ShownTurn:
+    def _shown(self, event: Turn) -> ShownTurn:
         speaker = plain(event.speaker, NAME_CHARS) or None if event.speaker else None
         known = speaker in self.speakers or len(self.speakers) < MAX_SPEAKERS
-        turn = ShownTurn(
+        return ShownTurn(
             turn_id=event.turn_id,
             revision=event.revision,
             start_s=event.start_s,
@@ -240,8 +261,6 @@ class DashboardState:
             probabilities={plain(name, NAME_CHARS): p for name, p in event.probabilities.items()},
             truncated=event.truncated,
         )
-        self._count(turn, +1)
-        return turn
 
     def _count(self, turn: ShownTurn, step: int) -> None:
         tally = self.speakers.setdefault(turn.row, Tally())
@@ -256,3 +275,8 @@ class DashboardState:
                 del counts[turn.emotion]
         if not tally.turns:
             del self.speakers[turn.row]
+
+
+def _corrected(turn: ShownTurn, emotion: str) -> ShownTurn:
+    """What a person said stands, whatever the estimate."""
+    return replace(turn, emotion=emotion, uncertain=False, corrected=True)

@@ -10,7 +10,7 @@ from rich.style import Style
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import panels
 from emotrack.tracker.dashboard.frame import Frame, Line, Row, box, side_by_side
-from emotrack.tracker.dashboard.keys import LIVE_HINTS, REPLAY_HINTS
+from emotrack.tracker.dashboard.keys import LIVE_HINTS, REPLAY_HINTS, WATCH_HINTS
 from emotrack.tracker.dashboard.palette import (
     ALARM,
     BAR,
@@ -40,6 +40,7 @@ _REPLAY = (
     "Replay of a saved session.",
 )
 _NOT_RECORDED = "Nothing is recorded."
+_NOT_HERE = "Nothing is recorded here."  # what is done where the session runs, a watcher cannot know
 
 
 @cache
@@ -171,9 +172,11 @@ def _small(state: DashboardState, activity: Activity, width: int, height: int) -
 
 
 def _header(state: DashboardState, activity: Activity, width: int) -> Line:
-    words, style = _status(state, activity)
+    words, style = status(state, activity)
     tail = Row(min(width, 28)).add(f" {words} ", style).add(f" {panels.clock(activity.stream_s)} ", BAR_STRONG)
     head = Row(width - tail.used).add(" emotrack ", BAR_STRONG).add(f" {state.site} ", BAR)
+    if state.watching is not None and state.watching.place:
+        head.add(f"({state.watching.place}) ", BAR)
     if state.started is not None:
         recogniser = state.started.recogniser
         models = [plain(state.started.bundle.name), plain(recogniser) if recogniser else "voice only"]
@@ -184,8 +187,11 @@ def _header(state: DashboardState, activity: Activity, width: int) -> Line:
     return head.end(tail).line(BAR)
 
 
-def _status(state: DashboardState, activity: Activity) -> tuple[str, Style]:
+def status(state: DashboardState, activity: Activity) -> tuple[str, Style]:
+    """What the session is doing, in two words or three, and their look."""
+    problem = state.watching.problem if state.watching else None
     states = (
+        (problem is not None, f"! {problem}", ALARM),
         (state.ended is not None or _is_over(state, activity), "■ ended", _chip(GREY)),
         (state.stopping, "■ stopping", _chip(GREY)),
         (state.playback is not None and activity.paused, "‖ paused", _chip(GREY)),
@@ -210,7 +216,7 @@ def _timeline_box(state: DashboardState, width: int, height: int, cell: int) -> 
     title = "Emotions over the turns" + (f", {panels.counted(hidden, 'more speaker')}" if hidden > 0 else "")
     legend = "  ".join(f"{look(name).letter} {name}" for name in state.labels)
     sure = "small letter: not sure"
-    foot = f"{legend}   {sure}" if len(legend) + len(sure) + 12 <= width else sure
+    foot = f"{legend}   {sure}" if legend and len(legend) + len(sure) + 12 <= width else sure
     return box(panels.timeline(state, width - 4, height - 2, cell), width, height, title, foot)
 
 
@@ -250,6 +256,8 @@ def _notice(state: DashboardState, activity: Activity, width: int) -> Row:
 
 
 def _keys(state: DashboardState, activity: Activity, width: int) -> Row:
+    if state.watching is not None:
+        return panels.key_hints(WATCH_HINTS if state.watching.place else WATCH_HINTS[:1], width)
     hints = dict(REPLAY_HINTS if state.playback else LIVE_HINTS)
     if activity.paused:
         hints["p"] = "resume"
@@ -262,8 +270,17 @@ def _consent(state: DashboardState, width: int) -> Line:
         said = next((words for words in _REPLAY if len(words) + 20 <= room), _REPLAY[-1])
         name = panels.file_name(state.playback.file, max(12, room - len(said) - 2))
         return Row(width).gap().add(said, STRONG).add(f" {name}").line()
+    if state.watching is not None:
+        return watching_consent(width)
     kept = f"Saved to {panels.file_name(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
     law = next((words for words in _CONSENT if len(words) + 1 + len(kept) <= room), _CONSENT[-1])
     if state.saved_to:
         kept = f"Saved to {panels.file_name(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
     return Row(width).gap().add(law, STRONG).add(f" {kept}").line()
+
+
+def watching_consent(width: int) -> Line:
+    """What everyone in a room that is watched from elsewhere should be told."""
+    elsewhere = [words.replace("here", "there") for words in _CONSENT]
+    law = next((words for words in elsewhere if len(words) + 2 + len(_NOT_HERE) <= width), elsewhere[-1])
+    return Row(width).gap().add(law, STRONG).add(f" {_NOT_HERE}").line()

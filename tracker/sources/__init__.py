@@ -23,7 +23,9 @@ class Source(Protocol):
     """Channels of every chunk: 1 when mixed."""
     lossless: bool
     """True when the source waits for a slow reader (a file); False when audio that is not read is lost."""
-    dropped_frames: int
-    """Device blocks thrown away because nobody read them in time."""
+
+    @property
+    def dropped_frames(self) -> int:
+        """Device blocks thrown away because nobody read them in time."""
 
     def items(self) -> AsyncGenerator[SourceItem, None]: ...

@@ -9,8 +9,9 @@ import pytest
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import state as state_module
 from emotrack.tracker.dashboard.state import KEEP_TURNS, MAX_SPEAKERS, OTHERS, DashboardState, Note
+from emotrack.tracker.events import Correction
 from emotrack.tracker.mood import Mood
-from tests.tracker.dashboard.made_up import LABELS, ended, lost, mark, restored, started, turn
+from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, lost, mark, restored, started, turn
 
 
 def test_twenty_thousand_turns_leave_it_bounded_and_its_counts_whole() -> None:
@@ -49,6 +50,25 @@ def test_a_revision_replaces_the_turn_and_its_counts() -> None:
     assert set(state.speakers) == {"Ana", "Ben"}
     assert (state.turn_count, state.uncertain_count) == (2, 0)
     assert len(state.after_end_ms) == 2, "a revision is not a turn of its own"
+
+
+def test_what_a_person_said_outlives_a_revision() -> None:
+    state = DashboardState()
+    state.apply(turn(1, "joy", uncertain=True))
+    state.apply(Correction(**HEAD, turn_id=1, emotion="sadness"))
+    state.apply(turn(1, "anger", revision=1, uncertain=True))
+    (shown,) = state.turns
+    assert (shown.emotion, shown.corrected, shown.uncertain, shown.revision) == ("sadness", True, False, 1)
+    assert (state.emotions, state.uncertain_count) == ({"sadness": 1}, 0)
+
+
+def test_a_revision_leaves_every_speaker_in_the_same_row() -> None:
+    state = DashboardState()
+    state.apply(turn(1, "joy", speaker="Ana"))
+    state.apply(turn(2, "joy", speaker="Ben"))
+    state.apply(turn(1, "anger", revision=1, speaker="Ana"))
+    assert list(state.speakers) == ["Ana", "Ben"]
+    assert state.speakers["Ana"].emotions == {"anger": 1}
 
 
 def test_an_older_revision_changes_nothing() -> None:

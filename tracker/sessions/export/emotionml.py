@@ -62,7 +62,7 @@ def _began_ms(session: Session) -> int:
     if session.started is not None:
         began = session.started.time
     elif session.turns:
-        began = session.turns[0].time - timedelta(seconds=session.turns[0].end_s)
+        began = min(turn.time - timedelta(seconds=turn.end_s) for turn in session.turns)  # revisions come later
     else:
         return 0
     return max(0, (began - _EPOCH) // timedelta(milliseconds=1))

@@ -7,9 +7,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from emotrack.tracker.events import SourceLostEvent
-from emotrack.tracker.sessions.report.shifts import Shift
 from emotrack.tracker.sessions.report.view import View
 from emotrack.tracker.sessions.report.wording import clock, without_folders
+from emotrack.tracker.shifts import Shift
 
 # The kinds, with the signs that stand for them.
 SIGNS = {"shift": "◆", "turned": "◇", "mark": "★", "lost": "\N{MULTIPLICATION SIGN}", "back": "+"}

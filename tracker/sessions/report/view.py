@@ -12,8 +12,8 @@ from emotrack.tracker.dashboard.palette import GREY, look
 from emotrack.tracker.events import Turn
 from emotrack.tracker.sessions.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
-from emotrack.tracker.sessions.report.shifts import HeardTurn, Shift, find_shifts
 from emotrack.tracker.sessions.report.wording import clean
+from emotrack.tracker.shifts import HeardTurn, Shift, find_shifts
 
 MAX_LANES = 12  # further speakers share the last lane
 MAX_TURN_S = 600.0  # a turn that claims more is drawn this long

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotrack.tracker.sessions.report.shifts import STAYS_S, STAYS_TURNS, HeardTurn, Shift, find_shifts
+from emotrack.tracker.shifts import STAYS_S, STAYS_TURNS, HeardTurn, Shift, find_shifts
 
 
 def heard(emotions: str, seconds: float = 10.0, speaker: str | None = None) -> list[HeardTurn]:

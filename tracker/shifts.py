@@ -47,19 +47,19 @@ class Shift:
 
 def find_shifts(turns: Iterable[HeardTurn]) -> list[Shift]:
     """The shifts of the room and of every known speaker, in the order in which they happened."""
-    room = _Watch(None)
-    speakers: dict[str, _Watch] = {}
+    room = ShiftWatch(None)
+    speakers: dict[str, ShiftWatch] = {}
     found = []
     for turn in turns:
         found += room.add(turn)
         if turn.speaker is not None:
-            found += speakers.setdefault(turn.speaker, _Watch(turn.speaker)).add(turn)
+            found += speakers.setdefault(turn.speaker, ShiftWatch(turn.speaker)).add(turn)
     return sorted(found, key=lambda shift: (shift.at_s, shift.turn_id, shift.speaker is not None))
 
 
 @dataclass(slots=True)
-class _Watch:
-    """Follows one mood and says when it has shifted."""
+class ShiftWatch:
+    """Follows one mood, the room's or a speaker's, and says when it has shifted."""
 
     speaker: str | None
     mood: Mood = field(default_factory=Mood)
@@ -72,6 +72,7 @@ class _Watch:
     """For how many turns it has prevailed."""
 
     def add(self, turn: HeardTurn) -> list[Shift]:
+        """Count a turn; the shift that it proves, if it does."""
         self.mood.add(turn.probabilities, turn.start_s, turn.end_s)
         label = self.mood.label
         if label is None or label == self.settled:

@@ -1,0 +1,201 @@
+"""CARE: a speech encoder that hears both what is said and how (Dutta and Ganapathy, arXiv 2409.05566, Fig. 1).
+
+    front end -> common encoder -+-> semantic encoder   (learns to predict what the words mean)
+                                 +-> acoustic encoder   (learns to predict how the frames sound)
+
+An utterance is handed on as what every layer says of it: the states of the semantic path and of the acoustic path side
+by side, pooled over time, from the front end's output to the last layer; and once more the last semantic states alone.
+How much each layer counts is learned by the Stage-I head that reads them.
+
+The acoustic path reads the common encoder but sends no gradient into it, so that the common encoder serves the words.
+Padded frames are masked in every step: an utterance reads the same alone and in a batch.
+
+Notation: B batch, T frames, D width, L layers (front end, common, then one path), F features a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from emotrack.models.front_end import LogMelFrontEnd
+
+
+class FrontEnd(Protocol):
+    """What turns an utterance into frames."""
+
+    width: int
+
+    def prepare(self, waveform: Tensor) -> Tensor:
+        """(samples,) at 16 kHz -> (T0, ...) what it reads of one utterance."""
+        ...
+
+    def __call__(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T0, ...), (B,) -> (B, T, D) frames and (B, T) True where padded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechFeatures:
+    """Utterances as a Stage-I head reads them."""
+
+    layers: Tensor  # (B, L, F)
+    summary: Tensor | None  # (B, S)
+
+
+@dataclass(frozen=True, slots=True)
+class CareStates:
+    """Frames of utterances, layer by layer."""
+
+    semantic: Tensor  # (B, L, T, D)
+    acoustic: Tensor  # (B, L, T, D)
+    padding: Tensor  # (B, T) True where padded
+
+
+@dataclass(frozen=True, slots=True)
+class CareConfig:
+    """Dimensions of a small CARE on log-mel frames."""
+
+    width: int = 192
+    common: int = 2
+    branch: int = 1  # layers of the semantic and of the acoustic encoder
+    heads: int = 4
+    feed_forward: int = 768
+
+
+class CareLayer(nn.Module):
+    """A convolution over neighbouring frames, then a transformer layer over all of them, both residual."""
+
+    NEIGHBOURHOOD = 15  # frames: 0.6 s
+
+    def __init__(self, config: CareConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.norm = nn.LayerNorm(width)
+        self.neighbours = nn.Conv1d(width, width, self.NEIGHBOURHOOD, padding=self.NEIGHBOURHOOD // 2, groups=width)
+        self.transformer = nn.TransformerEncoderLayer(
+            width, config.heads, config.feed_forward, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+
+    def forward(self, frames: Tensor, padding: Tensor) -> Tensor:
+        """(B, T, D), (B, T) True where padded -> (B, T, D)."""
+        local = self.norm(frames).masked_fill(padding.unsqueeze(-1), 0.0)  # (B, T, D)
+        frames = frames + nn.functional.gelu(self.neighbours(local.mT).mT)  # (B, T, D)
+        refined: Tensor = self.transformer(frames, src_key_padding_mask=padding)  # (B, T, D)
+        return refined
+
+
+class Care(nn.Module):
+    """Front end, common encoder and the two paths; every layer is called with frames and padding."""
+
+    def __init__(
+        self,
+        front_end: FrontEnd,
+        common: Sequence[nn.Module],
+        semantic: Sequence[nn.Module],
+        acoustic: Sequence[nn.Module],
+        *,
+        attentive: bool,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            front_end: waveforms or features -> frames.
+            common: layers of the common encoder.
+            semantic: layers of the semantic encoder.
+            acoustic: layers of the acoustic encoder, as many.
+            attentive: pool the mean and deviation over time, each frame weighted by how much it tells (Okabe et al.
+                2018), so that silence around the words does not count; the published model has the plain mean.
+
+        Raises:
+            ValueError: the two paths differ in length, so their layers cannot lie side by side.
+        """
+        super().__init__()
+        if len(semantic) != len(acoustic):
+            raise ValueError(f"{len(semantic)} semantic layers, but {len(acoustic)} acoustic ones")
+        self.front_end = cast("nn.Module", front_end)
+        self.common = nn.ModuleList(common)
+        self.semantic = nn.ModuleList(semantic)
+        self.acoustic = nn.ModuleList(acoustic)
+        width = front_end.width
+        self.attention = (
+            nn.Sequential(nn.Linear(2 * width, width // 2), nn.Tanh(), nn.Linear(width // 2, 1)) if attentive else None
+        )
+        pooled = width * (2 if attentive else 1)
+        self.layers = 1 + len(common) + len(semantic)
+        self.width = 2 * pooled
+        self.summary_width = pooled
+
+    def prepare(self, waveform: Tensor) -> Tensor:
+        """(samples,) at 16 kHz -> (T0, ...) what ``forward`` reads of one utterance."""
+        return cast("FrontEnd", self.front_end).prepare(waveform)
+
+    def states(self, inputs: Tensor, lengths: Tensor) -> CareStates:
+        """Encode frames, keeping every layer: (B, T0, ...), (B,) -> states."""
+        frames, padding = self.front_end(inputs, lengths)  # (B, T, D), (B, T)
+        shared = _run(self.common, frames, padding)
+        semantic = _run(self.semantic, shared[-1], padding)[1:]
+        acoustic = _run(self.acoustic, shared[-1].detach(), padding)[1:]
+        return CareStates(
+            semantic=torch.stack([*shared, *semantic], dim=1),  # (B, L, T, D)
+            acoustic=torch.stack([*(state.detach() for state in shared), *acoustic], dim=1),  # (B, L, T, D)
+            padding=padding,
+        )
+
+    def pool(self, states: CareStates) -> SpeechFeatures:
+        """What the layers say of each utterance as a whole."""
+        weights = self._frame_weights(states)  # (B, T)
+        semantic = self._over_time(states.semantic, weights)  # (B, L, F / 2)
+        acoustic = self._over_time(states.acoustic, weights)  # (B, L, F / 2)
+        return SpeechFeatures(torch.cat([semantic, acoustic], dim=-1), semantic[:, -1])
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> SpeechFeatures:
+        """Encode utterances.
+
+        Args:
+            inputs: (B, T0, ...) what ``prepare`` made of each, padded.
+            lengths: (B,) the T0 of each.
+        """
+        return self.pool(self.states(inputs, lengths))
+
+    def _frame_weights(self, states: CareStates) -> Tensor:
+        """(B, T) how much each frame counts; they sum to 1."""
+        if self.attention is None:
+            scores = torch.zeros(states.padding.shape, device=states.padding.device)  # (B, T)
+        else:
+            last = torch.cat([states.semantic[:, -1], states.acoustic[:, -1]], dim=-1)  # (B, T, 2 D)
+            scores = self.attention(last).squeeze(-1).float()  # (B, T)
+        return scores.masked_fill(states.padding, -torch.inf).softmax(dim=1)  # (B, T)
+
+    def _over_time(self, states: Tensor, weights: Tensor) -> Tensor:
+        """(B, L, T, D), (B, T) -> (B, L, D) means, followed by deviations where frames are weighted."""
+        states = states.float()  # (B, L, T, D)
+        weights = weights[:, None, :, None]  # (B, 1, T, 1)
+        mean = (weights * states).sum(dim=2)  # (B, L, D)
+        if self.attention is None:
+            return mean
+        variance = (weights * (states - mean.unsqueeze(2)).square()).sum(dim=2)  # (B, L, D)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)  # (B, L, 2 D)
+
+
+def small_care(config: CareConfig) -> Care:
+    """A CARE of the same plan on log-mel frames, small enough to be trained and run on a processor."""
+    return Care(
+        LogMelFrontEnd(config.width),
+        common=[CareLayer(config) for _ in range(config.common)],
+        semantic=[CareLayer(config) for _ in range(config.branch)],
+        acoustic=[CareLayer(config) for _ in range(config.branch)],
+        attentive=True,
+    )
+
+
+def _run(layers: nn.ModuleList, frames: Tensor, padding: Tensor) -> list[Tensor]:
+    """(B, T, D) frames, and what each layer in turn makes of them."""
+    states = [frames]
+    for layer in layers:
+        states.append(layer(states[-1], padding))
+    return states

@@ -1,0 +1,85 @@
+"""Stage II: one modality of a conversation, each turn seen among its neighbours (Fig. 2 of the paper, left).
+
+A bidirectional GRU, then self-attention between the turns, beside a linear path straight from the Stage-I embedding.
+A turn without the modality is given to the GRU as a learned vector of its own, so that the other turns keep their
+distances, and nobody attends to it.
+
+Notation: B batch, K turns, E Stage-I embedding, D width, H heads, C labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from emotrack.models.attention import TurnAttention
+
+
+@dataclass(frozen=True, slots=True)
+class ContextConfig:
+    """Dimensions of stages II and III."""
+
+    hidden: int = 128  # of the GRU, in each direction
+    layers: int = 1
+    heads: int = 3
+    head_width: int = 40
+    blocks: int = 1  # co-attention blocks of stage III
+    speakers: bool = True  # attention knows which turns have the same speaker; the published model does not
+    input_dropout: float = 0.3
+    residual: bool = True  # a stage's scores are added to those of the stage before; the published ones start afresh
+
+
+class ContextNetwork(nn.Module):
+    """Stage-I embeddings of a conversation's turns -> contextual ones, and scores."""
+
+    def __init__(self, embedding: int, labels: int, config: ContextConfig) -> None:
+        super().__init__()
+        width = 2 * config.hidden
+        self.width = width
+        self.absent = nn.Parameter(torch.randn(embedding) / embedding**0.5)
+        self.input_norm = nn.LayerNorm(embedding)
+        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.gru = nn.GRU(embedding, config.hidden, config.layers, batch_first=True, bidirectional=True)
+        self.attention = TurnAttention(width, config.heads, config.head_width)
+        self.speaker_bias = nn.Parameter(torch.zeros(config.heads, 3)) if config.speakers else None
+        self.skip = nn.Linear(embedding, width)
+        self.classify = classifier(width, labels, config)
+
+    def forward(self, embeddings: Tensor, missing: Tensor, lengths: Tensor, relation: Tensor) -> Tensor:
+        """Relate the turns of conversations.
+
+        Args:
+            embeddings: (B, K, E); what stands at a missing turn does not matter.
+            missing: (B, K) True where a turn lacks this modality, or there is no turn.
+            lengths: (B,) turns in each conversation.
+            relation: (B, K, K) whether two turns have the same speaker (see ``conversation``).
+
+        Returns:
+            (B, K, D).
+        """
+        inputs = self.input_norm(torch.where(missing.unsqueeze(-1), self.absent, embeddings))  # (B, K, E)
+        inputs = self.input_dropout(inputs)  # (B, K, E)
+        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        with torch.autocast("cuda", enabled=False):  # which would take float16 for a GRU, whatever it is told
+            related, _ = self.gru(packed)  # (B, K, D), packed
+        states, _ = nn.utils.rnn.pad_packed_sequence(related, batch_first=True, total_length=inputs.shape[1])
+        bias = None if self.speaker_bias is None else self.speaker_bias[:, relation].transpose(0, 1)  # (B, H, K, K)
+        attended: Tensor = self.attention(states, states, missing, bias)  # (B, K, D)
+        contextual: Tensor = attended + self.skip(inputs)  # (B, K, D)
+        return contextual
+
+    def scores(self, states: Tensor) -> Tensor:
+        """(B, K, D) -> (B, K, C), what this modality alone says."""
+        scores: Tensor = self.classify(states)  # (B, K, C)
+        return scores
+
+
+def classifier(width: int, labels: int, config: ContextConfig) -> nn.Linear:
+    """A stage's last layer; where it adds to the stage before, it begins by adding nothing."""
+    layer = nn.Linear(width, labels)
+    if config.residual:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return layer

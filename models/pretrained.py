@@ -1,0 +1,77 @@
+"""Networks on the Hugging Face hub: what is uploaded and downloaded are bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self, cast
+
+from huggingface_hub import PyTorchModelHubMixin
+
+from emotrack.models.hub import HubError, download
+
+
+class Pretrained(PyTorchModelHubMixin):
+    """Gives a network ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``.
+
+    A bundle's measurements and model card stay with the network, so that they are saved again with it.
+    """
+
+    metrics: dict[str, Any] = {}  # noqa: RUF012, replaced as a whole when a bundle is loaded
+    card: str = "# A network that has not been trained\n"
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # no options that are silently for something else
+        cls,
+        pretrained_model_name_or_path: str | Path = "mini",
+        *,
+        revision: str | None = None,
+        device: str = "cpu",
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Load a network, ready for inference.
+
+        Args:
+            pretrained_model_name_or_path: a packaged bundle's name, a folder, or a hub id (``owner/name``).
+            revision: branch, tag or commit; for a hub id only.
+            device: where the weights go, as torch names it.
+            force_download: even if a copy is kept here.
+            token: for bundles that are not public; by default the one that ``hf auth login`` keeps.
+            cache_dir: where copies are kept; by default where ``huggingface_hub`` keeps them.
+            local_files_only: take the copy that is kept here, and never ask the hub.
+
+        Raises:
+            BundleError: no such bundle, not to be had, altered, or its contents do not fit together.
+        """
+        from emotrack.models.bundle import FILES, BundleError, bundle_folder, load_bundle
+
+        name = str(pretrained_model_name_or_path)
+        try:
+            folder = bundle_folder(name)
+        except BundleError:
+            if "/" not in name:
+                raise
+            try:
+                folder = download(
+                    name,
+                    FILES,
+                    revision,
+                    force_download=force_download,
+                    token=token,
+                    cache_dir=cache_dir,
+                    local_files_only=local_files_only,
+                )
+            except HubError as error:
+                raise BundleError(f"bundle {error}") from error
+        else:
+            if revision is not None:
+                raise BundleError(f"bundle {name}: a folder has no revision {revision!r}")
+        return cast("Self", load_bundle(folder, device))
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from emotrack.models.bundle import save_bundle
+        from emotrack.models.network import EmotionNetwork
+
+        save_bundle(cast("EmotionNetwork", self), save_directory, self.metrics, self.card)

@@ -1,0 +1,121 @@
+"""A tracker of many sites, a broker and somebody who listens, all in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from emotrack.tracker.engine import Engine
+from emotrack.tracker.mqtt.audio_topics import AudioTopics
+from emotrack.tracker.mqtt.connection import Connection
+from emotrack.tracker.mqtt.message import Message
+from emotrack.tracker.mqtt.sink import Publishing
+from emotrack.tracker.mqtt.site import SiteOptions
+from emotrack.tracker.mqtt.sites import Sites
+from emotrack.tracker.segmenter import SegmenterOptions
+from tests.tracker.mqtt.microphones import FRAME_S
+from tests.tracker.mqtt.mosquitto import Mosquitto
+from tests.tracker.mqtt.test_broker import read
+from tests.tracker.mqtt.waiting import until
+
+
+class House:
+    """What is said in it, and what the tracker makes of it."""
+
+    def __init__(self, mosquitto: Mosquitto, engine: Engine, *, audio_topic: str | None = None, **options: Any) -> None:
+        broker = read(mosquitto.url)
+        defaults = SiteOptions(
+            segmenter=SegmenterOptions(),
+            context_turns=None,
+            with_text=True,
+            max_sites=8,
+            idle_s=60.0,
+            to_stdout=False,
+            save=None,
+            keep_audio=False,
+        )
+        known = {name: options.pop(name, getattr(defaults, name)) for name in SiteOptions.__slots__}
+        assert not options
+        self.notices: list[str] = []
+        self.got: list[Message] = []
+        publishing = Publishing(broker, "worker", True, self.notices.append)
+        self.sites = Sites(
+            engine,
+            broker,
+            publishing,
+            SiteOptions(**known),
+            AudioTopics(audio_topic),
+            None,
+            self.notices.append,
+            on_ready=lambda: None,
+        )
+        filters = ("emotrack/#", "homeassistant/device/#", "hermes/asr/textCaptured", "hermes/error/#", "reply")
+        self.person = Connection(
+            broker,
+            "person",
+            notify=print,
+            on_message=self.got.append,
+            subscriptions=[(topic_filter, 1) for topic_filter in filters],
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[House]:
+        """The tracker at work; stopped in order at the end."""
+        tasks = [asyncio.create_task(self.sites.run()), asyncio.create_task(self.person.run())]
+        try:
+            await until(lambda: self.sites._connection.connected and self.person.connected)
+            yield self
+            self.sites.stop("interrupted")
+            await asyncio.wait_for(tasks[0], 40)
+            await asyncio.sleep(0.1)
+            await self.person.close()
+            await asyncio.wait_for(tasks[1], 20)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def say(self, topic: str, frames: list[bytes], speed: float = 8.0) -> None:
+        """Send frames of 32 ms."""
+        for frame in frames:
+            self.person.publish(Message(topic, frame))
+            await asyncio.sleep(FRAME_S / speed)
+
+    def tell(self, topic: str, payload: dict[str, Any] | bytes, **properties: Any) -> None:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        self.person.publish(Message(topic, body, qos=1, **properties))
+
+    async def ask(self, topic: str, payload: dict[str, Any] | bytes) -> dict[str, Any]:
+        """Send a command and wait for its reply."""
+        before = len(self.on("reply"))
+        self.tell(topic, payload, response_topic="reply", correlation=b"\0%d" % before)
+        await until(lambda: len(self.on("reply")) > before)
+        message = [message for message in self.got if message.topic == "reply"][before]
+        assert message.correlation == b"\0%d" % before
+        reply: dict[str, Any] = json.loads(message.payload)
+        return reply
+
+    def on(self, topic: str, kind: str | None = None) -> list[dict[str, Any]]:
+        """What was published on a topic, all of it or one type of it."""
+        found = [json.loads(message.payload) for message in self.got if message.topic == topic and message.payload]
+        return [payload for payload in found if kind is None or payload["type"] == kind]
+
+    def turns(self, level: str) -> list[dict[str, Any]]:
+        """A site's turns, each as it is known at last."""
+        return list({turn["turn_id"]: turn for turn in self.on(f"emotrack/{level}/turn")}.values())
+
+    def errors(self) -> list[dict[str, Any]]:
+        """What was published as wrong, of all sites."""
+        topics = {message.topic for message in self.got if message.topic.endswith("/error")}
+        return [error for topic in topics for error in self.on(topic)]
+
+    def status(self, site: str) -> list[bytes]:
+        return [message.payload for message in self.got if message.topic == f"emotrack/{site}/status"]
+
+
+def saved(folder: Path, site: str) -> list[dict[str, Any]]:
+    """The events that were kept of a site."""
+    return [json.loads(line) for line in (folder / f"talk.{site}.jsonl").read_text().splitlines()]

@@ -1,0 +1,191 @@
+"""``emotrack live`` with a broker, as a user runs it: one clear line for what goes wrong, and no secret anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from emotrack.tracker.mqtt.connection import Connection
+from emotrack.tracker.mqtt.message import Message
+from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH
+from tests.tracker.mqtt.mosquitto import Mosquitto
+from tests.tracker.mqtt.test_broker import read
+from tests.tracker.mqtt.test_connection import passwords
+from tests.tracker.mqtt.tracker_process import TrackerProcess
+from tests.tracker.mqtt.waiting import until
+from tests.tracker.test_cli import emotrack, events, fails
+
+FILE = ("live", "--file", AUDIO, "--fast", "--json", "--captions", CAPTIONS)
+
+
+def test_a_recording_is_published_as_it_is_written(mosquitto: Mosquitto) -> None:
+    got: list[Message] = []
+
+    async def run() -> subprocess.CompletedProcess[str]:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/#", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await until(lambda: person.connected)
+        result = await asyncio.to_thread(
+            emotrack, *FILE, "--publish", mosquitto.url, "--site", "kitchen", "--topics", "minimal"
+        )
+        await asyncio.sleep(0.3)
+        await person.close()
+        await running
+        return result
+
+    result = asyncio.run(run())
+    assert result.returncode == 0, result.stderr
+    written = [event for event in events(result.stdout) if event["type"] == "turn"]
+    published = [json.loads(message.payload) for message in got if message.topic == "emotrack/kitchen/turn"]
+    assert published == written
+    assert [turn["text"] for turn in published if turn["revision"] == 0] == [line["text"] for line in TRUTH]
+    topics = {message.topic for message in got}
+    assert topics >= {f"emotrack/kitchen/speaker/{name}/state" for name in ("Ana", "Ben")}
+    assert not {"emotrack/kitchen/vad", "emotrack/kitchen/metrics"} & topics
+    statuses = [message.payload for message in got if message.topic == "emotrack/kitchen/status"]
+    assert statuses == [b"online", b"offline"]
+    last = {message.topic: message.payload for message in got}
+    assert last["emotrack/kitchen/speaker/Ana/state"] == b""  # whoever comes later finds nobody speaking
+
+
+def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    saved = tmp_path / "talk.jsonl"
+    command = ("--file", str(AUDIO), "--asr", "none", "--publish", mosquitto.url, "--save", str(saved))
+    got: list[Message] = []
+
+    async def run() -> None:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("#", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await until(lambda: person.connected)
+        tracker = TrackerProcess(tmp_path, "tracker", *command)
+        try:
+            await until(lambda: any(message.topic == "emotrack/default/turn" for message in got), 40)
+            label = b'{"turn_id": 1, "emotion": "surprised"}'
+            for name, payload in (("label", label), ("dance", b""), ("stop", b"")):
+                topic = f"emotrack/default/cmd/{name}"
+                person.publish(Message(topic, payload, qos=1, response_topic=f"reply/{name}", correlation=b"7"))
+            assert await asyncio.to_thread(tracker.process.wait, 20) == 0
+        finally:
+            tracker.kill()
+        await person.close()
+        await running
+
+    asyncio.run(asyncio.wait_for(run(), 120))
+    replies = {message.topic: json.loads(message.payload) for message in got if message.topic.startswith("reply/")}
+    assert {topic: reply["ok"] for topic, reply in replies.items()} == {"reply/label": True, "reply/stop": True}
+    kept = events(saved.read_text())
+    assert [event["emotion"] for event in kept if event["type"] == "correction"] == ["surprise"]
+    assert kept[-1]["reason"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--mqtt", "mqtt://house/", "--mic"), "not allowed with"),
+        (("--mqtt", "house"), "mqtt://"),
+        (("--mqtt", "mqtt://ana:secret@house/"), "EMOTRACK_MQTT_PASSWORD"),
+        (("--mqtt", "mqtt://house/", "--captions", CAPTIONS), "--captions"),
+        (("--mqtt", "mqtt://house/", "--site", "kitchen"), "--site"),
+        (("--mqtt", "mqtt://house/", "--audio-topic", "a/#/b"), "--audio-topic"),
+        (("--mqtt", "mqtt://house/", "--audio-topic", "a/b"), "first +"),
+        (("--mqtt", "mqtt://house/", "--group", ""), "--group"),
+        (("--mqtt", "mqtt://house/", "--max-sites", "0"), "between"),
+        (("--file", AUDIO, "--group", "house"), "goes with --mqtt"),
+        (("--file", AUDIO, "--publish", "ftp://house/"), "mqtt://"),
+        (("--file", AUDIO, "--publish", "mqtt://house/", "--site", "x" * 300), "--site"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[object, ...], says: str) -> None:
+    result = emotrack("live", *arguments, "--json")
+    fails(result, 2, says)
+    assert "secret" not in result.stderr
+
+
+def test_a_wrong_password_ends_it_with_one_line_and_shows_nowhere(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    strict = Mosquitto(tmp_path, f"password_file {passwords(tmp_path)}", anonymous=False)
+    strict.start()
+    right = {"EMOTRACK_MQTT_USERNAME": "ana", "EMOTRACK_MQTT_PASSWORD": "secret"}
+    command = ("--mqtt", strict.url, "--asr", "none")
+    wrong = TrackerProcess(tmp_path, "wrong", *command, env=right | {"EMOTRACK_MQTT_PASSWORD": "guess"})
+    try:
+        assert wrong.process.wait(timeout=120) == 1
+        assert wrong.notices[-1] == f"emotrack: mqtt://127.0.0.1:{strict.port}: refuses the user name or password"
+        tracker = TrackerProcess(tmp_path, "right", *command, env=right)
+        try:
+            tracker.wait_until_ready()
+            listed = Path(f"/proc/{tracker.process.pid}/cmdline").read_text()
+            assert strict.url in listed
+            assert tracker.interrupt() == 0
+        finally:
+            tracker.kill()
+        published = emotrack(*FILE, "--publish", strict.url)
+        fails(published, 1, "refuses the user name or password")
+        assert len([event for event in events(published.stdout) if event["type"] == "turn"]) >= len(TRUTH)
+        said = "\n".join([*wrong.notices, *tracker.notices, published.stderr, listed, strict.log.read_text()])
+        assert "secret" not in said
+        assert "guess" not in said
+    finally:
+        wrong.kill()
+        strict.stop()
+
+
+def test_a_broker_that_is_not_there_is_waited_for(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    mosquitto.stop()
+    tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, "--asr", "none")
+    try:
+        deadline = time.monotonic() + 120
+        while not any("cannot be reached (Connection refused); trying again" in line for line in tracker.notices):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not any("ready in" in line for line in tracker.notices)
+        mosquitto.start()
+        tracker.wait_until_ready()
+        assert tracker.interrupt() == 0
+    finally:
+        tracker.kill()
+
+
+def test_a_recording_is_tracked_though_nobody_can_be_told(tmp_path: Path) -> None:
+    result = emotrack(*FILE, "--publish", "mqtt://127.0.0.1:1/")  # where no broker is
+    assert result.returncode == 0
+    assert "cannot be reached" in result.stderr
+    assert "could not be delivered" in result.stderr
+    assert len([event for event in events(result.stdout) if event["type"] == "turn"]) >= len(TRUTH)
+
+
+def test_the_example_microphone(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    got: list[Message] = []
+    tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, "--asr", "none", "--topics", "minimal")
+
+    async def run() -> None:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/+/turn", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await asyncio.to_thread(tracker.wait_until_ready)
+        script = AUDIO.parent / "mqtt_microphone.py"
+        playing = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), "--broker", f"127.0.0.1:{mosquitto.port}", "--speed", "12"
+        )
+        assert await playing.wait() == 0
+        first = [m for m in got if json.loads(m.payload)["revision"] == 0]
+        await until(lambda: len([m for m in got if json.loads(m.payload)["revision"] == 0]) == len(TRUTH))
+        assert {message.topic for message in first} == {"emotrack/kitchen/turn"}
+        await person.close()
+        await running
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 120))
+        assert tracker.interrupt() == 0
+    finally:
+        tracker.kill()

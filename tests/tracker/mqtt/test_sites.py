@@ -1,0 +1,370 @@
+"""Many microphones, one tracker, a real broker: who is heard, who is told, and who disturbs whom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emotrack.models.bundle import load_bundle
+from emotrack.models.context import EmotionEstimate, Revision
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.engine import Engine
+from emotrack.tracker.listener import SpeechTurn
+from emotrack.tracker.mqtt import site_source
+from emotrack.tracker.mqtt.message import Message
+from emotrack.tracker.recognisers import Transcript
+from tests.tracker.kitchen_table import TRUTH
+from tests.tracker.mqtt.house import House, saved
+from tests.tracker.mqtt.microphones import frames
+from tests.tracker.mqtt.mosquitto import Mosquitto
+from tests.tracker.mqtt.waiting import until
+
+KITCHEN = "hermes/audioServer/kitchen/audioFrame"
+THREE_LINES_S = 11.2
+
+
+class Parrot:
+    """A recogniser that always hears the same."""
+
+    name = "parrot"
+
+    def transcribe(self, turn: SpeechTurn) -> Transcript:
+        return Transcript("Good morning.", "faster-whisper")
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def network() -> EmotionNetwork:
+    return load_bundle("mini")
+
+
+@pytest.fixture(scope="module")
+def engine(network: EmotionNetwork) -> Iterator[Engine]:
+    engine = Engine(network, None)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def three_lines() -> list[bytes]:
+    return frames(THREE_LINES_S)
+
+
+def live(house: House, story: Callable[[House], Awaitable[None]]) -> House:
+    async def run() -> None:
+        async with house.running():
+            await story(house)
+
+    asyncio.run(asyncio.wait_for(run(), 120))
+    return house
+
+
+def test_each_site_is_a_conversation_of_its_own(mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]) -> None:
+    async def story(house: House) -> None:
+        raw = [frame[44:] for frame in three_lines]
+        form = "audio/x-raw;format=S16LE;rate=16000;channels=1"
+
+        async def say_raw() -> None:
+            for number, pcm in enumerate(raw):
+                message = Message(
+                    "emotrack/living%20room/audio", pcm, content_type=form, user=(("sample", f"{512 * number}"),)
+                )
+                house.person.publish(message)
+                await asyncio.sleep(0.004)
+
+        await asyncio.gather(
+            house.say(KITCHEN, three_lines),
+            say_raw(),
+            house.say("hermes/audioServer/hall/abc/audioSessionFrame", three_lines),
+        )
+        for site in ("kitchen", "living%20room", "hall"):
+            await until(lambda site=site: len(house.turns(site)) == 3)  # type: ignore[misc]
+
+    house = live(House(mosquitto, engine), story)
+    for level, site in (("kitchen", "kitchen"), ("living%20room", "living room"), ("hall", "hall")):
+        turns = house.turns(level)
+        assert [turn["turn_id"] for turn in turns] == [1, 2, 3]
+        assert {turn["site"] for turn in turns} == {site}
+        assert len({turn["session"] for turn in turns}) == 1
+        for turn, line in zip(turns, TRUTH, strict=False):
+            assert turn["start_s"] == pytest.approx(line["start"], abs=0.35)
+        assert house.on(f"emotrack/{level}/session")[0]["type"] == "session_started"
+        assert house.on(f"emotrack/{level}/session", "session_ended")[0]["turns"] == 3
+        assert house.status(level) == [b"online", b"offline"]
+        assert house.on(f"emotrack/{level}/state")[-1]["turn_id"] == 3
+        assert {vad["speaking"] for vad in house.on(f"emotrack/{level}/vad")} == {True, False}
+    assert not house.on("emotrack/kitchen/error")
+
+
+def test_hermes_opens_closes_and_gets_its_words(
+    mosquitto: Mosquitto, network: EmotionNetwork, three_lines: list[bytes]
+) -> None:
+    engine = Engine(network, Parrot())
+
+    async def story(house: House) -> None:
+        house.tell("hermes/asr/startListening", {"siteId": "kitchen", "sessionId": "s1", "wakewordId": None})
+        await until(lambda: house.on("emotrack/kitchen/session"))
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.on("hermes/asr/textCaptured")) == 3)
+        house.tell("hermes/asr/stopListening", {"siteId": "kitchen", "sessionId": "another"})
+        await asyncio.sleep(0.3)
+        assert not house.on("emotrack/kitchen/session", "session_ended")
+        house.tell("hermes/asr/stopListening", {"siteId": "kitchen", "sessionId": "s1"})
+        await until(lambda: house.status("kitchen")[-1] == b"offline")
+        await house.say(KITCHEN, three_lines[:100])
+        await asyncio.sleep(0.3)
+        assert len(house.on("emotrack/kitchen/session", "session_started")) == 1  # audio alone opens it no more
+        house.tell("hermes/asr/startListening", {"siteId": "kitchen", "sessionId": "s2"})
+        await until(lambda: len(house.on("emotrack/kitchen/session", "session_started")) == 2)
+
+    house = live(House(mosquitto, engine), story)
+    engine.close()
+    assert [
+        (captured["text"], captured["siteId"], captured["sessionId"])
+        for captured in house.on("hermes/asr/textCaptured")
+    ] == [("Good morning.", "kitchen", "s1")] * 3
+    assert house.on("emotrack/kitchen/session", "session_ended")[0]["reason"] == "stopped"
+
+
+def test_a_revision_is_published_and_its_words_are_captured_once(
+    mosquitto: Mosquitto, network: EmotionNetwork, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn makes the one before it sound as it does itself."""
+    score = EmotionNetwork.update
+
+    def revising(*of: Any) -> tuple[EmotionEstimate, list[Revision]]:
+        estimate, _ = score(*of)
+        return estimate, [Revision(1, estimate)]
+
+    monkeypatch.setattr(EmotionNetwork, "update", revising)
+    engine = Engine(network, Parrot())
+
+    async def story(house: House) -> None:
+        house.tell("hermes/asr/startListening", {"siteId": "kitchen", "sessionId": "s1"})
+        await until(lambda: house.on("emotrack/kitchen/session"))
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.on("emotrack/kitchen/turn")) == 5)
+
+    house = live(House(mosquitto, engine), story)
+    engine.close()
+    sent = house.on("emotrack/kitchen/turn")
+    assert [(turn["turn_id"], turn["revision"]) for turn in sent] == [(1, 0), (2, 0), (1, 1), (3, 0), (2, 1)]
+    assert sent[2]["probabilities"] == sent[1]["probabilities"]
+    assert len({dict(m.user)["id"] for m in house.got if m.topic == "emotrack/kitchen/turn"}) == 5
+    state = house.on("emotrack/kitchen/state")[-1]
+    assert (state["turn_id"], state["revision"], state["turns"]) == (3, 0, 3), "an earlier turn stays an earlier turn"
+    assert len(house.on("hermes/asr/textCaptured")) == 3
+    (end,) = house.on("emotrack/kitchen/session", "session_ended")
+    assert end["turns"] == 3
+
+
+def test_commands_and_their_replies(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], tmp_path: Path
+) -> None:
+    async def story(house: House) -> None:
+        assert (await house.ask("emotrack/kitchen/cmd/reset", {}))["error"] == "the site has no session"
+        assert (await house.ask("emotrack/kitchen/cmd/start", b""))["ok"]
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.turns("kitchen")) == 3)
+        session = house.turns("kitchen")[0]["session"]
+
+        reply = await house.ask("emotrack/kitchen/cmd/label", {"turn_id": 2, "emotion": "happy"})
+        assert (reply["ok"], reply["command"], reply["session"]) == (True, "label", session)
+        for wrong, says in (
+            ({"turn_id": 9, "emotion": "joy"}, "no turn 9"),
+            ({"turn_id": 2, "emotion": "hungry"}, "the emotions are"),
+            ({"turn_id": 2, "emotion": "joy", "session": "another"}, "not the running session"),
+            ({"turn_id": 2}, "emotion"),
+            (b"[" * 4000, "deep"),
+            (b"{}" * 4000, "bytes"),
+        ):
+            reply = await house.ask("emotrack/kitchen/cmd/label", wrong)  # type: ignore[arg-type]
+            assert not reply["ok"]
+            assert says in reply["error"]
+        house.tell("emotrack/kitchen/cmd/dance", {})
+
+        assert (await house.ask("emotrack/kitchen/cmd/pause", {"paused": True}))["ok"]
+        await house.say(KITCHEN, three_lines)
+        await asyncio.sleep(0.3)
+        assert len(house.turns("kitchen")) == 3
+        assert (await house.ask("emotrack/kitchen/cmd/pause", {}))["ok"]
+        assert (await house.ask("emotrack/kitchen/cmd/reset", {}))["ok"]
+        await until(lambda: house.on("emotrack/kitchen/state")[-1]["emotion"] is None)
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.turns("kitchen")) == 6)
+        assert (await house.ask("emotrack/kitchen/cmd/stop", {}))["ok"]
+        await until(lambda: house.status("kitchen")[-1] == b"offline")
+
+    house = live(House(mosquitto, engine, save=tmp_path / "talk.jsonl"), story)
+    turns = house.turns("kitchen")
+    assert "context" not in (turns[3]["why"] or {}) or turns[3]["why"]["context"] == 0  # forgotten
+    errors = house.on("emotrack/kitchen/error")
+    assert {error["code"] for error in errors} == {"bad_command"}
+    corrections = [event for event in saved(tmp_path, "kitchen") if event["type"] == "correction"]
+    assert [(event["turn_id"], event["emotion"]) for event in corrections] == [(2, "joy")]
+    assert [event["type"] for event in saved(tmp_path, "kitchen")].count("turn") == 6
+
+
+def test_what_cannot_be_used_is_answered_and_counted_and_the_session_goes_on(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]
+) -> None:
+    random = np.random.default_rng(1)
+    bad: list[bytes] = [b"", b"RIFF", three_lines[0][:30], bytes(300_000), b'{"a":' * 5000]
+    for _ in range(2000):
+        frame = bytearray(three_lines[int(random.integers(len(three_lines)))])
+        for place in random.integers(0, 44, size=8):
+            frame[place] = int(random.integers(256))
+        bad.append(bytes(frame))
+
+    async def story(house: House) -> None:
+        await house.say(KITCHEN, three_lines[:180])
+        for payload in bad:
+            house.person.publish(Message(KITCHEN, payload))
+            house.person.publish(Message("emotrack/kitchen/audio", payload, content_type="audio/ogg"))
+            house.person.publish(Message("emotrack/kitchen/cmd/label", payload[:200]))
+            house.tell("hermes/asr/startListening", payload[:500]) if len(payload) % 7 == 0 else None
+            await asyncio.sleep(0)
+            await until(lambda: len(house.person._lossy) < 30)
+        house.tell("hermes/asr/startListening", b'{"siteId": ' + b"[" * 20_000)
+        await until(lambda: house.on("emotrack/default/error"))
+        await asyncio.sleep(0.5)
+        house.tell("hermes/asr/startListening", {"siteId": 7})
+        house.person.publish(Message("hermes/audioServer/" + "n" * 60_000 + "/audioFrame", b"RIFF"))
+        await until(
+            lambda: any(error["code"] == "too_large" and error["site"] == "n" * 256 for error in house.errors())
+        )
+        turns = len(house.turns("kitchen"))
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.turns("kitchen")) >= turns + 2)
+        await until(lambda: house.on("emotrack/kitchen/metrics"))
+        await asyncio.sleep(1.1)
+        house.person.publish(Message(KITCHEN, b"RIFF"))
+        await until(lambda: house.on("emotrack/kitchen/error")[-1]["count"] > 1000)
+
+    house = live(House(mosquitto, engine), story)
+    assert len(house.on("emotrack/kitchen/session", "session_started")) == 1
+    codes = {error["code"] for error in house.on("emotrack/kitchen/error")}
+    assert codes >= {"bad_audio", "too_large", "unsupported_format", "bad_command"}
+    assert len(house.on("emotrack/kitchen/error")) < 100  # counted, not all told
+    assert all(error["recoverable"] and len(error["message"]) < 301 for error in house.errors())
+
+
+def test_no_more_sites_than_allowed(mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]) -> None:
+    async def story(house: House) -> None:
+        for site in ("one", "two", "three"):
+            await house.say(f"hermes/audioServer/{site}/audioFrame", three_lines[:5])
+        await until(lambda: house.on("emotrack/three/error"))
+        house.tell("emotrack/one/cmd/stop", {})
+        await until(lambda: house.status("one")[-1:] == [b"offline"])
+        await asyncio.sleep(0.2)
+        await house.say("hermes/audioServer/three/audioFrame", three_lines[:5])
+        await until(lambda: house.status("three"))
+
+    house = live(House(mosquitto, engine, max_sites=2), story)
+    assert house.on("emotrack/three/error")[0]["code"] == "too_many_sites"
+    assert not house.on("emotrack/two/error")
+
+
+def test_a_site_without_audio_is_closed_and_opens_again(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_source, "STALL_S", 0.2)
+
+    async def story(house: House) -> None:
+        for sessions in (1, 2):
+            await house.say(KITCHEN, three_lines[:150])
+            await until(lambda sessions=sessions: house.status("kitchen").count(b"offline") == sessions)  # type: ignore[misc]
+            await asyncio.sleep(0.2)
+            assert not house.sites._sites
+
+    house = live(House(mosquitto, engine, idle_s=0.6), story)
+    ended = house.on("emotrack/kitchen/session", "session_ended")
+    assert [event["reason"] for event in ended] == ["end_of_source"] * 2
+    assert [event["turns"] for event in ended] == [2, 2]  # the line that broke off is finished
+    assert house.on("emotrack/kitchen/session", "source_lost")
+
+
+def test_a_site_that_floods_does_not_slow_the_others(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]
+) -> None:
+    async def story(house: House) -> None:
+        is_done = False
+
+        async def flood() -> None:
+            while not is_done:
+                for frame in three_lines[:20]:
+                    house.person.publish(Message("hermes/audioServer/flood/audioFrame", frame))
+                await asyncio.sleep(0.01)  # 64 times what a microphone sends
+
+        flooding = asyncio.create_task(flood())
+        began = time.monotonic()
+        await house.say(KITCHEN, three_lines, speed=3.0)
+        took_s = time.monotonic() - began
+        await until(lambda: len(house.turns("kitchen")) == 3)
+        is_done = True
+        await flooding
+        assert took_s < THREE_LINES_S
+
+    house = live(House(mosquitto, engine), story)
+    turns = house.turns("kitchen")
+    assert max(turn["latency_ms"]["after_end"] for turn in turns) < 2000
+    ended = house.on("emotrack/kitchen/session", "session_ended")[0]
+    assert (ended["dropped_frames"], ended["dropped_turns"]) == (0, 0)
+    assert house.on("emotrack/flood/session", "session_ended")[0]["dropped_frames"] > 100
+
+
+def test_no_words_where_none_are_wanted_and_discovery_comes_again(
+    mosquitto: Mosquitto, network: EmotionNetwork, three_lines: list[bytes]
+) -> None:
+    engine = Engine(network, Parrot())
+
+    async def story(house: House) -> None:
+        house.tell("hermes/asr/startListening", {"siteId": "kitchen"})
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.turns("kitchen")) == 3)
+        config = "homeassistant/device/emotrack_kitchen/config"
+        assert len(house.on(config)) == 1
+        house.tell("homeassistant/status", b"online")
+        await until(lambda: len(house.on(config)) == 2)
+
+    house = live(House(mosquitto, engine, with_text=False), story)
+    engine.close()
+    assert {turn["text"] for turn in house.turns("kitchen")} == {None}
+    assert "Good morning" not in "".join(message.payload.decode() for message in house.got)
+    assert not house.on("hermes/asr/textCaptured")
+
+
+def test_audio_from_topics_of_ones_own(mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]) -> None:
+    async def story(house: House) -> None:
+        await house.say("sensors/cellar/mic/left", three_lines[:150])
+        await house.say(KITCHEN, three_lines[:10])
+        await until(lambda: house.status("cellar"))
+
+    house = live(House(mosquitto, engine, audio_topic="sensors/+/mic/#"), story)
+    assert not house.status("kitchen")
+
+
+def properties_of(message: Message) -> dict[str, Any]:
+    return dict(message.user)
+
+
+def test_turns_carry_their_properties(mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]) -> None:
+    async def story(house: House) -> None:
+        await house.say(KITCHEN, three_lines[:130])
+        await until(lambda: house.turns("kitchen"))
+
+    house = live(House(mosquitto, engine), story)
+    (message,) = [message for message in house.got if message.topic == "emotrack/kitchen/turn"]
+    turn = json.loads(message.payload)
+    assert (message.content_type, message.is_text, message.qos, message.retain) == ("application/json", True, 1, False)
+    assert message.expiry_s
+    assert properties_of(message)["id"] == f"{turn['session']}/1/0"
+    assert properties_of(message)["type"] == "emotrack.turn"

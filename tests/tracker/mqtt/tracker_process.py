@@ -1,0 +1,44 @@
+"""``emotrack live`` as a process of its own, as the tests of several machines want it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class TrackerProcess:
+    """A running command; what it says on standard error is in ``notices``."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self._said = folder / f"{name}.err"
+        with self._said.open("w") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "emotrack.tracker.cli", "live", *arguments],
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                env={**os.environ, **(env or {})},
+            )
+
+    @property
+    def notices(self) -> list[str]:
+        return self._said.read_text().splitlines()
+
+    def wait_until_ready(self, seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not any("ready in" in line for line in self.notices):
+            assert self.process.poll() is None, self.notices
+            assert time.monotonic() < deadline, "never became ready"
+            time.sleep(0.05)
+
+    def interrupt(self) -> int:
+        """End it in order; its exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=10)

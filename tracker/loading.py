@@ -1,0 +1,52 @@
+"""Loading and warming the models. Importing torch takes a second, in which the recogniser loads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from emotrack.tracker.audio import SAMPLE_RATE
+from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.recognisers import open_recogniser
+
+if TYPE_CHECKING:
+    from emotrack.models.network import EmotionNetwork
+    from emotrack.tracker.engine import Engine
+
+
+def load_engine(bundle: str, asr: str, device: str, language: str | None, notify: Callable[[str], None]) -> Engine:
+    """Load and warm the network and the recogniser side by side.
+
+    Raises ``EmotrackError`` when the bundle, the recogniser or the device cannot be had.
+    """
+    # Turns are of all lengths, and oneDNN keeps what it compiles for each: by default for the last 1024, 100 MB.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side:
+        threads = min(4, len(os.sched_getaffinity(0)))
+        recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
+        network = _load_network(bundle, device)
+        from emotrack.tracker.engine import Engine
+
+        return Engine(network, recogniser.result())
+
+
+def _load_network(bundle: str, device: str) -> EmotionNetwork:
+    import numpy as np
+    import torch
+
+    from emotrack.models.bundle import BundleError, load_bundle
+
+    # Both encoders run at once and take some 10 ms each; more threads than that only get into each other's way.
+    torch.set_num_threads(1)
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise EmotrackError("--device cuda: no CUDA device is available")
+    try:
+        network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
+    except BundleError as error:
+        raise EmotrackError(str(error)) from error
+    network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
+    network.embed_text("ready when you are")
+    return network

@@ -1,0 +1,251 @@
+"""A connection to the broker that heals itself.
+
+What is published with QoS 1 waits, in order and within bounds, until the broker has acknowledged it, however often the
+broker goes away in between: each message arrives at least once and none overtakes another. Retained messages are sent
+again after every reconnect, since a broker may have forgotten them. QoS 0 is dropped while nobody listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from emotrack.tracker.mqtt.broker import Broker, BrokerError
+from emotrack.tracker.mqtt.client import Client, LostError
+from emotrack.tracker.mqtt.message import Message
+
+BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # pauses between attempts; the last one for ever
+FLUSH_S: Final = 5.0  # how long a connection that is being closed waits for what it still has to send
+
+MAX_SPOOLED: Final = 2000  # messages of QoS 1 that wait; turns have about 2 KB
+MAX_LOSSY: Final = 64  # messages of QoS 0 that wait
+MAX_RETAINED: Final = 2048  # topics that are sent again after a reconnect; a site has up to 40, a worker one a site
+MAX_REFUSALS: Final = 32  # topics whose refusal is told
+
+
+class Connection:
+    """A connection to ``broker`` that is there, or on its way back.
+
+    ``on_message`` gets what arrives for ``subscriptions`` (topic filter and QoS), on the event loop: it must be quick
+    and must not raise. ``on_connected`` and ``on_lost`` are called likewise. ``notify`` gets one line when the broker
+    is lost or refuses something, and when it is back. With ``session_expiry_s`` the broker keeps what arrives for
+    ``client_id`` while it is away that long.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        *,
+        notify: Callable[[str], None],
+        on_message: Callable[[Message], None] | None = None,
+        on_connected: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+        subscriptions: Sequence[tuple[str, int]] = (),
+        will: Message | None = None,
+        session_expiry_s: int = 0,
+    ) -> None:
+        self.connected = False
+        self.reconnects = 0
+        self.dropped = 0
+        """Messages given up because too many waited."""
+        self._broker = broker
+        self._client_id = client_id
+        self._notify = notify
+        self._on_message = on_message
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._subscriptions = dict(subscriptions)
+        self._will = will
+        self._session_expiry_s = session_expiry_s
+        self._client: Client | None = None
+        self._was_connected = False
+        self._failures = 0
+        self._published = 0
+        self._spool: OrderedDict[int, Message] = OrderedDict()
+        self._retained: OrderedDict[str, int] = OrderedDict()
+        self._retained_messages: dict[int, Message] = {}
+        self._lossy: deque[Message] = deque(maxlen=MAX_LOSSY)
+        self._something_to_send = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
+        self._closing = asyncio.Event()
+        self._refusals: set[str] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Messages of QoS 1 that the broker has not acknowledged yet."""
+        return len(self._spool)
+
+    # -- called at any time --------------------------------------------------------------------------------------
+
+    def publish(self, message: Message, *, latest_only: bool = False) -> None:
+        """Send ``message`` as soon as can be; never waits.
+
+        With ``latest_only`` it takes the place of an earlier one of its topic that still waits: what is superseded
+        need not be told.
+        """
+        if message.qos == 0:
+            if self.connected:
+                self._lossy.append(message)
+        else:
+            self._published += 1
+            if message.retain:
+                self._retain(self._published, message, latest_only=latest_only)
+            self._spool[self._published] = message
+            self._all_sent.clear()
+            if len(self._spool) > MAX_SPOOLED:
+                self._spool.popitem(last=False)
+                self.dropped += 1
+        self._something_to_send.set()
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Subscribe now, if there is a connection, and after every reconnect."""
+        self._subscriptions[topic_filter] = qos
+        if self._client is not None:
+            with contextlib.suppress(LostError):  # the connection is gone; the next one subscribes
+                await self._subscribe(self._client, topic_filter, qos)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Undo ``subscribe``."""
+        self._subscriptions.pop(topic_filter, None)
+        if self._client is not None:
+            with contextlib.suppress(LostError):  # the connection is gone, and the subscription with it
+                await self._client.unsubscribe(topic_filter)
+
+    async def close(self) -> None:
+        """Send what waits, within ``FLUSH_S`` if there is a broker, and let ``run`` end.
+
+        The goodbye is a clean one, so that the Will is not published.
+        """
+        if self.connected:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._all_sent.wait()
+        if self._spool:
+            self._notify(f"{self._broker}: {len(self._spool)} messages could not be delivered")
+        self._closing.set()
+
+    # -- staying connected ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Stay connected until ``close``.
+
+        Raises ``BrokerError`` if the broker turns us away, or cannot be trusted, before it was ever reached. An
+        unreachable broker is waited for.
+        """
+        while not self._closing.is_set():
+            try:
+                async with self._new_client() as client:
+                    await self._serve(client)
+            except LostError as error:
+                self._lost(error)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_s()):
+                        await self._closing.wait()
+            finally:
+                self.connected, self._client = False, None
+
+    async def _serve(self, client: Client) -> None:
+        """Send and receive until ``close``; raises ``LostError`` when the connection is lost."""
+        for topic_filter, qos in list(self._subscriptions.items()):
+            await self._subscribe(client, topic_filter, qos)
+        self._connected(client)
+        tasks = [
+            asyncio.ensure_future(self._send(client)),
+            asyncio.ensure_future(client.wait_until_lost()),
+            asyncio.ensure_future(self._closing.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _new_client(self) -> Client:
+        self._attempt = Client(self._broker, self._client_id, self._will, self._session_expiry_s, self._on_message)
+        return self._attempt
+
+    def _connected(self, client: Client) -> None:
+        if self._was_connected:
+            self.reconnects += 1
+        if self._failures:
+            self._notify(f"{self._broker}: connected")
+        self._client, self.connected, self._was_connected, self._failures = client, True, True, 0
+        # What is retained comes first: whoever reads it is to know soonest that we are back.
+        again = {n: self._retained_messages[n] for n in self._retained.values() if n not in self._spool}
+        self._spool = OrderedDict(again | self._spool)
+        self._something_to_send.set()
+        if self._on_connected:
+            self._on_connected()
+
+    def _lost(self, error: LostError) -> None:
+        self._attempt.abandon()
+        reason, is_refusal = self._attempt.explain(error)
+        if is_refusal and not self._was_connected:
+            raise BrokerError(f"{self._broker}: {reason}") from None
+        if self._failures == 0:
+            self._notify(f"{self._broker}: {reason}; trying again until it works")
+        was_connected, self.connected, self._client = self.connected, False, None
+        self._failures += 1
+        self._lossy.clear()
+        if was_connected and self._on_lost:
+            self._on_lost()
+
+    def _pause_s(self) -> float:
+        """Random, so that many clients do not all come back at the same moment."""
+        return BACK_OFF_S[min(self._failures, len(BACK_OFF_S)) - 1] * random.uniform(0.5, 1.0)  # noqa: S311
+
+    # -- sending -------------------------------------------------------------------------------------------------
+
+    async def _send(self, client: Client) -> None:
+        task = asyncio.current_task()
+        # Before Python 3.12 an acknowledgement that comes at the same moment makes asyncio.wait_for, and so aiomqtt,
+        # swallow a cancellation.
+        while task and not task.cancelling():
+            self._something_to_send.clear()
+            while self._lossy:
+                await client.send(self._lossy.popleft())
+            if self._spool:
+                number, message = next(iter(self._spool.items()))
+                refusal = await client.send(message)
+                self._spool.pop(number, None)  # a newer one may have taken its place meanwhile
+                if not message.payload:
+                    self._forget(message.topic, number)
+                if refusal:
+                    self._refused(f"refuses what is published on {message.topic}", refusal)
+            else:
+                self._all_sent.set()
+                await self._something_to_send.wait()
+
+    def _retain(self, number: int, message: Message, *, latest_only: bool) -> None:
+        if (earlier := self._retained.get(message.topic)) is not None:
+            self._forget(message.topic, earlier)
+            if latest_only:
+                self._spool.pop(earlier, None)
+        self._retained[message.topic] = number
+        self._retained_messages[number] = message
+        if len(self._retained) > MAX_RETAINED:
+            self._forget(*next(iter(self._retained.items())))
+
+    def _forget(self, topic: str, number: int) -> None:
+        if self._retained.get(topic) == number:
+            del self._retained[topic]
+            del self._retained_messages[number]
+
+    async def _subscribe(self, client: Client, topic_filter: str, qos: int) -> None:
+        for code in await client.subscribe(topic_filter, qos):
+            if getattr(code, "is_failure", False):
+                self._refused(f"refuses the subscription to {topic_filter}", str(code))
+
+    def _refused(self, what: str, reason: str) -> None:
+        if what not in self._refusals and len(self._refusals) < MAX_REFUSALS:
+            self._refusals.add(what)
+            self._notify(f"{self._broker}: {what} ({reason})")

@@ -1,0 +1,89 @@
+"""``emotrack live --mqtt``: all the microphones of a broker, in one process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from emotrack.tracker.errors import UsageError
+from emotrack.tracker.live import CONSENT, run_until_interrupted, saved_to
+from emotrack.tracker.loading import load_engine
+from emotrack.tracker.mqtt import topics
+from emotrack.tracker.mqtt.audio_topics import AudioTopics
+from emotrack.tracker.mqtt.broker import read_broker
+from emotrack.tracker.mqtt.payloads import MAX_NAME_CHARS
+from emotrack.tracker.options import read_options
+from emotrack.tracker.segmenter import SegmenterOptions
+
+QUIET_S: Final = 3.0  # after which the same line is news again
+MAX_LINES: Final = 64
+
+
+def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) -> int:
+    """Track every site until interrupted; returns the exit code. Raises ``EmotrackError``."""
+    if arguments.group is not None and not 0 < len(arguments.group) <= MAX_NAME_CHARS:
+        raise UsageError(f"--group: a name of 1 to {MAX_NAME_CHARS} characters")
+    segmenter = read_options(arguments, SegmenterOptions)
+    audio_topics = AudioTopics(arguments.audio_topic)
+    broker = read_broker(arguments.mqtt, arguments)
+    publish_to = read_broker(arguments.publish, arguments) if arguments.publish else broker
+    engine = load_engine(arguments.bundle, arguments.asr or "auto", arguments.device, arguments.language, notify)
+    from emotrack.tracker.mqtt.sink import Publishing
+    from emotrack.tracker.mqtt.site import SiteOptions
+    from emotrack.tracker.mqtt.sites import Sites
+
+    once = Once(notify)
+    sites = Sites(
+        engine,
+        broker,
+        Publishing(publish_to, worker_name(), arguments.topics == "full", once),
+        SiteOptions(
+            segmenter=segmenter,
+            context_turns=arguments.context,
+            with_text=not arguments.no_text,
+            max_sites=arguments.max_sites,
+            idle_s=60.0 * arguments.idle,
+            to_stdout=arguments.json,
+            save=arguments.save,
+            keep_audio=arguments.keep_audio,
+        ),
+        audio_topics,
+        arguments.group,
+        once,
+        on_ready=lambda: notify(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {broker}"),
+    )
+    kept = saved_to(arguments)
+    notify(f"{CONSENT} {f'Saved to {kept}, by site.' if kept else 'Nothing is recorded.'}")
+    try:
+        asyncio.run(run_until_interrupted(sites))
+    finally:
+        engine.close()
+    return 0
+
+
+class Once:
+    """Notices of many connections that all say the same at the same time: each line is told once."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._told_s: OrderedDict[str, float] = OrderedDict()
+
+    def __call__(self, line: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(line, -QUIET_S) >= QUIET_S:
+            self._notify(line)
+        self._told_s[line] = now_s
+        self._told_s.move_to_end(line)
+        if len(self._told_s) > MAX_LINES:
+            self._told_s.popitem(last=False)
+
+
+def worker_name() -> str:
+    """This process's own name on the broker: the machine's, for people, and something that is never twice."""
+    return f"{topics.ROOT}-{socket.gethostname()[:32]}-{secrets.token_hex(4)}"

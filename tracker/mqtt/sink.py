@@ -1,0 +1,283 @@
+"""One session's way out to the broker: its events, what they add up to, and whether the site is there at all.
+
+Every site has a connection of its own, since the Last Will that says ``offline`` belongs to a connection, and so that
+no site waits for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from statistics import median
+from typing import Any, Final
+
+from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
+from emotrack.tracker.mqtt import channels, commands, topics
+from emotrack.tracker.mqtt.broker import Broker, BrokerError
+from emotrack.tracker.mqtt.connection import Connection
+from emotrack.tracker.mqtt.controls import SessionControls
+from emotrack.tracker.mqtt.discovery import discovery
+from emotrack.tracker.mqtt.losses import Losses
+from emotrack.tracker.mqtt.message import Message
+from emotrack.tracker.mqtt.payloads import (
+    COMMANDS,
+    MAX_CONTEXT_BYTES,
+    Hermes,
+    Metrics,
+    SitePayload,
+    Snapshot,
+    TextCaptured,
+    Vad,
+)
+from emotrack.tracker.mqtt.state import SiteState
+from emotrack.tracker.pipeline import LiveSession
+from emotrack.tracker.sinks import SinkError
+
+VAD_POLL_S: Final = 0.1
+VAD_REPEAT_S: Final = 1.0  # levels go out this often even when nobody begins or ends to speak
+METRICS_S: Final = 5.0
+_STAGE_TURNS: Final = 64  # the latest turns whose stages are measured
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """How a process publishes: to which broker, and how much."""
+
+    broker: Broker
+    worker: str
+    """The process's own name on the broker; client ids begin with it."""
+    is_full: bool
+    """Publish the voice activity and the metrics too."""
+    notify: Callable[[str], None]
+
+
+class MqttSink:
+    """A sink that publishes ``session`` as ``site``.
+
+    The connection opens with the first event. With ``takes_commands`` it listens to the site's commands too; else
+    somebody else does. ``hermes_session`` is that of the voice assistant which asked for the words.
+    ``keeps_snapshots`` leaves after every turn what another worker needs to go on.
+    """
+
+    def __init__(
+        self,
+        publishing: Publishing,
+        site: str,
+        session: LiveSession,
+        *,
+        losses: Losses | None = None,
+        takes_commands: bool = False,
+        hermes_session: str | None = None,
+        keeps_snapshots: bool = False,
+        resumed: Snapshot | None = None,
+    ) -> None:
+        self._publishing = publishing
+        self._site = site
+        self._session = session
+        self._losses = losses or Losses(site)
+        self._hermes_session = hermes_session
+        self._keeps_snapshots = keeps_snapshots
+        self._state = SiteState(site)
+        if resumed:
+            self._state.restore(resumed.session, resumed.recent)
+        self._stage_ms: dict[str, deque[float]] = {}
+        self._discovery: Message | None = None
+        self._fingerprint = ""
+        self._turns_heard = resumed.turns_heard if resumed else 0
+        self._is_handed_over = False
+        self._is_muted = False
+        self._tasks: list[asyncio.Task[None]] = []
+        status = topics.status(site)
+        subscriptions = [(topics.HOME_ASSISTANT_STATUS, 1)]
+        if takes_commands:
+            subscriptions += [(topics.command(site, name), 1) for name in COMMANDS]
+        self._connection = Connection(
+            publishing.broker,
+            f"{publishing.worker}-{topics.level(site)}",
+            notify=publishing.notify,
+            on_message=self._receive,
+            subscriptions=subscriptions,
+            will=channels.to_status(status, "offline"),
+        )
+
+    def publish(self, message: Message, *, latest_only: bool = False) -> None:
+        """Send a message on the site's connection."""
+        self._connection.publish(message, latest_only=latest_only)
+
+    def hand_over(self) -> None:
+        """Another worker will go on with the session: do not say that it has ended."""
+        self._is_handed_over = True
+
+    def mute(self) -> None:
+        """Another worker has the site already: say no more about it."""
+        self._is_muted = True
+
+    def forget(self) -> None:
+        """Let the state begin anew, for whoever looks at it too."""
+        self._delete_speakers()
+        self._send(self._state.forget(datetime.now(UTC)))
+
+    # -- the sink ------------------------------------------------------------------------------------------------
+
+    async def emit(self, event: Event) -> None:
+        if not self._tasks:
+            self._open()
+            await asyncio.sleep(0)
+        if self._tasks[0].done() and (failure := self._tasks[0].exception()):
+            await self._stop()
+            raise SinkError(str(failure))
+        if self._is_muted or (self._is_handed_over and isinstance(event, SessionEnded)):
+            return
+        match event:
+            case SessionStarted():
+                self._introduce(event)
+            case SessionEnded():
+                self._clear_away()
+        self._send(event, *self._state.apply(event))
+        if isinstance(event, Turn):
+            self._add_up(event)
+        if self._keeps_snapshots and isinstance(event, SessionStarted | Turn):
+            self._leave_snapshot()
+
+    async def close(self) -> None:
+        if not self._is_muted:
+            self.publish(channels.to_status(topics.status(self._site), "offline"))
+        await self._connection.close()
+        with contextlib.suppress(BrokerError):
+            await self._tasks[0]
+        await self._stop()
+
+    def _open(self) -> None:
+        self._tasks = [asyncio.create_task(self._connection.run())]
+        if self._publishing.is_full:
+            self._tasks += [asyncio.create_task(self._watch_voice()), asyncio.create_task(self._measure())]
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _introduce(self, event: SessionStarted) -> None:
+        """Say that the site is there, to everybody and to Home Assistant."""
+        self._fingerprint = event.bundle.fingerprint
+        with_vad = self._publishing.is_full
+        self._discovery = discovery(self._site, event.labels, event.bundle.name, version("emotrack"), with_vad=with_vad)
+        self.publish(channels.to_status(topics.status(self._site), "online"))
+        self.publish(self._discovery)
+
+    def _clear_away(self) -> None:
+        """Let the broker forget what is of no meaning without the session."""
+        self._delete_speakers()
+        if self._keeps_snapshots:
+            self.publish(channels.to_deletion(topics.snapshot(self._site)))
+
+    def _delete_speakers(self) -> None:
+        for speaker in self._state.speakers:
+            self.publish(channels.to_deletion(topics.speaker_state(self._site, speaker)))
+
+    def _send(self, *payloads: Event | SitePayload | Hermes) -> None:
+        for payload in payloads:
+            # Of what is merely a state, only the latest matters to somebody who was away.
+            self.publish(channels.to_message(payload), latest_only=isinstance(payload, SitePayload))
+
+    def _add_up(self, turn: Turn) -> None:
+        self._turns_heard = max(self._turns_heard, turn.turn_id)
+        if turn.revision:
+            return
+        for stage in ("queued", "recognition", "encoding", "context"):
+            kept = self._stage_ms.setdefault(stage, deque(maxlen=_STAGE_TURNS))
+            kept.append(getattr(turn.latency_ms, stage))
+        if self._hermes_session is not None and turn.text is not None:
+            self._send(
+                TextCaptured(
+                    site_id=self._site,
+                    session_id=self._hermes_session,
+                    text=turn.text,
+                    likelihood=1.0,  # Hermes wants a number; what was not believed has no text
+                    seconds=turn.end_s - turn.start_s,
+                )
+            )
+
+    def _leave_snapshot(self) -> None:
+        context = self._session.remembered()
+        if len(context) > MAX_CONTEXT_BYTES:
+            self._keeps_snapshots = False
+            self.publish(channels.to_deletion(topics.snapshot(self._site)))
+            self._publishing.notify(
+                f"{self._site}: {len(context)} bytes of context are too many to be left to another worker, which would "
+                "start without them; choose a smaller --context"
+            )
+            return
+        self._send(
+            Snapshot(
+                **self._stamp(),
+                worker=self._publishing.worker,
+                hermes_session=self._hermes_session or "",
+                fingerprint=self._fingerprint,
+                stream_s=self._session.activity.stream_s,
+                turns_heard=self._turns_heard,
+                context=context,
+                recent=self._state.dump(),
+            )
+        )
+
+    # -- what is told without being an event ---------------------------------------------------------------------
+
+    async def _watch_voice(self) -> None:
+        """Tell who speaks: when that changes, and every ``VAD_REPEAT_S`` while audio comes."""
+        activity = self._session.activity
+        told, told_at_s = None, 0.0
+        while True:
+            changed = activity.speaking != told
+            if activity.speaking and (changed or activity.stream_s - told_at_s >= VAD_REPEAT_S):
+                told, told_at_s = activity.speaking, activity.stream_s
+                self._send(
+                    Vad(
+                        **self._stamp(),
+                        at_s=activity.stream_s,
+                        speaking=any(activity.speaking),
+                        channels=activity.speaking,
+                        levels_dbfs=activity.levels_dbfs,
+                    )
+                )
+            await asyncio.sleep(VAD_POLL_S)
+
+    async def _measure(self) -> None:
+        activity, tally = self._session.activity, self._session.tally
+        while True:
+            await asyncio.sleep(METRICS_S)
+            self._send(
+                Metrics(
+                    **self._stamp(),
+                    at_s=activity.stream_s,
+                    paused=activity.paused,
+                    source_lost=activity.source_lost,
+                    turns=dict(tally.emotions),
+                    turn_latency_ms=tally.after_end,
+                    stage_ms={stage: median(values) for stage, values in self._stage_ms.items()},
+                    dropped_frames=dict(self._losses.dropped) or {"overrun": activity.dropped_frames},
+                    dropped_turns=activity.dropped_turns,
+                    text_skipped=activity.text_skipped,
+                    queue_depth={"turns": activity.thinking, "mqtt": self._connection.waiting},
+                    errors=dict(self._losses.errors),
+                    mqtt_reconnects=self._connection.reconnects,
+                )
+            )
+
+    def _stamp(self) -> dict[str, Any]:
+        return {"site": self._site, "session": self._session.session, "time": datetime.now(UTC)}
+
+    def _receive(self, message: Message) -> None:
+        if message.topic == topics.HOME_ASSISTANT_STATUS:
+            if message.payload == b"online" and self._discovery:
+                self.publish(self._discovery)
+            return
+        controls = SessionControls(self._session, self.forget)
+        refusal = commands.follow(message, self._site, controls, self.publish)
+        if refusal and (told := self._losses.report("bad_command", refusal, message.topic, self._session.session)):
+            self._send(told)

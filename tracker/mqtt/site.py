@@ -1,0 +1,121 @@
+"""One site's conversation, from its first message of audio to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotrack.models.context import RollingContext
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.engine import Engine
+from emotrack.tracker.keeping import AudioKeeper
+from emotrack.tracker.mqtt import topics
+from emotrack.tracker.mqtt.losses import Losses
+from emotrack.tracker.mqtt.payloads import Snapshot
+from emotrack.tracker.mqtt.sink import MqttSink, Publishing
+from emotrack.tracker.mqtt.site_source import SiteSource
+from emotrack.tracker.pipeline import LiveSession, Resumption
+from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.sinks import JsonLines, Sink
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """What every site's session is made with."""
+
+    segmenter: SegmenterOptions
+    context_turns: int | None
+    with_text: bool
+    max_sites: int
+    idle_s: float
+    to_stdout: bool
+    save: Path | None
+    """Each site's events go to a file beside it that bears the site's name."""
+    keep_audio: bool
+
+    def saved_to(self, site: str) -> Path | None:
+        """The file for one site: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""
+        if self.save is None:
+            return None
+        return self.save.with_name(f"{self.save.stem}.{topics.level(site)}{self.save.suffix}")
+
+
+class Site:
+    """A session with its source and its sinks.
+
+    ``snapshot`` is where another worker left the conversation that goes on here. Raises ``SinkError`` when its events
+    cannot be kept.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: SiteSource,
+        engine: Engine,
+        publishing: Publishing,
+        options: SiteOptions,
+        losses: Losses,
+        *,
+        hermes_session: str | None,
+        snapshot: Snapshot | None,
+        keeps_snapshots: bool,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.hermes_session = hermes_session
+        self.start_again = False
+        """It was told to start while its session was ending."""
+        self._engine = engine
+        self._options = options
+        self._notify = notify
+        saved_to = options.saved_to(name)
+        self._keeper = AudioKeeper(saved_to) if saved_to and options.keep_audio else None
+        sinks: list[Sink] = [JsonLines.to_file(saved_to)] if saved_to else []
+        if options.to_stdout:
+            sinks.append(JsonLines.to_stdout())
+        self.live = LiveSession(
+            source,
+            engine,
+            sinks,
+            segmenter=options.segmenter,
+            context_turns=options.context_turns,
+            site=name,
+            with_text=options.with_text,
+            keeper=self._keeper,
+            resumed=self._resumption(snapshot) if snapshot else None,
+            activity=Activity(),
+            notify=self._tell,
+        )
+        self.sink = MqttSink(
+            publishing,
+            name,
+            self.live,
+            losses=losses,
+            hermes_session=hermes_session,
+            keeps_snapshots=keeps_snapshots,
+            resumed=snapshot,
+        )
+        self.live.attach(self.sink)
+
+    async def run(self) -> None:
+        """Track until the microphone falls silent or the session is stopped. Raises ``EmotrackError``."""
+        try:
+            await self.live.run()
+        finally:
+            if self._keeper:
+                self._keeper.close()
+
+    def _resumption(self, snapshot: Snapshot) -> Resumption:
+        return Resumption(snapshot.session, snapshot.turns_heard, self._restored(snapshot))
+
+    def _restored(self, snapshot: Snapshot) -> RollingContext:
+        try:
+            return self._engine.network.restore_context(snapshot.context)
+        except ValueError as error:  # of another bundle, or damaged
+            self._tell(f"the context so far cannot be used: {error}")
+            return self._engine.network.new_context(self._options.context_turns)
+
+    def _tell(self, line: str) -> None:
+        self._notify(f"{self.name}: {line}")

@@ -1,0 +1,99 @@
+"""Encoded conversations as stages II and III learn from them.
+
+A live tracker scores the newest turn without its future, so most conversations are cut at a random turn; and voice or
+words may be missing from any turn, so either is withheld at random.
+
+Notation: K turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from emotrack.models.conversation import TurnEmbedding
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedDialogue:
+    """A conversation through Stage I, with its truth."""
+
+    turns: tuple[TurnEmbedding, ...]
+    targets: Tensor  # (K,) label indices, ``losses.UNLABELLED`` where a turn is only context
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationOptions:
+    """How conversations are put before the network."""
+
+    cut: float  # share of conversations that end at a random turn
+    window: int  # turns of a cut conversation that are kept, as many as the rolling context holds
+    withhold_speech: float  # share of conversations without any voice
+    withhold_text: float  # share of conversations without any words
+    withhold_turn: float  # share of turns, in the others, that lack voice, words or both, a third each
+
+
+class Conversations(Protocol):
+    """Where training conversations come from."""
+
+    def epoch(self, generator: torch.Generator) -> list[EncodedDialogue]:
+        """The conversations of one epoch."""
+        ...
+
+
+class Recorded:
+    """Conversations as they were recorded, with voice, words or both."""
+
+    def __init__(self, dialogues: Sequence[EncodedDialogue], options: ConversationOptions) -> None:
+        self.dialogues = dialogues
+        self.options = options
+
+    def epoch(self, generator: torch.Generator) -> list[EncodedDialogue]:
+        """Every conversation once, cut and withheld anew."""
+        return [withhold(cut(each, self.options, generator), self.options, generator) for each in self.dialogues]
+
+
+def cut(dialogue: EncodedDialogue, options: ConversationOptions, generator: torch.Generator) -> EncodedDialogue:
+    """Mostly, the conversation up to a random turn, as far back as the rolling context reaches."""
+    if _draw(generator) >= options.cut:
+        return dialogue
+    end = int(_draw(generator) * len(dialogue.turns)) + 1
+    start = max(0, end - options.window)
+    return EncodedDialogue(dialogue.turns[start:end], dialogue.targets[start:end])
+
+
+def withhold(dialogue: EncodedDialogue, options: ConversationOptions, generator: torch.Generator) -> EncodedDialogue:
+    """Without voice, without words, or with single turns lacking either."""
+    choice = _draw(generator)
+    if choice < options.withhold_speech:
+        turns = tuple(replace(turn, speech=None) for turn in dialogue.turns)
+    elif choice < options.withhold_speech + options.withhold_text:
+        turns = tuple(replace(turn, text=None) for turn in dialogue.turns)
+    else:
+        turns = tuple(_withheld(turn, options.withhold_turn, generator) for turn in dialogue.turns)
+    return replace(dialogue, turns=turns)
+
+
+def prefixes(dialogue: EncodedDialogue, window: int) -> list[EncodedDialogue]:
+    """What a live tracker sees at each turn: that turn last, and only it is to be scored."""
+    return [
+        EncodedDialogue(dialogue.turns[max(0, end - window) : end], dialogue.targets[end - 1 : end])
+        for end in range(1, len(dialogue.turns) + 1)
+    ]
+
+
+def _withheld(turn: TurnEmbedding, share: float, generator: torch.Generator) -> TurnEmbedding:
+    place = 3.0 * _draw(generator)
+    if place < share:
+        return replace(turn, speech=None)
+    if place < 2.0 * share:
+        return replace(turn, text=None)
+    return replace(turn, speech=None, text=None) if place < 3.0 * share else turn
+
+
+def _draw(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))

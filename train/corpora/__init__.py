@@ -1,0 +1,76 @@
+"""Public corpora in their official layouts, one module each; all give the same ``Corpus``.
+
+``dialogues.read_corpus`` reads any of them, acted speech included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, read_table
+from emotrack.train.corpora.emorynlp import read_emorynlp
+from emotrack.train.corpora.goemotions import read_goemotions
+from emotrack.train.corpora.iemocap import read_iemocap, read_iemocap_6
+from emotrack.train.corpora.meld import read_meld
+from emotrack.train.corpora.mosi import read_mosi
+from emotrack.train.errors import TrainError
+
+__all__ = [
+    "READERS",
+    "Corpus",
+    "Counts",
+    "Dialogue",
+    "TextCorpus",
+    "Turn",
+    "Utterance",
+    "read_table",
+    "read_text_corpus",
+]
+
+READERS: dict[str, Callable[[Path, str], Corpus]] = {
+    "meld": read_meld,
+    "iemocap": read_iemocap,
+    "iemocap-6": read_iemocap_6,
+    "mosi": read_mosi,
+    "emorynlp": read_emorynlp,
+    "goemotions": read_goemotions,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One labelled utterance; ``labels`` has more than one name where annotators saw several emotions."""
+
+    text: str
+    labels: tuple[str, ...]
+    speaker: str | None
+    dialogue: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextCorpus:
+    """The words of one split, utterance by utterance, and the label names of the corpus."""
+
+    name: str
+    labels: tuple[str, ...]
+    utterances: tuple[Utterance, ...]
+
+
+def read_text_corpus(name: str, folder: Path, split: str) -> TextCorpus:
+    """The labelled utterances of one split that have words.
+
+    Raises:
+        TrainError: unknown corpus, missing file or column, unknown label.
+    """
+    if name not in READERS:
+        raise TrainError(f"no text corpus {name!r}: there are {', '.join(READERS)}")
+    corpus = READERS[name](folder, split)
+    utterances = tuple(
+        Utterance(turn.text, turn.labels, turn.speaker, dialogue.name)
+        for dialogue in corpus.dialogues
+        for turn in dialogue.turns
+        if turn.text is not None and turn.labels
+    )
+    return TextCorpus(name, corpus.labels, utterances)

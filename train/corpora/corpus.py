@@ -1,0 +1,127 @@
+"""What a corpus is here, whatever its files look like."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from emotrack.train.errors import TrainError
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a dialogue. Its voice stays in its file until it is heard (``dialogues.hear``)."""
+
+    name: str  # as the corpus counts or calls it, unique in its dialogue
+    text: str | None
+    labels: tuple[str, ...]
+    """Of the corpus. None where nobody labelled it or the task leaves it out; several where annotators saw several."""
+    speaker: str | None = None
+    audio: Path | None = None
+    span: tuple[float, float] | None = None
+    """Seconds from where to where in the file; None is all of it."""
+
+    @property
+    def emotion(self) -> str | None:
+        """The label, if there is just one."""
+        return self.labels[0] if len(self.labels) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Turns in the order in which they were spoken."""
+
+    name: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One split of a corpus. Its labels have MELD's nouns, or the corpus's own name where those have no counterpart."""
+
+    name: str
+    labels: tuple[str, ...]
+    dialogues: tuple[Dialogue, ...]
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The turns of all dialogues."""
+        return [turn for dialogue in self.dialogues for turn in dialogue.turns]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How large a split is published to be; None where that is not published."""
+
+    turns: int | None  # labelled ones
+    dialogues: int | None
+
+
+def checked(corpus: Corpus, split: str, published: Counts | None) -> Corpus:
+    """The corpus itself, if its labels are its own; a warning on standard error if its size is not the published one.
+
+    Raises:
+        TrainError: it is empty, or a label is unknown.
+    """
+    if not corpus.dialogues:
+        raise TrainError(f"{corpus.name}: no utterances in split {split}")
+    found = {label for turn in corpus.turns for label in turn.labels}
+    if unknown := sorted(found - set(corpus.labels)):
+        raise TrainError(f"{corpus.name}: unknown label {unknown[0]!r} in split {split}")
+    if published is not None:
+        here = (sum(bool(turn.labels) for turn in corpus.turns), len(corpus.dialogues))
+        expected = (published.turns, published.dialogues)
+        if any(ours != theirs for ours, theirs in zip(here, expected, strict=True) if theirs is not None):
+            turns, dialogues = ("any number of" if count is None else f"{count:,}" for count in expected)
+            _warn(
+                f"emotrack: this copy of {corpus.name}, {split}, has {here[0]:,} labelled turns in {here[1]:,} "
+                f"dialogues; published are {turns} in {dialogues}: scores on it do not compare"
+            )
+    return corpus
+
+
+@cache  # once a run
+def _warn(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a CSV file that has at least these columns.
+
+    Raises:
+        TrainError: the file or a column is missing.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
+                raise TrainError(f"{path}: no column {missing[0]!r}")
+            return [row for row in reader if all(row[column] is not None for column in columns)]
+    except OSError as error:
+        raise TrainError(f"{path}: {error.strerror}") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        TrainError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise TrainError(f"{path}: {error.strerror}") from error
+
+
+def existing(path: Path) -> Path | None:
+    """The path, if there is a file."""
+    return path if path.is_file() else None
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Paths in order, without the hidden files that some copies are littered with."""
+    return sorted(path for path in paths if not path.name.startswith("."))

@@ -1,0 +1,96 @@
+"""Training on several GPUs, or in several processes, started by ``torchrun``: each of them is a rank.
+
+Every rank holds the whole model, takes its share of each batch, and the gradients are added up, so that a step is the
+same as one process would make of the whole batch. Rank 0 alone writes files and looks at dev.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+
+PATIENCE = timedelta(hours=2)  # that the others wait for rank 0 to read data or evaluate
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Join the other ranks for a while, if ``torchrun`` started this process; else do nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def rank() -> int:
+    """Which of the ranks this process is."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def ranks() -> int:
+    """How many there are."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def training_device() -> torch.device:
+    """This rank's GPU, or the processor where there is none."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights are: batches go there too."""
+    return next(model.parameters()).device
+
+
+def wait() -> None:
+    """Until every rank is here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+@contextmanager
+def rank_0_first() -> Iterator[None]:
+    """What rank 0 does in this block is done when the others enter it: it may write a file that they read."""
+    if rank() > 0:
+        wait()
+    yield
+    if rank() == 0:
+        wait()
+
+
+def add_up(values: Sequence[Tensor]) -> None:
+    """Replace tensors of one type by their sums over all ranks."""
+    if distributed.is_initialized():
+        flat = torch.cat([value.flatten() for value in values])
+        distributed.all_reduce(flat)
+        totals = torch.split(flat, [value.numel() for value in values])
+        for value, total in zip(values, totals, strict=True):
+            value.copy_(total.view_as(value))
+
+
+def add_up_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """The gradients of this rank's share of a batch become those of the whole batch."""
+    if distributed.is_initialized():
+        for parameter in parameters:
+            if parameter.grad is None:  # this rank's share did not need it, or was empty
+                parameter.grad = torch.zeros_like(parameter)
+        add_up([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def from_rank_0(value: float, device: torch.device) -> float:
+    """The number that rank 0 has."""
+    if not distributed.is_initialized():
+        return value
+    shared = torch.tensor(value, dtype=torch.float64, device=device)  # ()
+    distributed.broadcast(shared, src=0)
+    return float(shared)

@@ -1,0 +1,315 @@
+"""A recipe's conversations through the frozen Stage I: encoded once, kept on disk, and put before stages II and III.
+
+Notation: N lines, V readings of each, M clips, E embedding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.features import LogMel, normalise
+from emotrack.models.network import EmotionNetwork
+from emotrack.train.acted import Clip, read_clips, split_of
+from emotrack.train.audio import read_audio
+from emotrack.train.augment import frame_positions, new_recording, resample, spec_augment
+from emotrack.train.conversations import Conversations, EncodedDialogue, Recorded
+from emotrack.train.corpora import READERS, Corpus, Dialogue, TextCorpus, Utterance
+from emotrack.train.dialogues import converse, hear
+from emotrack.train.evaluate import EncodedTurn, encode_dialogue
+from emotrack.train.loop import pad
+from emotrack.train.losses import UNLABELLED
+from emotrack.train.pairing import Lines, Paired, PairingOptions, Voices
+from emotrack.train.ranks import rank_0_first
+from emotrack.train.recipe import ActedSpeechRecipe, Recipe
+from emotrack.train.text_stage import Reading, embed, tokenise
+
+FRAME_MULTIPLE = 32
+CLIPS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What stages II and III learn from."""
+
+    text: Conversations  # for stage II of the words
+    speech: Conversations  # for stage II of the voice
+    both: Conversations  # for stage III
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """What they are chosen by."""
+
+    text: list[EncodedDialogue]
+    speech: list[EncodedDialogue]
+    both: list[EncodedDialogue]  # all there is, with all that is heard of it
+
+
+def training_conversations(
+    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, seed: int, heard: Tensor | None
+) -> Training:
+    """Encode a recipe's conversations, or load what an earlier run of the same Stage I encoded.
+
+    Args:
+        network: a Stage-I bundle.
+        recipe: says which conversations.
+        data: where corpora lie.
+        out: the run's folder; ``readings-train.safetensors`` is kept there.
+        seed: of what is left out of lines, and of how clips are augmented.
+        heard: (C, C) for acted voices, ``Voices.heard``.
+
+    Raises:
+        TrainError: data that is missing or malformed.
+    """
+    options = recipe.conversations
+    text_alone = replace(options, withhold_speech=1.0, withhold_text=0.0)
+    speech_alone = replace(options, withhold_speech=0.0, withhold_text=1.0)
+    if isinstance(recipe.speech, ActedSpeechRecipe) and recipe.pairing is not None and heard is not None:
+        lines, voices = _lines_and_voices(network, recipe, (recipe.speech, recipe.pairing), data, out, seed, heard)
+        return Training(
+            text=Paired(lines, voices, replace(recipe.pairing, acted=0, voiced=0.0), text_alone),
+            speech=Paired(lines, voices, recipe.pairing, speech_alone),
+            both=Paired(lines, voices, recipe.pairing, options),
+        )
+    dialogues = _recorded(network, recipe, data, out, "train")
+    return Training(
+        text=Recorded(dialogues, text_alone),
+        speech=Recorded(dialogues, speech_alone),
+        both=Recorded(dialogues, options),
+    )
+
+
+def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Dev:
+    """Encode the dev conversations with the bundle that is judged by them. Raises ``TrainError``."""
+    if not isinstance(recipe.speech, ActedSpeechRecipe):
+        dialogues = _recorded(network, recipe, data, out, "dev")
+        return Dev(dialogues, dialogues, dialogues)
+    corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
+    text = [_encoded(network, dialogue) for dialogue in track(corpus.dialogues, "encode dev words")]
+    acted = _acted_dev(network, recipe.speech, data)
+    return Dev(
+        text=text,
+        speech=[
+            replace(each, turns=tuple(replace(turn, text=None, words=None) for turn in each.turns)) for each in acted
+        ],
+        both=[*text, *acted],
+    )
+
+
+# -- acted voices for the lines of a corpus -----------------------------------------------------------------------
+
+
+def _lines_and_voices(
+    network: EmotionNetwork,
+    recipe: Recipe,
+    acted: tuple[ActedSpeechRecipe, PairingOptions],
+    data: dict[str, Path],
+    out: Path,
+    seed: int,
+    heard: Tensor,
+) -> tuple[Lines, Voices]:
+    speech, pairing = acted
+    generator = torch.Generator().manual_seed(seed)
+    train = READERS[recipe.corpus](data[recipe.corpus], "train")
+    clips = train_clips(speech, data)
+
+    def compute() -> dict[str, Tensor]:
+        torch.manual_seed(seed)  # augmentation
+        readings = line_readings(network, train)  # N
+        partly = [
+            embed(network.text_encoder, [_partly(reading, pairing.unread, generator) for reading in readings])
+            for _ in range(pairing.readings)
+        ]  # (N, E) each
+        return {
+            "lines": torch.stack(partly, dim=1),  # (N, V, E)
+            "voices": _voices(network, clips, pairing.readings),  # (M, V, E)
+            "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
+        }
+
+    tensors = _kept(out / "readings-train.safetensors", _encoders_print(network), compute)
+    lines = Lines(
+        tensors["lines"],
+        torch.tensor([_target(turn.emotion, network.labels) for turn in train.turns]),
+        [turn.speaker for turn in train.turns],
+        _ranges(train),
+    )
+    voices = Voices(
+        tensors["voices"],
+        torch.tensor([network.labels.index(clip.emotion) for clip in clips]),
+        [clip.speaker for clip in clips],
+        tensors["words"],
+        torch.tensor([clip.text is not None for clip in clips]),
+        heard,
+    )
+    return lines, voices
+
+
+def train_clips(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[Clip]:
+    """The clips of the speakers that are for training."""
+    return [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "train"]
+
+
+def clip_readings(network: EmotionNetwork, clips: list[Clip]) -> list[Reading]:
+    """What is said in clips as the text encoder reads it; nothing where that is not known."""
+    each = (network.tokenizer.encode(clip.text or "").ids for clip in clips)
+    return [Reading(torch.tensor(ids), len(ids)) for ids in each]
+
+
+def line_readings(network: EmotionNetwork, corpus: Corpus) -> list[Reading]:
+    """Every line of a corpus as the text encoder reads it."""
+    utterances = tuple(
+        Utterance(turn.text or "", turn.labels, turn.speaker, dialogue.name)
+        for dialogue in corpus.dialogues
+        for turn in dialogue.turns
+    )
+    return tokenise(TextCorpus(corpus.name, corpus.labels, utterances), network.tokenizer, network.config.text).readings
+
+
+def _partly(reading: Reading, unread: float, generator: torch.Generator) -> Reading:
+    """The line with a share of its words left out; the marks at both ends of the turn's own words stay."""
+    kept = torch.rand(len(reading.ids), generator=generator) >= unread  # (N,)
+    kept[0] = kept[reading.own - 1] = True
+    return Reading(reading.ids[kept], int(kept[: reading.own].sum()))
+
+
+@torch.inference_mode()
+def _voices(network: EmotionNetwork, clips: list[Clip], takes: int) -> Tensor:
+    """(M, V, E) embeddings of clips, each as several other recordings."""
+    log_mel = LogMel()
+    found = []
+    for first in track(range(0, len(clips), CLIPS_AT_ONCE), "encode voices"):
+        copies = []
+        for clip in clips[first : first + CLIPS_AT_ONCE]:
+            frames = log_mel(torch.from_numpy(read_audio(clip.path)))  # (T, MELS)
+            copies += [
+                spec_augment(normalise(new_recording(resample(frames, frame_positions(frames))))) for _ in range(takes)
+            ]  # (T2, MELS) each
+        features, lengths = pad(copies, multiple=FRAME_MULTIPLE)  # (B V, T2, MELS), (B V,)
+        encoded = network.speech_encoder(features.to(network.device), lengths.to(network.device))
+        embeddings: Tensor = network.speech_head.embed(encoded).cpu()  # (B V, E)
+        found.append(embeddings.view(-1, takes, embeddings.shape[1]))  # (B, V, E)
+    return torch.cat(found)
+
+
+def _acted_dev(network: EmotionNetwork, recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[EncodedDialogue]:
+    """Conversations put together from the clips of the dev speakers of the first corpus that has some."""
+    for corpus in recipe.draws:
+        clips = [clip for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
+        if clips:
+            conversations = converse(clips, torch.Generator().manual_seed(0))  # the same for every run
+            return [
+                _as_dialogue(encode_dialogue(network, turns), network.labels)
+                for turns in track(conversations, "encode dev voices")
+            ]
+    return []
+
+
+# -- a corpus with voices of its own --------------------------------------------------------------------------------
+
+
+def _recorded(
+    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, split: str
+) -> list[EncodedDialogue]:
+    corpus = READERS[recipe.corpus](data[recipe.corpus], split)
+
+    def compute() -> dict[str, Tensor]:
+        dialogues = [_encoded(network, dialogue) for dialogue in track(corpus.dialogues, f"encode {split}")]
+        return _packed([turn for dialogue in dialogues for turn in dialogue.turns], network)
+
+    tensors = _kept(out / f"readings-{split}.safetensors", _encoders_print(network), compute)
+    return _unpacked(tensors, corpus, network.labels)
+
+
+def _encoders_print(network: EmotionNetwork) -> str:
+    """What tells apart networks that encode differently, however far they are trained."""
+    stage_one = ("text_encoder.", "text_head.", "speech_encoder.", "speech_head.")
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        if name.startswith(stage_one):
+            digest.update(tensor.cpu().half().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _packed(turns: list[TurnEmbedding], network: EmotionNetwork) -> dict[str, Tensor]:
+    """Turns as tensors, zeros where a modality is missing, and which are."""
+    text, speech = torch.zeros(network.text_head.embedding), torch.zeros(network.speech_head.embedding)  # (E,), (E,)
+    return {
+        "text": torch.stack([text if turn.text is None else turn.text.cpu() for turn in turns]),  # (N, E)
+        "speech": torch.stack([speech if turn.speech is None else turn.speech.cpu() for turn in turns]),  # (N, E)
+        "has_text": torch.tensor([turn.text is not None for turn in turns]),  # (N,)
+        "has_speech": torch.tensor([turn.speech is not None for turn in turns]),  # (N,)
+    }
+
+
+def _unpacked(tensors: dict[str, Tensor], corpus: Corpus, labels: tuple[str, ...]) -> list[EncodedDialogue]:
+    found, place = [], 0
+    for dialogue in corpus.dialogues:
+        turns = []
+        for turn in dialogue.turns:
+            speech = tensors["speech"][place] if tensors["has_speech"][place] else None  # (E,)
+            text = tensors["text"][place] if tensors["has_text"][place] else None  # (E,)
+            turns.append(TurnEmbedding(speech, text, turn.speaker, turn.text))
+            place += 1
+        targets = torch.tensor([_target(turn.emotion, labels) for turn in dialogue.turns])  # (K,)
+        found.append(EncodedDialogue(tuple(turns), targets))
+    return found
+
+
+# -- both -----------------------------------------------------------------------------------------------------------
+
+
+def _encoded(network: EmotionNetwork, dialogue: Dialogue) -> EncodedDialogue:
+    return _as_dialogue(encode_dialogue(network, [hear(turn) for turn in dialogue.turns]), network.labels)
+
+
+def _as_dialogue(turns: list[EncodedTurn], labels: tuple[str, ...]) -> EncodedDialogue:
+    # Cloned, as what inference mode makes cannot be learned from.
+    embeddings = [
+        replace(
+            turn.embedding,
+            speech=None if turn.embedding.speech is None else turn.embedding.speech.cpu().clone(),
+            text=None if turn.embedding.text is None else turn.embedding.text.cpu().clone(),
+        )
+        for turn in turns
+    ]
+    return EncodedDialogue(tuple(embeddings), torch.tensor([_target(turn.emotion, labels) for turn in turns]))
+
+
+def _kept(path: Path, encoders: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What a file keeps of these encoders, or else what is computed, which it then keeps."""
+    with rank_0_first():
+        if path.is_file():
+            with safe_open(path, "pt") as file:
+                is_current = (file.metadata() or {}).get("encoders") == encoders
+            if is_current:
+                return load_file(path)
+        with torch.inference_mode():
+            tensors = compute()
+        tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial, metadata={"encoders": encoders})
+        partial.replace(path)
+        return tensors
+
+
+def _target(emotion: str | None, labels: tuple[str, ...]) -> int:
+    return labels.index(emotion) if emotion in labels else UNLABELLED
+
+
+def _ranges(corpus: Corpus) -> list[range]:
+    """The turns of each dialogue, counted through the corpus."""
+    found, start = [], 0
+    for dialogue in corpus.dialogues:
+        found.append(range(start, start + len(dialogue.turns)))
+        start += len(dialogue.turns)
+    return found

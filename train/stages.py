@@ -1,0 +1,132 @@
+"""Stages II and III of a run, each from the bundle of the one before, and the finished bundle at the end.
+
+    stage1   one classifier a modality           (stage_one)
+    stage2   each modality among its neighbours
+    stage3   both together
+    bundle   stage3, calibrated, with the threshold of "uncertain", its metrics and its card
+
+Each folder is a whole bundle, which can be evaluated by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emotrack.models.bundle import load_bundle, save_bundle
+from emotrack.models.network import Calibration, EmotionNetwork
+from emotrack.train.calibration import fit_temperature, uncertain_threshold
+from emotrack.train.card import model_card
+from emotrack.train.context_stage import train_context
+from emotrack.train.conversations import EncodedDialogue
+from emotrack.train.errors import TrainError
+from emotrack.train.evaluate import EncodedTurn, Mode, judge, with_only
+from emotrack.train.losses import UNLABELLED
+from emotrack.train.metrics import score
+from emotrack.train.ranks import rank, rank_0_first, training_device
+from emotrack.train.readings import Dev, Training, dev_conversations, training_conversations
+from emotrack.train.recipe import Recipe
+from emotrack.train.stage_one import claim
+
+MODES: tuple[Mode, ...] = ("online", "offline")
+
+
+def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
+    """Train the context network of each modality on ``out/stage1`` and write ``out/stage2``.
+
+    Raises:
+        BundleError: stage I has not been run.
+        TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
+    """
+    network, measured = start(recipe, out, seed, "stage1", stage=2)
+    train, dev = conversations(recipe, data, out, seed, measured), dev_conversations(network, recipe, data, out)
+    options = (recipe.stage2.loop, recipe.stage2.loss)
+    measured["stage2"] = {
+        "text": train_context(network, "text", train.text, dev.text, options, (out, seed)).to_dict(),
+        "speech": train_context(network, "speech", train.speech, dev.speech, options, (out, seed)).to_dict(),
+    }
+    return write(network, out / "stage2", measured)
+
+
+def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
+    """Train the co-attention on ``out/stage2`` and write ``out/stage3``. Raises as ``run_stage_two``."""
+    network, measured = start(recipe, out, seed, "stage2", stage=3)
+    train, dev = conversations(recipe, data, out, seed, measured), dev_conversations(network, recipe, data, out)
+    options = (recipe.stage3.loop, recipe.stage3.loss)
+    measured["stage3"] = train_context(network, "fused", train.both, dev.both, options, (out, seed)).to_dict()
+    return write(network, out / "stage3", measured)
+
+
+def run_finish(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
+    """Calibrate ``out/stage3`` on dev and write the finished ``out/bundle``. Raises as ``run_stage_two``."""
+    network, measured = start(recipe, out, seed, "stage3", stage=3)
+    sets = dev_sets(dev_conversations(network, recipe, data, out), network.labels)
+    found = {what: fit_temperature(*judge(network, turns)) for what, turns in sets.items()}
+    network.config = replace(network.config, calibration=Calibration(**found))
+    everything = [dialogue for turns in sets.values() for dialogue in turns]
+    threshold = uncertain_threshold(*judge(network, everything), recipe.right_when_certain)
+    network.config = replace(network.config, uncertain_below=round(threshold, 3))
+    measured["dev"] = {
+        f"{what}, {mode}": _scored(network, turns, mode) for what, turns in sets.items() for mode in MODES
+    }
+    if rank() == 0:
+        save_bundle(network, out / "bundle", measured, model_card(network, recipe, measured))
+    return out / "bundle"
+
+
+def _scored(network: EmotionNetwork, turns: list[list[EncodedTurn]], mode: Mode) -> dict[str, Any]:
+    probabilities, truth = judge(network, turns, mode)  # (N, C), (N,)
+    return score(probabilities.numpy(), truth.numpy(), network.labels).to_dict()
+
+
+def dev_sets(dev: Dev, labels: tuple[str, ...]) -> dict[str, list[list[EncodedTurn]]]:
+    """The dev conversations by what is heard of them: words, voice, and both where there are any with both."""
+    both = [each for each in dev.both if any(turn.speech is not None and turn.text is not None for turn in each.turns)]
+    sets = {
+        "text": with_only(_as_encoded(dev.text, labels), "text"),
+        "speech": with_only(_as_encoded(dev.speech, labels), "speech"),
+        "both": with_only(_as_encoded(both, labels), "both"),
+    }
+    return {what: [turns for turns in dialogues if turns] for what, dialogues in sets.items() if any(dialogues)}
+
+
+def _as_encoded(dialogues: list[EncodedDialogue], labels: tuple[str, ...]) -> list[list[EncodedTurn]]:
+    return [
+        [
+            EncodedTurn(turn, None if target == UNLABELLED else labels[target])
+            for turn, target in zip(each.turns, each.targets.tolist(), strict=True)
+        ]
+        for each in dialogues
+    ]
+
+
+def start(recipe: Recipe, out: Path, seed: int, before: str, stage: int) -> tuple[EmotionNetwork, dict[str, Any]]:
+    """The network of the stage before, with untrained modules for this one, and its metrics."""
+    if not (out / before).is_dir():
+        raise TrainError(f"{out / before} is missing: train {before} first")
+    trained = load_bundle(out / before)
+    with rank_0_first():
+        claim(out, recipe, seed)
+    measured = json.loads((out / before / "metrics.json").read_text())
+    torch.manual_seed(seed)
+    network = EmotionNetwork(replace(trained.config, stage=stage, conversation=recipe.network), trained.tokenizer)
+    network.load_state_dict(network.state_dict() | trained.state_dict())
+    return network.eval().to(training_device()), measured
+
+
+def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int, measured: dict[str, Any]) -> Training:
+    """The training conversations, as ``out/stage1`` encodes them."""
+    first = load_bundle(out / "stage1", str(training_device()))
+    heard = torch.tensor(measured["stage1"]["heard"]) if "heard" in measured["stage1"] else None  # (C, C)
+    return training_conversations(first, recipe, data, out, seed, heard)
+
+
+def write(network: EmotionNetwork, folder: Path, measured: dict[str, Any]) -> Path:
+    """Save a stage's bundle."""
+    if rank() == 0:
+        save_bundle(network, folder, measured, f"# {network.name}, {folder.name}\n\nNot calibrated, not for use.\n")
+    return folder
