@@ -52,7 +52,7 @@ def arguments(tmp_path: Path) -> list[str]:
         (["stage2"], ["stage2"]),
         (["stage3"], ["stage3", "finish"]),
         (["all"], ["stage1", "stage2", "stage3", "finish"]),
-        (["all", "--joint"], ["joint", "finish"]),
+        (["all", "--joint"], ["stage1", "joint", "finish"]),
     ],
 )
 def test_what_a_stage_is_made_of(runs: Runs, tmp_path: Path, words: list[str], steps: list[str]) -> None:

@@ -49,8 +49,8 @@ class TestWithhold:
             ({}, {(True, True)}),
             ({"withhold_speech": 1.0}, {(False, True)}),
             ({"withhold_text": 1.0}, {(True, False)}),
-            ({"withhold_turn": 1.0}, {(True, False), (False, True)}),
-            ({"withhold_turn": 0.5}, {(True, True), (True, False), (False, True)}),
+            ({"withhold_turn": 1.0}, {(True, False), (False, True), (False, False)}),
+            ({"withhold_turn": 0.5}, {(True, True), (True, False), (False, True), (False, False)}),
         ],
     )
     def test_what_is_left(self, changes: dict[str, float], expected: set[tuple[bool, bool]]) -> None:

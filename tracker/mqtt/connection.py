@@ -118,11 +118,11 @@ class Connection:
                 await self._client.unsubscribe(topic_filter)
 
     async def close(self) -> None:
-        """Send what waits, within ``FLUSH_S`` if there is a broker, and let ``run`` end.
+        """Send what waits, within ``FLUSH_S`` unless the broker is known to be away, and let ``run`` end.
 
         The goodbye is a clean one, so that the Will is not published.
         """
-        if self.connected:
+        if self._failures == 0:  # connected, or on the way for the first time
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._all_sent.wait()

@@ -112,6 +112,7 @@ def test_a_worker_that_is_stopped_hands_its_conversations_over(mosquitto: Mosqui
         person.publish(Message(topics.command("site0", "start"), b"", qos=1))
         owner = topics.owner("house", "site0")
         await until(lambda: [m for m in got if m.topic == owner])
+        await until(lambda: any("site0: listening" in line for worker in workers for line in worker.notices))
         first = next(worker for worker in workers if any("site0: listening" in line for line in worker.notices))
         play = (sys.executable, "-m", "tests.tracker.mqtt.microphones", str(mosquitto.port), "1", "16", "4")
         speaking = await asyncio.create_subprocess_exec(*play, stdout=subprocess.DEVNULL)
@@ -120,6 +121,7 @@ def test_a_worker_that_is_stopped_hands_its_conversations_over(mosquitto: Mosqui
         assert await speaking.wait() == 0
         second = next(worker for worker in workers if worker is not first)
         await until(lambda: any("site0: taken over after turn" in line for line in second.notices))
+        await until(lambda: len([m for m in got if m.topic == topics.session("site0")]) == 2)  # started, and again
         person.publish(Message(topics.command("site0", "stop"), b"", qos=1))
         await until(lambda: any("site0: closed" in line for line in second.notices))
         assert await asyncio.to_thread(second.interrupt) == 0
