@@ -17,7 +17,7 @@ from emotrack.tracker.sessions.commands import add_session_commands
 
 _DESCRIPTION = """\
 Live emotion tracking for conversations: who sounds how, turn by turn, from voice, words and context.
-Runs on this machine alone; nothing is recorded unless you ask for it.
+Nothing is recorded, and nothing leaves this computer, unless you ask for it.
 """
 
 _EXAMPLES = """\
