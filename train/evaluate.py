@@ -169,14 +169,3 @@ def judge(
     if not truth:
         raise TrainError(f"no turn has one of the bundle's labels ({', '.join(network.labels)})")
     return torch.tensor(probabilities), torch.tensor(truth)  # (N, C), (N,)
-
-
-def estimates(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> tuple[Tensor, Tensor]:
-    """``judge`` conversations that are not encoded yet."""
-    return judge(network, encode(network, dialogues))
-
-
-def evaluate(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> Scores:
-    """Score conversations; raises as ``judge``."""
-    probabilities, truth = estimates(network, dialogues)
-    return score(probabilities.numpy(), truth.numpy(), network.labels)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from emotrack.models.care import Care, SpeechFeatures
@@ -25,7 +25,7 @@ from emotrack.models.network import MAX_SPEECH_S
 from emotrack.train.corpora import Corpus, Turn
 from emotrack.train.dialogues import hear
 from emotrack.train.errors import TrainError
-from emotrack.train.loop import fit
+from emotrack.train.loop import fit, write_whole
 from emotrack.train.losses import Loss
 from emotrack.train.metrics import Scores, score
 from emotrack.train.ranks import rank_0_first, training_device
@@ -134,9 +134,7 @@ def _encoded(encoder: Care | HubSpeechEncoder, corpus: Corpus, path: Path) -> di
                 found["summary"].append(features.summary[0].half().cpu())  # (S,)
         targets = torch.tensor([corpus.labels.index(turn.emotion or "") for turn in turns])  # (N,)
         tensors = {name: torch.stack(parts) for name, parts in found.items() if parts} | {"targets": targets}
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial)
-        partial.replace(path)
+        write_whole(tensors, path, {})
         return tensors
 
 

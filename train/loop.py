@@ -224,8 +224,8 @@ class _State:
         log = (self.log.read_text() if record["epoch"] > 1 else "") + json.dumps(record) + "\n"
         facts = {"epochs": str(record["epoch"]), "best": str(best[0]), "best_epoch": str(best[1]), "log": log}
         if is_best:
-            _write(weights, self.best, {})
-        _write({f"model.{name}": value for name, value in weights.items()} | moments, self.last, facts)
+            write_whole(weights, self.best, {})
+        write_whole({f"model.{name}": value for name, value in weights.items()} | moments, self.last, facts)
         self.log.write_text(log)
 
     def finish(self, model: nn.Module, task: Task[Batch]) -> Scores:
@@ -242,7 +242,8 @@ class _State:
         return scores
 
 
-def _write(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
+def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
+    """Write tensors with some facts; whoever finds the file finds all of it."""
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata=facts)
     partial.replace(path)  # a kill leaves the old file or the new one

@@ -13,27 +13,26 @@ from pathlib import Path
 import torch
 from rich.progress import track
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from emotrack.models.conversation import TurnEmbedding
-from emotrack.models.features import LogMel, normalise
+from emotrack.models.features import LogMel
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.acted import Clip, read_clips, split_of
 from emotrack.train.audio import read_audio
-from emotrack.train.augment import frame_positions, new_recording, resample, spec_augment
 from emotrack.train.conversations import Conversations, EncodedDialogue, Recorded
-from emotrack.train.corpora import READERS, Corpus, Dialogue, TextCorpus, Utterance
+from emotrack.train.corpora import READERS, Corpus, Dialogue
 from emotrack.train.dialogues import converse, hear
 from emotrack.train.evaluate import EncodedTurn, encode_dialogue
-from emotrack.train.loop import pad
+from emotrack.train.loop import pad, write_whole
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pairing import Lines, Paired, PairingOptions, Voices
 from emotrack.train.ranks import rank_0_first
 from emotrack.train.recipe import ActedSpeechRecipe, Recipe
-from emotrack.train.text_stage import Reading, embed, tokenise
+from emotrack.train.speech_stage import FRAME_MULTIPLE, another_recording
+from emotrack.train.text_stage import Reading, embed, read_dialogue
 
-FRAME_MULTIPLE = 32
 CLIPS_AT_ONCE = 8
 
 
@@ -167,12 +166,13 @@ def clip_readings(network: EmotionNetwork, clips: list[Clip]) -> list[Reading]:
 
 def line_readings(network: EmotionNetwork, corpus: Corpus) -> list[Reading]:
     """Every line of a corpus as the text encoder reads it."""
-    utterances = tuple(
-        Utterance(turn.text or "", turn.labels, turn.speaker, dialogue.name)
+    return [
+        reading
         for dialogue in corpus.dialogues
-        for turn in dialogue.turns
-    )
-    return tokenise(TextCorpus(corpus.name, corpus.labels, utterances), network.tokenizer, network.config.text).readings
+        for reading in read_dialogue(
+            [turn.text or "" for turn in dialogue.turns], network.tokenizer, network.config.text
+        )
+    ]
 
 
 def _partly(reading: Reading, unread: float, generator: torch.Generator) -> Reading:
@@ -191,9 +191,7 @@ def _voices(network: EmotionNetwork, clips: list[Clip], takes: int) -> Tensor:
         copies = []
         for clip in clips[first : first + CLIPS_AT_ONCE]:
             frames = log_mel(torch.from_numpy(read_audio(clip.path)))  # (T, MELS)
-            copies += [
-                spec_augment(normalise(new_recording(resample(frames, frame_positions(frames))))) for _ in range(takes)
-            ]  # (T2, MELS) each
+            copies += [another_recording(frames)[0] for _ in range(takes)]  # (T2, MELS) each
         features, lengths = pad(copies, multiple=FRAME_MULTIPLE)  # (B V, T2, MELS), (B V,)
         encoded = network.speech_encoder(features.to(network.device), lengths.to(network.device))
         embeddings: Tensor = network.speech_head.embed(encoded).cpu()  # (B V, E)
@@ -296,9 +294,7 @@ def _kept(path: Path, encoders: str, compute: Callable[[], dict[str, Tensor]]) -
         with torch.inference_mode():
             tensors = compute()
         tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, metadata={"encoders": encoders})
-        partial.replace(path)
+        write_whole(tensors, path, {"encoders": encoders})
         return tensors
 
 

@@ -90,10 +90,14 @@ def opinions_of(clips: list[HeardClip]) -> Tensor:
 
 def new_take(clip: HeardClip) -> tuple[Tensor, Tensor]:
     """The clip as another recording: (T2, MELS) features and (T2 / 4, 2 W) the teacher's states at their places."""
-    log_mel = clip.log_mel.float()  # (T, MELS)
-    positions = frame_positions(log_mel)  # (T2,)
-    features = spec_augment(normalise(new_recording(resample(log_mel, positions))))  # (T2, MELS)
+    features, positions = another_recording(clip.log_mel.float())  # (T2, MELS), (T2,)
     return features, resample(clip.states.float(), positions[::FRAMES_PER_STATE] / FRAMES_PER_STATE)
+
+
+def another_recording(log_mel: Tensor) -> tuple[Tensor, Tensor]:
+    """(T, MELS) log-mel power as if recorded anew: (T2, MELS) features, and (T2,) the frames that they come from."""
+    positions = frame_positions(log_mel)  # (T2,)
+    return spec_augment(normalise(new_recording(resample(log_mel, positions)))), positions
 
 
 class SpeechClassifier(nn.Module):

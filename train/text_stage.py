@@ -45,15 +45,17 @@ class TokenisedCorpus:
     targets: Tensor  # (utterances, C), each row a distribution over the labels
 
 
+def read_dialogue(texts: Sequence[str], tokenizer: Tokenizer, config: AnyTextConfig) -> list[Reading]:
+    """Every turn of a dialogue as the text encoder reads it, in the light of those before it."""
+    turns = (read_turn(tokenizer, text, texts[:place], config) for place, text in enumerate(texts))
+    return [Reading(torch.tensor(ids), own) for ids, own in turns]
+
+
 def tokenise(corpus: TextCorpus, tokenizer: Tokenizer, config: AnyTextConfig) -> TokenisedCorpus:
     """Token ids and targets; an utterance with several labels shares itself among them."""
-    readings = []
+    readings: list[Reading] = []
     for _, dialogue in groupby(corpus.utterances, key=lambda utterance: utterance.dialogue):
-        said: list[str | None] = []
-        for utterance in dialogue:
-            ids, own = read_turn(tokenizer, utterance.text, said, config)
-            readings.append(Reading(torch.tensor(ids), own))
-            said.append(utterance.text)
+        readings += read_dialogue([utterance.text for utterance in dialogue], tokenizer, config)
     targets = torch.zeros(len(corpus.utterances), len(corpus.labels))  # (utterances, C)
     for row, utterance in zip(targets, corpus.utterances, strict=True):
         for label in utterance.labels:

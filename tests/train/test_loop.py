@@ -87,7 +87,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> Non
 def test_a_kill_between_two_files_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = new_model()
     fit("sides", whole, Sides(whole), OPTIONS, tmp_path / "whole", seed=0)
-    write_state, write_log = loop._write, Path.write_text
+    write_state, write_log = loop.write_whole, Path.write_text
     epochs = iter(range(1, 99))
 
     def no_state(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_a_kill_between_two_files_costs_nothing(tmp_path: Path, monkeypatch: pyt
         return write_log(path, text)
 
     # Killed between state and log in epoch 3, then between the best weights and the state in epoch 4.
-    for where, name, kill in ((Path, "write_text", no_log), (loop, "_write", no_state)):
+    for where, name, kill in ((Path, "write_text", no_log), (loop, "write_whole", no_state)):
         model = new_model()
         with monkeypatch.context() as patch:
             patch.setattr(where, name, kill)
