@@ -35,11 +35,6 @@ class Conversations:
     lengths: Tensor  # (B,) turns in each
     relation: Tensor  # (B, K, K) of the constants above
 
-    @property
-    def padding(self) -> Tensor:
-        """(B, K) True where there is no turn."""
-        return torch.arange(self.text.shape[1], device=self.lengths.device) >= self.lengths.unsqueeze(1)
-
 
 def collate(
     conversations: Sequence[Sequence[TurnEmbedding]], text_width: int, speech_width: int, device: torch.device

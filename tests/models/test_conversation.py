@@ -107,7 +107,6 @@ def test_one_modality_alone_says_what_its_own_stage_two_says(network: EmotionNet
 def test_a_batch_keeps_turns_where_they_are(network: EmotionNetwork) -> None:
     turns = network.collate([TURNS[:2], TURNS])
     assert turns.lengths.tolist() == [2, 6]
-    assert turns.padding.tolist() == [[False] * 2 + [True] * 4, [False] * 6]
     assert turns.text_missing[1].tolist() == [False, False, True, True, False, False]
     assert turns.speech_missing[1].tolist() == [False, True, False, False, False, True]
     assert turns.text_missing[0].tolist() == [False, False, True, True, True, True]
