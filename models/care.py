@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from emotrack.models.front_end import LogMelFrontEnd
+from emotrack.models.transformer import TransformerLayer
 
 
 class FrontEnd(Protocol):
@@ -77,9 +78,7 @@ class CareLayer(nn.Module):
         width = config.width
         self.norm = nn.LayerNorm(width)
         self.neighbours = nn.Conv1d(width, width, self.NEIGHBOURHOOD, padding=self.NEIGHBOURHOOD // 2, groups=width)
-        self.transformer = nn.TransformerEncoderLayer(
-            width, config.heads, config.feed_forward, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-        )
+        self.transformer = TransformerLayer(width, config.heads, config.feed_forward, dropout=0.0, norm_first=True)
 
     def forward(self, frames: Tensor, padding: Tensor) -> Tensor:
         """(B, T, D), (B, T) True where padded -> (B, T, D)."""
@@ -126,6 +125,7 @@ class Care(nn.Module):
             nn.Sequential(nn.Linear(2 * width, width // 2), nn.Tanh(), nn.Linear(width // 2, 1)) if attentive else None
         )
         pooled = width * (2 if attentive else 1)
+        self.frame_width = width
         self.layers = 1 + len(common) + len(semantic)
         self.width = 2 * pooled
         self.summary_width = pooled

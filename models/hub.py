@@ -11,6 +11,7 @@ from a hub.
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-FILES = ("*.json", "*.txt", "*.model", "*.safetensors")  # configuration, vocabulary, weights
+DESCRIPTION = ("*.json", "*.txt", "*.model")  # configuration and vocabulary
+FILES = (*DESCRIPTION, "*.safetensors")  # and weights
 VOCABULARY = ("tokenizer.json", "vocab.*", "*.model")
 # Of where an encoder was and what for, and not of what it is.
 LOCAL = ("_name_or_path", "transformers_version", "auto_map", "architectures", "dtype", "id2label", "label2id")
@@ -151,6 +153,25 @@ def load(name: str, folder: Path, document: dict[str, Any]) -> Any:
     if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
         raise HubError(f"{name}: {len(missing)} weights are missing, {missing[0]} among them")
     return model.encoder if model.config.model_type == "whisper" else _without_pooler(model)
+
+
+def save(model: Any, name: str, folder: Path) -> None:
+    """Write an encoder to a folder that can be named in the place of a hub id.
+
+    Args:
+        model: as ``load`` gave it, and trained since.
+        name: folder or hub id that it came from; its vocabulary is taken over.
+        folder: where to; it exists.
+
+    Raises:
+        HubError: its vocabulary is no longer there.
+    """
+    with _quiet():
+        model.save_pretrained(folder)
+    origin = find(name)
+    for file in (file for pattern in DESCRIPTION for file in origin.glob(pattern)):
+        if not file.name.endswith(".index.json") and not (folder / file.name).exists():
+            shutil.copyfile(file, folder / file.name)
 
 
 def load_tokenizer(name: str, max_tokens: int = 128) -> Tokenizer:

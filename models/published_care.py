@@ -2,7 +2,7 @@
 
     front end         WavLM-base's, frozen
     common encoder    WavLM-base's layers 1 to 6
-    acoustic encoder  WavLM-base's layers 7 to 12; a linear layer on top predicts 256 acoustic features a frame
+    acoustic encoder  WavLM-base's layers 7 to 12; what they say of a frame predicts how it sounds
     semantic encoder  RoBERTa-base's layers 7 to 12, frozen, each between two trained adapters that make of 50 frames a
                       second something like the rate of words, and back; its mean over time predicts what the words mean
 
@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from emotrack.models import hub
-from emotrack.models.care import Care, CareStates
+from emotrack.models.care import Care
 from emotrack.models.front_end import padding_mask
 from emotrack.models.hub import HubError
+from emotrack.models.transformer import TransformerLayer
 from emotrack.models.wavlm import RelativePosition, WavLmConfig, WavLmFrontEnd, WavLmLayer
 
 WINDOW, STRIDE = 5, 3  # frames that an adapter sees, and moves by: 17 windows a second
-ACOUSTIC_TARGETS = 256  # PASE+ features a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class SemanticLayer(nn.Module):
     def __init__(self, config: WavLmConfig) -> None:
         super().__init__()
         self.down = nn.Conv1d(config.width, config.width, WINDOW, STRIDE)
-        self.roberta = nn.TransformerEncoderLayer(
-            config.width, config.heads, config.feed_forward, config.dropout, activation="gelu", batch_first=True
-        ).requires_grad_(False)
+        self.roberta = TransformerLayer(config.width, config.heads, config.feed_forward, config.dropout).requires_grad_(
+            False
+        )
         self.up = nn.ConvTranspose1d(config.width, config.width, WINDOW, STRIDE)
 
     def forward(self, frames: Tensor, padding: Tensor) -> Tensor:
@@ -81,11 +81,10 @@ class PublishedCare(Care):
         )
         self.config = config
         self.position = position
-        self.acoustic_target = nn.Linear(shape.width, ACOUSTIC_TARGETS)
 
     @classmethod
     def from_hub(cls, wavlm: str, roberta: str) -> Self:
-        """Make one of the weights of WavLM and RoBERTa; adapters and target layer are random.
+        """Make one of the weights of WavLM and RoBERTa; the adapters are random until CARE's own training.
 
         Args:
             wavlm: hub id or folder, ``microsoft/wavlm-base`` in the paper.
@@ -108,14 +107,6 @@ class PublishedCare(Care):
         except (RuntimeError, ValueError) as error:
             raise HubError(f"{wavlm} and {roberta}: their dimensions differ") from error
         return care
-
-    def predictions(self, states: CareStates) -> tuple[Tensor, Tensor]:
-        """What its own training compares: (B, D) with the words' mean RoBERTa state, (B, T, 256) with PASE+ features.
-
-        Frames past an utterance's end are to be left out of the second.
-        """
-        meaning = self._over_time(states.semantic[:, -1:], self._frame_weights(states)).squeeze(1)  # (B, D)
-        return meaning, self.acoustic_target(states.acoustic[:, -1])
 
 
 def _load(name: str, family: str) -> tuple[Any, str]:

@@ -16,6 +16,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from emotrack.models.transformer import TransformerLayer
+
 MAX_EARLIER_TOKENS = 40  # of each earlier turn
 
 
@@ -53,15 +55,7 @@ class TextEncoder(nn.Module):
         self.positions = nn.Embedding(config.max_tokens, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         self.dropout = nn.Dropout(dropout)
-        layer = nn.TransformerEncoderLayer(
-            config.width,
-            config.heads,
-            config.feed_forward,
-            dropout,
-            activation="gelu",
-            layer_norm_eps=1e-12,
-            batch_first=True,
-        )
+        layer = TransformerLayer(config.width, config.heads, config.feed_forward, dropout, layer_norm_eps=1e-12)
         self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
 
     def forward(self, ids: Tensor, padding: Tensor, own: Tensor) -> Tensor:
@@ -77,7 +71,8 @@ class TextEncoder(nn.Module):
         """
         places = torch.arange(ids.shape[1], device=ids.device)  # (N,)
         states = self.dropout(self.norm(self.tokens(ids) + self.positions(places)))  # (B, N, D)
-        states = self.layers(states, src_key_padding_mask=padding)  # (B, N, D)
+        for layer in self.layers.layers:
+            states = layer(states, src_key_padding_mask=padding)  # (B, N, D)
         present = (places < own.unsqueeze(1)).unsqueeze(-1).to(states.dtype)  # (B, N, 1)
         mean: Tensor = (states * present).sum(dim=1) / present.sum(dim=1)  # (B, D)
         return mean

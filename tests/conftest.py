@@ -2,8 +2,60 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
+
+import pytest
 
 # Turns are scored one at a time: more threads than one only wait for each other, and very long on a busy machine.
 # Set before torch is imported, here and in the processes that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CTranslate2 Whisper folder: the smallest model there can be, random weights, the real converter."""
+    import torch
+    import transformers
+    from ctranslate2 import converters
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    source, target = tmp_path_factory.mktemp("hf"), tmp_path_factory.mktemp("ct2") / "tiny"
+    # Multilingual Whisper's special tokens come in a fixed order after the words.
+    words = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>"]
+    special += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+    special += [f"<|{i * 0.02:.2f}|>" for i in range(1501)]
+    vocabulary = {word: i for i, word in enumerate(words + special)}
+    tokenizer = Tokenizer(models.BPE(vocab={w: i for w, i in vocabulary.items() if w in words}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(source / "tokenizer.json"))
+    config = transformers.WhisperConfig(
+        vocab_size=len(vocabulary),
+        num_mel_bins=80,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        pad_token_id=vocabulary["<|endoftext|>"],
+        bos_token_id=vocabulary["<|endoftext|>"],
+        eos_token_id=vocabulary["<|endoftext|>"],
+        decoder_start_token_id=vocabulary["<|startoftranscript|>"],
+        # The defaults are ids of the real vocabulary; CTranslate2 writes where they point, beyond this small one.
+        suppress_tokens=[],
+        begin_suppress_tokens=[vocabulary["<|endoftext|>"]],
+    )
+    torch.manual_seed(0)
+    transformers.WhisperForConditionalGeneration(config).save_pretrained(source)
+    transformers.PreTrainedTokenizerFast(tokenizer_file=str(source / "tokenizer.json")).save_pretrained(source)
+    converters.TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(
+        str(target), quantization="int8"
+    )
+    settings = json.loads((target / "config.json").read_text())
+    assert max(settings["suppress_ids"] + settings["suppress_ids_begin"]) < len(vocabulary)
+    return target

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotrack.tracker.events import LeftOutName
+
 
 @dataclass(slots=True)
 class Activity:
@@ -25,5 +27,7 @@ class Activity:
     dropped_frames: int = 0
     dropped_turns: int = 0
     text_skipped: int = 0
+    left_out: LeftOutName = "nothing"
+    """Because the models cannot keep up."""
     notice: str | None = None
     """The latest line meant for the person at the screen."""

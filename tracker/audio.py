@@ -6,6 +6,7 @@ Stream time is the only clock of a session: the index of a sample since the sour
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,5 +56,5 @@ def level_dbfs(samples: Samples) -> float:
     """Root-mean-square level in dB relative to full scale; -120 for silence or no samples."""
     if samples.size == 0:
         return -120.0
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    return max(-120.0, 10.0 * float(np.log10(power + 1e-12)))
+    power = float(np.vdot(samples, samples)) / samples.size
+    return max(-120.0, 10.0 * math.log10(power + 1e-12))

@@ -132,7 +132,17 @@ class Captions:
         self._used: set[int] = set()  # cues whose words a turn has taken; bounded by the file
 
     def caption(self, turn: SpeechTurn) -> list[CaptionedTurn]:
-        """``turn`` with its words, in one part per stretch of one speaker."""
+        """``turn`` with its words, in one part per stretch of one speaker. No later turn gets these words again."""
+        parts, used = self._divide(turn)
+        self._used |= used
+        return parts
+
+    def preview(self, turn: SpeechTurn) -> list[CaptionedTurn]:
+        """What ``caption`` would make of ``turn`` if it ended now."""
+        return self._divide(turn)[0]
+
+    def _divide(self, turn: SpeechTurn) -> tuple[list[CaptionedTurn], set[int]]:
+        """The parts, and the cues whose words are in them."""
         first = bisect_left(self._starts, turn.start_s - self._longest)
         last = bisect_left(self._starts, turn.end_s)
         said = [i for i in range(first, last) if self._belongs(self._cues[i], turn)]
@@ -143,14 +153,15 @@ class Captions:
             else:
                 groups.append([i])
         if not groups:
-            return [CaptionedTurn(turn, None, None)]
+            return [CaptionedTurn(turn, None, None)], set()
         if len(groups) * _MIN_PART > turn.end - turn.start:  # too short to divide: the longest cue has it
             longest = max(said, key=lambda i: self._cues[i].end_s - self._cues[i].start_s)
-            return [CaptionedTurn(turn, self._take(said), self._cues[longest].speaker)]
+            return [CaptionedTurn(turn, self._fresh(said), self._cues[longest].speaker)], set(said)
+        parts = turn.divide(self._borders(turn, groups))
         return [
-            CaptionedTurn(part, self._take(group), self._cues[group[0]].speaker)
-            for part, group in zip(turn.divide(self._borders(turn, groups)), groups, strict=True)
-        ]
+            CaptionedTurn(part, self._fresh(group), self._cues[group[0]].speaker)
+            for part, group in zip(parts, groups, strict=True)
+        ], set(said)
 
     def _borders(self, turn: SpeechTurn, groups: list[list[int]]) -> list[int]:
         """Between every two groups the middle of the pause; cues may overlap, the parts may not."""
@@ -166,8 +177,6 @@ class Captions:
         overlap = min(cue.end_s, turn.end_s) - max(cue.start_s, turn.start_s)
         return overlap >= _MIN_OVERLAP * min(cue.end_s - cue.start_s, turn.end_s - turn.start_s)
 
-    def _take(self, group: list[int]) -> str | None:
+    def _fresh(self, group: list[int]) -> str | None:
         """The words of ``group`` that no earlier turn has taken."""
-        fresh = [i for i in group if i not in self._used]
-        self._used.update(fresh)
-        return " ".join(self._cues[i].text for i in fresh) or None
+        return " ".join(self._cues[i].text for i in group if i not in self._used) or None

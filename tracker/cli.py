@@ -156,6 +156,14 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--bundle", default="mini", metavar="mini|DIR", help="the trained network: the packaged one, or a folder"
     )
     network.add_argument("--context", type=_positive, metavar="TURNS", help="turns remembered (default: the bundle's)")
+    network.add_argument(
+        "--no-speculation",
+        action="store_true",
+        help="begin with a turn when it has ended, not at the pause before: somewhat less work, later answers",
+    )
+    network.add_argument(
+        "--no-provisional", action="store_true", help="no estimates of turns that still go on, by the voice so far"
+    )
     network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
 
     output = live.add_argument_group("output")

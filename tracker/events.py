@@ -17,6 +17,7 @@ SCHEMA_VERSION: Final = 1
 
 TextSource = Literal["captions", "faster-whisper", "pocketsphinx"]
 Modality = Literal["speech", "text"]
+LeftOutName = Literal["nothing", "extras", "words", "short_turns"]
 
 
 def _rounded(digits: int) -> AfterValidator:
@@ -74,8 +75,10 @@ class Latency(BaseModel):
         Milliseconds, Field(description="From the last speech to the decision that the turn has ended, in stream time.")
     ]
     queued: Annotated[Milliseconds, Field(description="Waiting for the turns before this one.")]
-    recognition: Milliseconds
-    encoding: Annotated[Milliseconds, Field(description="Voice and words into embeddings, beyond recognition.")]
+    recognition: Annotated[Milliseconds, Field(description="Waiting for the words; 0 where they were there by then.")]
+    encoding: Annotated[
+        Milliseconds, Field(description="Waiting for voice and words as embeddings, beyond recognition.")
+    ]
     context: Annotated[Milliseconds, Field(description="Conversation context and fusion.")]
     after_end: Annotated[
         Milliseconds, Field(description="From the decision that the turn has ended to the event leaving.")
@@ -114,6 +117,23 @@ class Turn(_Event):
     latency_ms: Latency
 
 
+class Provisional(_Event):
+    """How a turn that still goes on sounds so far, by its voice alone; its ``Turn`` follows when it ends.
+
+    For whoever wants to see something move: it counts for nothing, is never revised, and is left out of saved sessions.
+    """
+
+    type: Literal["provisional"] = "provisional"
+    channel: Annotated[int, Field(ge=1, le=64, description="Where it is spoken, 1 for the first.")]
+    speaker: str | None
+    start_s: Annotated[Seconds, Field(ge=0, description="Stream time at which the turn began.")]
+    at_s: Annotated[Seconds, Field(ge=0, description="Stream time up to which it was heard.")]
+    emotion: str
+    confidence: Annotated[Probability, Field(description="Calibrated probability of `emotion`.")]
+    uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
+    probabilities: dict[str, Probability]
+
+
 class SourceLostEvent(_Event):
     """The source stopped delivering audio; it is being reopened."""
 
@@ -128,6 +148,14 @@ class SourceRestoredEvent(_Event):
     type: Literal["source_restored"] = "source_restored"
     at_s: Seconds
     seconds_lost: Seconds
+
+
+class OverloadEvent(_Event):
+    """The models of the process cannot keep up with all it listens to, or can again."""
+
+    type: Literal["overload"] = "overload"
+    at_s: Seconds
+    left_out: Annotated[LeftOutName, Field(description="What is left out from now on; each includes those before it.")]
 
 
 class Mark(_Event):
@@ -155,6 +183,17 @@ class Percentiles(BaseModel):
     max: Milliseconds | None
 
 
+class SpeculationShare(BaseModel):
+    """Work that was begun at pauses, before it was known whether the turn had ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kept: Annotated[int, Field(ge=0, description="Turns that did end there: the work was used.")]
+    wasted: Annotated[int, Field(ge=0, description="Turns that went on: the work was thrown away.")]
+    kept_s: Annotated[Seconds, Field(ge=0, description="What the models took for the former.")]
+    wasted_s: Annotated[Seconds, Field(ge=0, description="What they took for the latter.")]
+
+
 class SessionEnded(_Event):
     """The last event of a session."""
 
@@ -169,10 +208,19 @@ class SessionEnded(_Event):
     dropped_turns: Annotated[int, Field(ge=0, description="Turns lost because the models could not keep up.")]
     text_skipped: Annotated[int, Field(ge=0, description="Turns scored on voice alone to catch up.")]
     latency_ms: dict[Literal["after_end", "end_of_turn"], Percentiles]
+    speculation: SpeculationShare | None = None
 
 
 Event = Annotated[
-    SessionStarted | Turn | SourceLostEvent | SourceRestoredEvent | Mark | Correction | SessionEnded,
+    SessionStarted
+    | Turn
+    | Provisional
+    | SourceLostEvent
+    | SourceRestoredEvent
+    | OverloadEvent
+    | Mark
+    | Correction
+    | SessionEnded,
     Field(discriminator="type"),
 ]
 

@@ -1,17 +1,22 @@
-"""From a finished turn to an emotion: recogniser and encoders side by side, then the conversation's context."""
+"""From a turn to an emotion: recogniser and encoders side by side, then the conversation's context."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
 
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.tracker.engine import Engine
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers import Transcript
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +28,74 @@ class Interpretation:
     revisions: list[Revision]
     """What the turn changes about earlier ones."""
     recognition_s: float
+    """Waited for, which is nothing where the words were there already."""
     encoding_s: float
     """Beyond recognition: the voice is encoded while words are recognised."""
     context_s: float
+
+
+class TurnWork:
+    """Recognition and encoding of one turn, under way from the moment this is made on the event loop.
+
+    The voice is encoded while words are recognised. Once these are there, they are encoded too, which depends on what
+    was said ``before`` them.
+    """
+
+    def __init__(
+        self, engine: Engine, turn: SpeechTurn, words: Transcript | None, before: Sequence[str | None]
+    ) -> None:
+        """Begin; the words are recognised unless they are given."""
+        self.turn = turn
+        self.given_words = words
+        self.seconds = 0.0
+        """What the models took for it so far, waiting for others included."""
+        self._engine = engine
+        self._before = before
+        self.voice = asyncio.ensure_future(self._timed(engine.embed_speech(turn.samples)))
+        self.words = asyncio.ensure_future(self._recognise())
+        self._text = asyncio.ensure_future(self._embed_words())
+        for task in (self.voice, self.words, self._text):
+            task.add_done_callback(_look_at)
+
+    async def text(self, before: Sequence[str | None]) -> Tensor | None:
+        """The embedding of the words, if there are any; made anew if others than was thought were said before."""
+        if before != self._before:
+            self._text.cancel()
+            self._before = before
+            self._text = asyncio.ensure_future(self._embed_words())
+        return await self._text
+
+    def cancel(self) -> None:
+        """Nobody wants it any more: what a model has not begun by now is left undone."""
+        for task in (self.voice, self.words, self._text):
+            task.cancel()
+
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Call ``act`` when nothing of it is under way any more, however it went."""
+        over = asyncio.gather(self.voice, self.words, self._text, return_exceptions=True)
+        over.add_done_callback(lambda _: act())
+
+    async def _recognise(self) -> Transcript:
+        if self.given_words is not None:
+            return self.given_words
+        return await self._timed(self._engine.recognise(self.turn))
+
+    async def _embed_words(self) -> Tensor | None:
+        text = (await self.words).text
+        return None if text is None else await self._timed(self._engine.embed_text(text, self._before))
+
+    async def _timed(self, work: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def _look_at(task: asyncio.Future[Any]) -> None:
+    """What goes wrong in work that is thrown away is nobody's business; asyncio would print it."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Interpreter:
@@ -40,19 +110,20 @@ class Interpreter:
         self._engine = engine
         self._notify = notify
 
-    async def interpret(self, turn: SpeechTurn, words: Transcript | None, speaker: str | None) -> Interpretation:
-        """Score ``turn``; its ``words`` are recognised unless they are given."""
+    def begin(self, turn: SpeechTurn, words: Transcript | None) -> TurnWork:
+        """Begin what can be found out of a turn without the turns before; not while one is being interpreted."""
+        return TurnWork(self._engine, turn, words, self.context.words)
+
+    async def interpret(self, work: TurnWork, speaker: str | None) -> Interpretation:
+        """Score the turn that was begun."""
         began = time.perf_counter()
-        voice = asyncio.ensure_future(self._engine.embed_speech(turn.samples))
-        if words is None:
-            words = await self._recognise(turn)
+        words = await self._words(work)
         recognised = time.perf_counter()
-        text = None if words.text is None else await self._engine.embed_text(words.text, self.context.words)
-        speech = await voice
+        text = None if words.text is None else await work.text(self.context.words)
+        speech = await work.voice
         encoded = time.perf_counter()
-        # A few milliseconds: not worth a thread.
         embedding = TurnEmbedding(speech, text, speaker, words.text)
-        estimate, revisions = self._engine.network.update(self.context, embedding)
+        estimate, revisions = await self._engine.update(self.context, embedding)
         return Interpretation(
             transcript=words,
             estimate=estimate,
@@ -62,9 +133,17 @@ class Interpreter:
             context_s=time.perf_counter() - encoded,
         )
 
-    async def _recognise(self, turn: SpeechTurn) -> Transcript:
+    async def glance(self, turn: SpeechTurn, speaker: str | None) -> EmotionEstimate:
+        """How a turn that still goes on sounds so far, by its voice alone; nothing of it is remembered.
+
+        Not to be asked for while a turn is being interpreted.
+        """
+        before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
+        return await self._engine.glance(before, turn.samples, speaker)
+
+    async def _words(self, work: TurnWork) -> Transcript:
         try:
-            return await self._engine.recognise(turn)
+            return await work.words
         except (RuntimeError, ValueError) as error:  # of the recogniser's engine; the voice can still be scored
             name = self._engine.recogniser.name if self._engine.recogniser else "the recogniser"
             self._notify(f"{name} failed on a turn, scored on voice alone: {error}")

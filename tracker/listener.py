@@ -1,4 +1,4 @@
-"""One channel's ear: audio in, finished turns with their samples out.
+"""One channel's ear: audio in, finished turns with their samples out, and a look at the one under way.
 
 Holds the detector, the segmenter and just enough audio for the turn under way.
 """
@@ -70,11 +70,34 @@ class Listener:
         self._next_frame = 0  # stream index of the first sample not yet judged
         self._last_speech = 0
         self._lost_at: int | None = None  # where audio went missing, while a turn may still contain it
+        self.pending: SpeechTurn | None = None
+        """The turn under way as it will have been unless speech goes on; None while that cannot be told."""
 
     @property
     def speaking(self) -> bool:
         """Whether a turn may be under way."""
         return self._segmenter.turn_start is not None
+
+    @property
+    def speech_s(self) -> float:
+        """Speech heard so far in what may be a turn."""
+        return self._segmenter.speech_s
+
+    @property
+    def turn_start(self) -> int | None:
+        """First sample of the turn that may be under way."""
+        return self._segmenter.turn_start
+
+    def latest(self, longest_s: float) -> SpeechTurn | None:
+        """The last ``longest_s`` of the turn under way, or all of it if it is shorter; None while there is none."""
+        heard = self._segmenter.so_far
+        if heard is None:
+            return None
+        return self._turn(replace(heard, start=max(heard.start, heard.end - round(longest_s * SAMPLE_RATE))))
+
+    def wait(self, patience: float) -> None:
+        """Let turns end only after ``patience`` times the usual silence; 1 is the usual."""
+        self._segmenter.patience = patience
 
     def push(self, samples: Samples, start: int) -> list[SpeechTurn]:
         """Take ``samples``, (samples,) from stream index ``start`` on; return the turns that ended in them."""
@@ -95,6 +118,7 @@ class Listener:
         while self._audio_start + len(self._audio) - self._next_frame >= FRAME_SAMPLES:
             frame_at = self._next_frame - self._audio_start
             turns += self._judge(self._audio[frame_at : frame_at + FRAME_SAMPLES])
+        self._look_ahead()
         self._forget()
         return turns
 
@@ -102,7 +126,8 @@ class Listener:
         """End the turn under way, if any: the stream stopped here."""
         decision = self._segmenter.flush()
         self._detector.reset()
-        return [self._turn(decision)] if isinstance(decision, SpeechEnded) else []
+        self.pending = None
+        return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
 
     def _judge(self, frame: Samples) -> list[SpeechTurn]:
         was_speaking = self.speaking
@@ -113,11 +138,22 @@ class Listener:
         elif was_speaking or self._next_frame - self._last_speech >= _RESET_AFTER_NON_SPEECH_S * SAMPLE_RATE:
             self._detector.reset()
             self._last_speech = self._next_frame
-        return [self._turn(decision)] if isinstance(decision, SpeechEnded) else []
+        return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
+
+    def _look_ahead(self) -> None:
+        ended = self._segmenter.would_end
+        if ended is None:
+            self.pending = None
+        elif self.pending is None or (self.pending.start, self.pending.end) != (ended.start, ended.end):
+            self.pending = self._turn(ended)
+
+    def _take(self, ended: SpeechEnded) -> SpeechTurn:
+        turn = self._turn(ended)
+        self._lost_at = None
+        return turn
 
     def _turn(self, ended: SpeechEnded) -> SpeechTurn:
         lost = self._lost_at is not None and self._lost_at >= ended.start
-        self._lost_at = None
         return SpeechTurn(
             channel=self._channel,
             start=ended.start,

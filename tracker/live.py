@@ -85,6 +85,8 @@ def run_live(arguments: argparse.Namespace) -> int:
         site=arguments.site,
         with_text=not arguments.no_text,
         keeper=keeper,
+        speculate=not (arguments.fast or arguments.no_speculation),
+        provisional=not (arguments.fast or arguments.no_provisional),
         activity=activity,
         notify=notices,
     )

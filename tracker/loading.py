@@ -24,12 +24,22 @@ def load_engine(bundle: str, asr: str, device: str, language: str | None, notify
     # Turns are of all lengths, and oneDNN keeps what it compiles for each: by default for the last 1024, 100 MB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side:
-        threads = min(4, len(os.sched_getaffinity(0)))
+        threads = recogniser_threads(len(os.sched_getaffinity(0)))
         recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
         network = _load_network(bundle, device)
         from emotrack.tracker.engine import Engine
 
-        return Engine(network, recogniser.result())
+        return Engine(network, recogniser.result(), notify)
+
+
+def recogniser_threads(cores: int) -> int:
+    """The threads that a recogniser gets on so many cores: the rest of the process's budget is fixed.
+
+    One core is for everything else, whose threads take turns on it: the voice activity detector (0.1 ms a frame) and
+    the encoders and the context network (10 ms each, with one thread of torch apiece). A turn is recognised while its
+    voice is encoded and somebody goes on speaking, so a recogniser on all cores would make both wait.
+    """
+    return max(1, min(4, cores - 1))
 
 
 def _load_network(bundle: str, device: str) -> EmotionNetwork:
@@ -38,7 +48,7 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
 
     from emotrack.models.bundle import BundleError, load_bundle
 
-    # Both encoders run at once and take some 10 ms each; more threads than that only get into each other's way.
+    # See ``recogniser_threads``: a second thread for matrices so small costs more than it gives.
     torch.set_num_threads(1)
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:

@@ -2,6 +2,8 @@
 
 source.items()     chunks of audio, or word of a lost device
   _listen          one listener per channel cuts them into turns
+  _look_ahead      at a pause, the models begin with the turn that may be over
+  _glance          while somebody speaks, the models have a look if they are idle
   _turns           at most MAX_WAITING_TURNS of them wait
   _interpret       words, voice and context, one turn after the other
   sinks            the event leaves
@@ -13,58 +15,48 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.metadata import version
+from typing import cast
 
 from emotrack.models.context import EmotionEstimate, RollingContext
 from emotrack.models.labels import canonical
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceItem, SourceLost, SourceRestored, level_dbfs
 from emotrack.tracker.captions import Captions
-from emotrack.tracker.engine import Engine
+from emotrack.tracker.engine import SKIPPED, Engine
 from emotrack.tracker.errors import EmotrackError
 from emotrack.tracker.events import (
     BundleInfo,
     Correction,
     Event,
-    Latency,
+    LeftOutName,
     Mark,
-    Modality,
+    OverloadEvent,
+    Provisional,
     SessionEnded,
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
     Turn,
 )
-from emotrack.tracker.interpreter import Interpretation, Interpreter
+from emotrack.tracker.interpreter import Interpreter
 from emotrack.tracker.keeping import AudioKeeper, KeepingError
 from emotrack.tracker.listener import Listener, SpeechTurn
+from emotrack.tracker.overload import LeftOut
+from emotrack.tracker.provisional import Glance, Glances
 from emotrack.tracker.publisher import Publisher
 from emotrack.tracker.recognisers import Transcript
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sinks import Sink
 from emotrack.tracker.sources import Source
+from emotrack.tracker.speculation import Speculation
 from emotrack.tracker.tally import Tally
+from emotrack.tracker.turn_events import HeardTurn, estimated, turn_event, versions
 
 MAX_WAITING_TURNS = 8  # finished turns that may wait for the models
 SKIP_TEXT_FROM = 4  # with so many waiting, a live source's turns go without recognition until it has caught up
-
-_VERSIONS_OF = ("emotrack", "torch", "onnxruntime", "faster-whisper", "pocketsphinx", "silero-vad")
-
-
-@dataclass(frozen=True, slots=True)
-class _HeardTurn:
-    """A finished turn on its way to the interpreter."""
-
-    turn_id: int
-    turn: SpeechTurn
-    words: Transcript | None
-    """None when they are to be recognised."""
-    speaker: str | None
-    decided_at: float
-    """When it was known that the turn had ended: seconds, ``time.perf_counter``."""
+PATIENCE = 2.0  # where short turns are left out, this many times the usual silence ends a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +83,18 @@ class LiveSession:
         site: str = "default",
         with_text: bool = True,
         keeper: AudioKeeper | None = None,
+        speculate: bool = False,
+        provisional: bool = False,
         resumed: Resumption | None = None,
         activity: Activity,
         notify: Callable[[str], None],
     ) -> None:
+        """Put a session together.
+
+        ``speculate``: begin with a turn at the pause that may be its end. Only worth while where audio comes as it is
+        spoken: a file that is read as quickly as possible leaves no time in which the models would be idle.
+        ``provisional``: estimate turns that still go on, which is for the same reason of use there only.
+        """
         self.activity = activity
         self.tally = Tally()
         self._source = source
@@ -108,8 +108,11 @@ class LiveSession:
         self._listeners = [Listener(channel, segmenter or SegmenterOptions()) for channel in range(source.channels)]
         context = resumed.context if resumed else engine.network.new_context(self._context_turns)
         self._interpreter = Interpreter(engine, context, notify)
+        self._speculation = Speculation() if speculate else None
+        self._glances = [Glances(listener) for listener in self._listeners] if provisional else []
+        self._to_glance_at: asyncio.Queue[Glance | None] = asyncio.Queue(1)
         self._recent: deque[Turn] = deque(maxlen=max(self._context_turns - 1, 1))  # those that may be revised
-        self._turns: asyncio.Queue[_HeardTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
+        self._turns: asyncio.Queue[HeardTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
         self._turns_heard = resumed.turns_heard if resumed else 0
         self._stopping = asyncio.Event()
         self._end_reason = "end_of_source"
@@ -127,6 +130,11 @@ class LiveSession:
     def remembered(self) -> bytes:
         """The rolling context, for whoever may have to go on with it; without words where events have none."""
         return self._interpreter.context.to_bytes(with_words=self._with_text)
+
+    @property
+    def models_waiting(self) -> dict[str, int]:
+        """How many turns of all sessions wait for a model, by stage."""
+        return self._engine.waiting
 
     # -- controls, called on the event loop ----------------------------------------------------------------------
 
@@ -170,17 +178,30 @@ class LiveSession:
         """
         try:
             await self._emit(self._started())
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen())
-                group.create_task(self._interpret())
+            # A file waits until the models are ready for more of it, and loses nothing.
+            watching = nullcontext() if self._source.lossless else self._engine.overload.watched_by(self._leave_out)
+            with watching:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._listen())
+                    group.create_task(self._interpret())
+                    group.create_task(self._estimate_turns_under_way())
         except BaseException:
             self._end_reason = "failure"
             raise
         finally:
+            self._look_ahead([None for _ in self._listeners])
             await self._publisher.close(last=self._ended())
         failure = self._failure or self._publisher.failure
         if failure is not None:
             raise failure
+
+    def _leave_out(self, level: LeftOut) -> None:
+        """The models keep up less well, or better, than they did."""
+        for listener in self._listeners:
+            listener.wait(PATIENCE if level >= LeftOut.SHORT_TURNS else 1.0)
+        self.activity.left_out = cast("LeftOutName", level.name.lower())
+        event = OverloadEvent(**self._publisher.stamp(), at_s=self.activity.stream_s, left_out=self.activity.left_out)
+        self._publisher.send_soon(event)
 
     # -- hearing -------------------------------------------------------------------------------------------------
 
@@ -206,6 +227,7 @@ class LiveSession:
             self._failure, self._end_reason = error, "failure"
         await self._end_turns()
         await self._turns.put(None)
+        await self._to_glance_at.put(None)
 
     async def _items(self) -> AsyncGenerator[SourceItem, None]:
         """The source's items, until it ends or the session is stopped."""
@@ -233,9 +255,11 @@ class LiveSession:
             await self._end_turns()
             return
         self.activity.levels_dbfs = tuple(level_dbfs(channel) for channel in chunk.samples.T)
-        turns = await self._engine.listen(partial(self._push, chunk))
+        turns = self._push(chunk)  # 0.1 ms a frame: a thread would cost as much again
         self.activity.speaking = tuple(listener.speaking for listener in self._listeners)
         await self._queue(turns)
+        self._look_ahead([listener.pending for listener in self._listeners])
+        self._glance()
 
     def _push(self, chunk: AudioChunk) -> list[SpeechTurn]:
         return [
@@ -247,6 +271,7 @@ class LiveSession:
     async def _end_turns(self) -> None:
         self.activity.speaking = tuple(False for _ in self._listeners)
         await self._queue([turn for listener in self._listeners for turn in listener.flush()])
+        self._look_ahead([None for _ in self._listeners])
 
     async def _queue(self, turns: list[SpeechTurn]) -> None:
         """Hand over finished turns in the order in which they ended."""
@@ -255,21 +280,66 @@ class LiveSession:
             for turn, words, speaker in self._worded(whole):
                 self._turns_heard += 1
                 if self._turns.full() and not self._source.lossless:
-                    self._turns.get_nowait()
+                    dropped = self._turns.get_nowait()
+                    if dropped and dropped.work:
+                        dropped.work.cancel()
                     self.activity.dropped_turns += 1
                     self.activity.thinking -= 1
                 self.activity.thinking += 1
-                await self._turns.put(_HeardTurn(self._turns_heard, turn, words, speaker, decided_at))
+                work = self._speculation.take(turn, words) if self._speculation else None
+                await self._turns.put(HeardTurn(self._turns_heard, turn, words, speaker, work, decided_at))
 
-    def _worded(self, turn: SpeechTurn) -> list[tuple[SpeechTurn, Transcript | None, str | None]]:
+    def _worded(
+        self, turn: SpeechTurn, *, has_ended: bool = True
+    ) -> list[tuple[SpeechTurn, Transcript | None, str | None]]:
         """The turn with its words, if captions tell them, and its speaker, if captions or the channel do."""
         channel = f"channel {turn.channel + 1}" if len(self._listeners) > 1 else None
         if self._captions is None:
             return [(turn, None, channel)]
+        parts = self._captions.caption(turn) if has_ended else self._captions.preview(turn)
         return [
             (part.turn, Transcript(part.text, "captions" if part.text else None), part.speaker or channel)
-            for part in self._captions.caption(turn)
+            for part in parts
         ]
+
+    # -- looking ahead -------------------------------------------------------------------------------------------
+
+    def _look_ahead(self, pending: Sequence[SpeechTurn | None]) -> None:
+        """Throw away what was begun in vain, and begin with what may be over, if the models are idle; by channel."""
+        if self._speculation is None:
+            return
+        for channel, turn in enumerate(pending):
+            if turn is not None and self._speculation.is_open(turn):
+                continue
+            self._speculation.throw_away(channel)
+            # While a turn is in work, the next waits for it anyway; turns that have ended, anybody's, come first.
+            if turn is not None and not self.activity.thinking and not self._engine.is_busy:
+                parts = self._worded(turn, has_ended=False)
+                self._speculation.begin(turn, [self._interpreter.begin(part, words) for part, words, _ in parts])
+
+    def _glance(self) -> None:
+        """Have a look at the turn of a channel where enough was said since the last look, if that delays nobody."""
+        for glances in self._glances:
+            if self.activity.thinking or not self._engine.is_idle or self._to_glance_at.full():
+                return
+            if (glance := glances.next()) is not None:
+                self._to_glance_at.put_nowait(glance)
+
+    async def _estimate_turns_under_way(self) -> None:
+        while (glance := await self._to_glance_at.get()) is not None:
+            latest = glance.latest
+            *_, (_, _, speaker) = self._worded(latest, has_ended=False)
+            estimate = await self._interpreter.glance(latest, speaker)
+            if self._glances[latest.channel].goes_on(glance):
+                event = Provisional(
+                    **self._publisher.stamp(),
+                    channel=latest.channel + 1,
+                    speaker=speaker,
+                    start_s=glance.start / SAMPLE_RATE,
+                    at_s=latest.end_s,
+                    **estimated(estimate),
+                )
+                await self._emit(event)
 
     # -- understanding -------------------------------------------------------------------------------------------
 
@@ -277,14 +347,17 @@ class LiveSession:
         while (heard := await self._turns.get()) is not None:
             words = heard.words
             is_behind = not self._source.lossless and self._turns.qsize() >= SKIP_TEXT_FROM
-            if words is None and is_behind and self._engine.recogniser is not None:
-                words = Transcript(None, None, rejected="skipped_to_catch_up")
-                self.activity.text_skipped += 1
+            if words is None and is_behind and self._engine.recogniser is not None and heard.work is None:
+                words = Transcript(None, None, rejected=SKIPPED)
             began = time.perf_counter()
-            found = await self._interpreter.interpret(heard.turn, words, heard.speaker)
+            work = heard.work or self._interpreter.begin(heard.turn, words)
+            found = await self._interpreter.interpret(work, heard.speaker)
             audio = await self._keep_audio(heard)
-            event = self._turn(heard, found, audio, queued_s=began - heard.decided_at)
+            event = turn_event(self._publisher.stamp(), heard, found, audio, began_at=began)
+            if not self._with_text:
+                event = event.model_copy(update={"text": None})
             self.tally.add(event)
+            self.activity.text_skipped += event.text_rejected == SKIPPED
             self.activity.thinking -= 1
             await self._emit(event)
             for revision in found.revisions:
@@ -295,24 +368,13 @@ class LiveSession:
     async def _revise(self, place: int, estimate: EmotionEstimate) -> None:
         """Publish anew what an earlier turn is now believed to have sounded like."""
         before = self._recent[place]
-        after = before.model_copy(
-            update={
-                **self._publisher.stamp(),
-                "revision": before.revision + 1,
-                "emotion": estimate.emotion,
-                "confidence": round(estimate.confidence, 4),
-                "uncertain": estimate.uncertain,
-                "probabilities": {
-                    label: round(share, 4) for label, share in zip(estimate.labels, estimate.probabilities, strict=True)
-                },
-                "why": None,
-            }
-        )
+        changed = {**self._publisher.stamp(), **estimated(estimate), "revision": before.revision + 1, "why": None}
+        after = before.model_copy(update=changed)
         self._recent[place] = after
         self.tally.revise(before, after)
         await self._emit(after)
 
-    async def _keep_audio(self, heard: _HeardTurn) -> str | None:
+    async def _keep_audio(self, heard: HeardTurn) -> str | None:
         """The file that keeps the turn's audio, if that was asked for and can be done."""
         if self._keeper is None:
             return None
@@ -322,36 +384,6 @@ class LiveSession:
             self._keeper, self._failure = None, error
             self._notify(f"{error}; no more audio is kept")
             return None
-
-    def _turn(self, heard: _HeardTurn, found: Interpretation, audio: str | None, queued_s: float) -> Turn:
-        turn, estimate, transcript = heard.turn, found.estimate, found.transcript
-        modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
-        return Turn(
-            **self._publisher.stamp(),
-            turn_id=heard.turn_id,
-            start_s=turn.start_s,
-            end_s=turn.end_s,
-            speaker=heard.speaker,
-            text=transcript.text if self._with_text else None,
-            text_source=transcript.source,
-            text_rejected=transcript.rejected,
-            emotion=estimate.emotion,
-            confidence=estimate.confidence,
-            uncertain=estimate.uncertain,
-            probabilities=dict(zip(estimate.labels, estimate.probabilities, strict=True)),
-            modalities=modalities,
-            why=estimate.why,
-            audio=audio,
-            truncated=turn.truncated,
-            latency_ms=Latency(
-                end_of_turn=1000 * (turn.decided - turn.speech_end) / SAMPLE_RATE,
-                queued=1000 * queued_s,
-                recognition=1000 * found.recognition_s,
-                encoding=1000 * found.encoding_s,
-                context=1000 * found.context_s,
-                after_end=1000 * (time.perf_counter() - heard.decided_at),
-            ),
-        )
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -370,7 +402,7 @@ class LiveSession:
             bundle=BundleInfo(name=network.name, fingerprint=network.fingerprint),
             recogniser="captions" if self._captions else recogniser.name if recogniser else None,
             context_turns=self._context_turns,
-            versions=_versions(),
+            versions=versions(),
         )
 
     def _ended(self) -> SessionEnded:
@@ -386,9 +418,5 @@ class LiveSession:
             dropped_turns=self.activity.dropped_turns,
             text_skipped=self.activity.text_skipped,
             latency_ms={"after_end": self.tally.after_end, "end_of_turn": self.tally.end_of_turn},
+            speculation=self._speculation.share() if self._speculation else None,
         )
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in _VERSIONS_OF}

@@ -17,6 +17,7 @@ from typing import Any
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
 
 _FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
+_PAUSE_S = 0.15  # silence after which a turn may well be over; shorter ones lie within words
 
 
 def _option(default: float, help: str) -> Any:
@@ -38,7 +39,7 @@ class SegmenterOptions:
     )
     long_turn_silence_s: float = _option(0.2, "silence that ends a long turn")
     pre_roll_s: float = _option(0.3, "audio kept from before the onset, which is detected late")
-    trailing_s: float = _option(0.2, "silence kept after the last speech; more of it makes recognisers invent words")
+    trailing_s: float = _option(0.15, "silence kept after the last speech; more of it makes recognisers invent words")
     max_turn_s: float = _option(25.0, "a longer turn is cut; recognisers lose themselves beyond this")
     cut_window_s: float = _option(2.0, "that cut is made at the least speech-like frame of this last stretch")
 
@@ -137,6 +138,9 @@ class Segmenter:
 
     def __init__(self, options: SegmenterOptions | None = None) -> None:
         self.options = options or SegmenterOptions()
+        self.patience = 1.0
+        """How many times the silence that the options name it takes to end a turn; may change at any time."""
+        self._trailing = round(self.options.trailing_s * SAMPLE_RATE)
         self._turn: _Turn | None = None
         self._announced = False
         self._previous_end = 0  # no turn reaches back into the one before
@@ -145,6 +149,27 @@ class Segmenter:
     def turn_start(self) -> int | None:
         """First sample of the turn that may be under way, its pre-roll included; None when there is none."""
         return self._turn.start if self._turn else None
+
+    @property
+    def speech_s(self) -> float:
+        """Speech heard so far in what may be a turn."""
+        return self._turn.speech_s if self._turn else 0.0
+
+    @property
+    def so_far(self) -> SpeechEnded | None:
+        """The turn under way as it would be if the stream stopped here; None while what was heard is no turn."""
+        turn = self._turn
+        if turn is None or not self._is_speech(turn):
+            return None
+        return self._ended(turn, min(turn.speech_end + self._trailing, turn.end), cut=False)
+
+    @property
+    def would_end(self) -> SpeechEnded | None:
+        """The turn under way as it will have been unless speech goes on; None while nobody seems to have finished."""
+        turn = self._turn
+        if turn is None or turn.end - turn.speech_end < max(self._trailing, _PAUSE_S * SAMPLE_RATE):
+            return None
+        return self.so_far
 
     def push(self, start: int, probability: float, level_dbfs: float) -> Decision | None:
         """Take the frame whose first sample is ``start``; frames come in order and do not overlap."""
@@ -158,7 +183,7 @@ class Segmenter:
         turn.add(_Frame(start, probability, 10.0 ** (level_dbfs / 10.0)))
         is_long = turn.speech_end - turn.start > options.long_turn_s * SAMPLE_RATE
         patience_s = options.long_turn_silence_s if is_long else options.end_silence_s
-        if turn.end - turn.speech_end >= patience_s * SAMPLE_RATE:
+        if turn.end - turn.speech_end >= self.patience * patience_s * SAMPLE_RATE:
             return self._end(turn)
         if turn.end + FRAME_SAMPLES - turn.start > options.max_turn_s * SAMPLE_RATE:
             return self._cut(turn)
@@ -176,9 +201,8 @@ class Segmenter:
         self._previous_end = start
 
     def _end(self, turn: _Turn) -> SpeechEnded | SpeechDiscarded | None:
-        trailing = round(self.options.trailing_s * SAMPLE_RATE)
         self._turn = None
-        return self._judge(turn, end=min(turn.speech_end + trailing, turn.end), cut=False)
+        return self._judge(turn, end=min(turn.speech_end + self._trailing, turn.end), cut=False)
 
     def _cut(self, turn: _Turn) -> SpeechEnded | SpeechDiscarded | None:
         """End the turn where it sounds least like speech lately; what follows begins the next one."""
@@ -200,7 +224,15 @@ class Segmenter:
 
     def _judge(self, turn: _Turn, end: int, cut: bool) -> SpeechEnded | SpeechDiscarded | None:
         announced, self._announced = self._announced, False
-        if turn.speech_s < self.options.min_speech_s or turn.speech_level_dbfs < self.options.min_level_dbfs:
+        if not self._is_speech(turn):
             return SpeechDiscarded() if announced else None
         self._previous_end = end
+        return self._ended(turn, end, cut)
+
+    def _is_speech(self, turn: _Turn) -> bool:
+        """Whether there is enough of it, and loud enough."""
+        return turn.speech_s >= self.options.min_speech_s and turn.speech_level_dbfs >= self.options.min_level_dbfs
+
+    @staticmethod
+    def _ended(turn: _Turn, end: int, cut: bool) -> SpeechEnded:
         return SpeechEnded(turn.start, end, min(turn.speech_end, end), turn.speech_probability, cut)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from emotrack.tracker.errors import EmotrackError
-from emotrack.tracker.events import Event, to_json
+from emotrack.tracker.events import Event, Provisional, to_json
 
 
 class SinkError(EmotrackError):
@@ -32,9 +32,10 @@ class JsonLines:
     Writing happens in a thread of its own, so that a slow disk or a paused pipe never stalls the audio.
     """
 
-    def __init__(self, descriptor: int, name: str, first_bytes: bytes = b"") -> None:
+    def __init__(self, descriptor: int, name: str, first_bytes: bytes = b"", *, with_provisional: bool = True) -> None:
         self._descriptor = descriptor
         self._name = name
+        self._with_provisional = with_provisional
         self._pending = first_bytes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
 
@@ -44,16 +45,21 @@ class JsonLines:
 
     @classmethod
     def to_file(cls, path: Path) -> JsonLines:
-        """Append to ``path``; a half line left by a crash is ended first. Raises ``SinkError``."""
+        """Append to ``path`` what is worth keeping; a half line left by a crash is ended first.
+
+        Raises ``SinkError``.
+        """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             size = os.fstat(descriptor).st_size
             is_half = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         except OSError as error:
             raise SinkError(f"cannot write {path}: {error.strerror}") from error
-        return cls(descriptor, str(path), b"\n" if is_half else b"")
+        return cls(descriptor, str(path), b"\n" if is_half else b"", with_provisional=False)
 
     async def emit(self, event: Event) -> None:
+        if isinstance(event, Provisional) and not self._with_provisional:
+            return
         line = self._pending + to_json(event).encode() + b"\n"
         self._pending = b""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._write, line)

@@ -137,7 +137,9 @@ def test_whatever_the_captions_a_turn_is_divided_without_loss(
     words = 0
     for start, length in spans:
         whole = turn(start, start + length)
+        foretold = [(part.turn.start, part.text, part.speaker) for part in captions.preview(whole)]
         parts = captions.caption(whole)
+        assert [(part.turn.start, part.text, part.speaker) for part in parts] == foretold
         assert parts[0].turn.start == whole.start
         assert parts[-1].turn.end == whole.end
         assert all(a.turn.end == b.turn.start for a, b in pairwise(parts))

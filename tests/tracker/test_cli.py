@@ -160,12 +160,30 @@ def test_an_interrupt_in_the_middle_of_a_turn_finishes_and_writes_it(tmp_path: P
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
-    turn, ended = events(out)
+    turn, ended = (event for event in events(out) if event["type"] != "provisional")
     assert turn["text"] == TRUTH[0]["text"]
     assert turn["end_s"] < TRUTH[0]["end"]
     assert ended["reason"] == "interrupted"
     assert len(saved.read_text().splitlines()) == 3
     assert "Traceback" not in err
+
+
+def test_what_happens_while_somebody_speaks_can_be_left_out(tmp_path: Path) -> None:
+    """A recording that is paced as it was spoken, as a microphone is."""
+    with wave.open(str(tmp_path / "line.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((samples()[: 4 * SAMPLE_RATE].mean(axis=1) * 32767).astype("<i2").tobytes())
+    for options, has_provisional, speculates in (
+        ((), True, True),
+        (("--no-provisional", "--no-speculation"), False, False),
+        (("--fast",), False, False),
+    ):
+        result = emotrack("live", "--file", tmp_path / "line.wav", "--json", "--asr", "none", *options)
+        assert result.returncode == 0, result.stderr
+        found = events(result.stdout)
+        assert [event["type"] for event in found if event["type"] != "provisional"][1] == "turn"
+        assert any(event["type"] == "provisional" for event in found) == has_provisional
+        assert (found[-1]["speculation"] is not None) == speculates
 
 
 def run_until_nobody_reads(*arguments: object) -> tuple[int, str]:
@@ -238,7 +256,7 @@ def test_a_conversation_through_a_real_microphone(virtual_microphone: VirtualMic
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
-    *turns, ended = events(out)
+    *turns, ended = (event for event in events(out) if event["type"] != "provisional")
     assert [turn["type"] for turn in turns] == ["turn"] * 3
     first = turns[0]["start_s"]
     for turn, line in zip(turns, TRUTH, strict=False):

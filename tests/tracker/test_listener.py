@@ -44,6 +44,21 @@ def test_the_size_of_the_chunks_changes_nothing(mono: Samples, chunk: int) -> No
     assert [(turn.start, turn.end, turn.decided) for turn in listen(mono, chunk)] == expected
 
 
+def test_at_a_pause_the_turn_is_there_with_its_samples_before_it_has_ended(mono: Samples) -> None:
+    listener, pending = Listener(0, SegmenterOptions()), list[SpeechTurn]()
+    ended = list[SpeechTurn]()
+    for at in range(0, len(mono), 1600):
+        ended += listener.push(mono[at : at + 1600], at)
+        if listener.pending is not None and (not pending or pending[-1] is not listener.pending):
+            pending.append(listener.pending)
+    early = {(turn.start, turn.end): turn for turn in pending}
+    for turn in ended:
+        foretold = early[turn.start, turn.end]
+        np.testing.assert_array_equal(foretold.samples, turn.samples)
+        assert foretold.speech_probability == turn.speech_probability
+        assert turn.decided - foretold.decided >= 0.3 * SAMPLE_RATE, "a good while before"
+
+
 def test_a_short_gap_is_bridged_and_the_turn_says_so(mono: Samples) -> None:
     listener = Listener(0, SegmenterOptions())
     gap_at, gap = round(2.0 * SAMPLE_RATE), round(0.2 * SAMPLE_RATE)  # inside the first line

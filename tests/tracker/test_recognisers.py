@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import Listener, SpeechTurn
@@ -41,6 +43,47 @@ def test_pocketsphinx_hears_words(turns: list[SpeechTurn]) -> None:
     assert all(transcript.source == "pocketsphinx" for transcript in heard if transcript.text)
 
 
+def test_pocketsphinx_hears_the_same_whatever_it_heard_before(turns: list[SpeechTurn]) -> None:
+    first, second = sorted(turns, key=lambda turn: turn.end - turn.start)[:2]
+    recogniser = PocketSphinx()
+    try:
+        forwards = recogniser.transcribe_batch([first, second])
+        backwards = recogniser.transcribe_batch([second, first])
+    finally:
+        recogniser.close()
+    assert backwards == forwards[::-1]
+    assert {transcript.language for transcript in forwards} == {"en"}
+
+
+WAIT_FOR_EVER = """
+import time
+from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
+if __name__ == "__main__":
+    recogniser = PocketSphinx()
+    print(*recogniser._process._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_pocketsphinx_leaves_no_process_behind_when_it_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "wait.py").write_text(WAIT_FOR_EVER)
+    with subprocess.Popen([sys.executable, tmp_path / "wait.py"], stdout=subprocess.PIPE, text=True) as tracker:
+        child = int(tracker.stdout.readline())  # type: ignore[union-attr]
+        tracker.kill()
+    deadline = time.monotonic() + 30
+    while _lives(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _lives(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"  # dead, and not yet collected
+
+
 def test_pocketsphinx_does_not_believe_what_it_hears_in_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
     recogniser = PocketSphinx()
@@ -51,53 +94,6 @@ def test_pocketsphinx_does_not_believe_what_it_hears_in_noise() -> None:
     assert transcript.text is None
     assert transcript.source is None
     assert transcript.rejected in {"empty", "low_confidence"}
-
-
-@pytest.fixture(scope="module")
-def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CTranslate2 Whisper folder: the smallest model there can be, random weights, the real converter."""
-    converters = pytest.importorskip("ctranslate2.converters")
-    transformers = pytest.importorskip("transformers")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    source, target = tmp_path_factory.mktemp("hf"), tmp_path_factory.mktemp("ct2") / "tiny"
-    # Multilingual Whisper's special tokens come in a fixed order after the words.
-    words = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>"]
-    special += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
-    special += [f"<|{i * 0.02:.2f}|>" for i in range(1501)]
-    vocabulary = {word: i for i, word in enumerate(words + special)}
-    tokenizer = Tokenizer(models.BPE(vocab={w: i for w, i in vocabulary.items() if w in words}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.add_special_tokens(special)
-    tokenizer.save(str(source / "tokenizer.json"))
-    config = transformers.WhisperConfig(
-        vocab_size=len(vocabulary),
-        num_mel_bins=80,
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        pad_token_id=vocabulary["<|endoftext|>"],
-        bos_token_id=vocabulary["<|endoftext|>"],
-        eos_token_id=vocabulary["<|endoftext|>"],
-        decoder_start_token_id=vocabulary["<|startoftranscript|>"],
-        # The defaults are ids of the real vocabulary; CTranslate2 writes where they point, beyond this small one.
-        suppress_tokens=[],
-        begin_suppress_tokens=[vocabulary["<|endoftext|>"]],
-    )
-    torch.manual_seed(0)
-    transformers.WhisperForConditionalGeneration(config).save_pretrained(source)
-    transformers.PreTrainedTokenizerFast(tokenizer_file=str(source / "tokenizer.json")).save_pretrained(source)
-    converters.TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(
-        str(target), quantization="int8"
-    )
-    settings = json.loads((target / "config.json").read_text())
-    assert max(settings["suppress_ids"] + settings["suppress_ids_begin"]) < len(vocabulary)
-    return target
 
 
 def test_faster_whisper_runs_a_model_folder(tiny_whisper: Path, turns: list[SpeechTurn]) -> None:
@@ -122,6 +118,16 @@ def test_faster_whisper_words_that_pass_the_gates_are_the_text(
     spoken = [transcript for transcript in found if transcript.text]
     assert spoken
     assert {transcript.source for transcript in spoken} == {"faster-whisper"}
+
+
+def test_turns_recognised_together_are_as_they_are_alone(tiny_whisper: Path, turns: list[SpeechTurn]) -> None:
+    recogniser, _ = open_quietly(str(tiny_whisper))
+    assert recogniser is not None
+    together = recogniser.transcribe_batch(turns[:5])
+    alone = [transcript for turn in turns[:5] for transcript in recogniser.transcribe_batch([turn])]
+    for one, other in zip(together, alone, strict=True):
+        assert (one.text, one.rejected, one.language) == (other.text, other.rejected, "en")
+        assert one.confidence == pytest.approx(other.confidence, rel=1e-3)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, tiny_whisper: Path) -> None:

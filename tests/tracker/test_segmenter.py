@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,7 @@ def test_one_turn_with_its_pre_roll_and_trailing_silence() -> None:
     (turn,) = turns(frames(1.0, 0.0) + frames(1.0, 0.9) + frames(1.0, 0.0))
     assert turn.start / SAMPLE_RATE == pytest.approx(1.0 - 0.3, abs=FRAME_S)
     assert turn.speech_end / SAMPLE_RATE == pytest.approx(2.0, abs=FRAME_S)
-    assert turn.end - turn.speech_end == round(0.2 * SAMPLE_RATE)
+    assert turn.end - turn.speech_end == round(0.15 * SAMPLE_RATE)
     assert turn.speech_probability == pytest.approx(0.9)
     assert not turn.cut
 
@@ -141,6 +143,42 @@ def test_turns_are_in_order_apart_bounded_and_inside_the_stream(stream: list[flo
         )
         assert speech_frames * FRAME_S >= options.min_speech_s
         previous_end = turn.end
+
+
+@given(STREAM, OPTIONS, st.floats(0.0, 0.3))
+def test_a_turn_ends_as_was_foretold_at_its_pause(
+    stream: list[float], options: SegmenterOptions, trailing_s: float
+) -> None:
+    segmenter = Segmenter(replace(options, trailing_s=trailing_s))
+    for i, p in enumerate(stream):
+        foretold = segmenter.would_end
+        assert foretold is None or foretold.end <= i * FRAME_SAMPLES, "all of it has been heard"
+        ended = segmenter.push(i * FRAME_SAMPLES, p, LOUD)
+        if foretold and p < options.offset:
+            if isinstance(ended, SpeechEnded) and not ended.cut:
+                assert ended == foretold
+            elif ended is None:
+                assert segmenter.would_end == foretold
+        elif p >= options.offset:
+            assert segmenter.would_end is None
+    foretold = segmenter.would_end
+    assert foretold in {None, segmenter.flush()}
+
+
+@pytest.mark.parametrize(("silence_s", "is_told"), [(0.1, False), (0.2, True), (0.5, True), (0.7, False)])
+def test_the_end_is_foretold_from_the_first_pause_until_it_comes(silence_s: float, is_told: bool) -> None:
+    segmenter = Segmenter()
+    for i, p in enumerate(frames(1.0, 0.9) + frames(silence_s, 0.0)):
+        segmenter.push(i * FRAME_SAMPLES, p, LOUD)
+    assert (segmenter.would_end is not None) == is_told
+
+
+def test_of_what_is_no_turn_no_end_is_foretold() -> None:
+    for said, level in ((frames(0.1, 0.9), LOUD), (frames(1.0, 0.9), -70.0)):
+        segmenter = Segmenter()
+        for i, p in enumerate(said + frames(0.3, 0.0)):
+            segmenter.push(i * FRAME_SAMPLES, p, level)
+            assert segmenter.would_end is None
 
 
 @given(STREAM)

@@ -14,6 +14,7 @@ import pytest
 
 from emotrack.tracker.events import Mark
 from emotrack.tracker.sinks import JsonLines, SinkError
+from tests.tracker.dashboard.made_up import provisional
 
 
 def mark(at_s: float) -> Mark:
@@ -37,6 +38,21 @@ def test_events_are_appended_one_a_line(tmp_path: Path) -> None:
         emit(JsonLines.to_file(path), 3)
     assert [json.loads(line)["at_s"] for line in path.read_text().splitlines()] == [0, 1, 2, 0, 1, 2]
     assert path.stat().st_mode & 0o077 == 0  # what people said is nobody else's business
+
+
+def test_what_is_saved_does_not_grow_while_somebody_talks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "session.jsonl"
+
+    async def run() -> None:
+        file, stdout = JsonLines.to_file(path), JsonLines.to_stdout()
+        for sink in (file, stdout):
+            await sink.emit(provisional(1.0, 2.0))
+            await sink.emit(mark(1))
+            await sink.close()
+
+    asyncio.run(run())
+    assert [json.loads(line)["type"] for line in path.read_text().splitlines()] == ["mark"]
+    assert [json.loads(line)["type"] for line in capfd.readouterr().out.splitlines()] == ["provisional", "mark"]
 
 
 def test_each_event_is_on_disk_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
 from emotrack.tracker.dashboard.palette import BAR_STRONG, GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
 from emotrack.tracker.dashboard.plain import plain
-from emotrack.tracker.dashboard.state import DashboardState, Note, Playback, ShownTurn
+from emotrack.tracker.dashboard.state import DashboardState, Glimpse, Note, Playback, ShownTurn
 
 LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
 LOUD_DBFS = -6.0  # a mean level above this is about to clip
@@ -53,13 +53,14 @@ def _columns(width: int, label: int) -> _Columns:
     return _Columns(time=0, speaker=6, label=label) if width >= 48 else _Columns(time=0, speaker=0, label=0)
 
 
-def transcript(state: DashboardState, width: int, height: int) -> list[Line]:
-    """The latest turns, the newest last: when, who, which emotion, how sure, and the words."""
-    if not state.turns and not state.notes:
-        return _nothing_yet(state, width, height)
+def transcript(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    """The latest turns, the newest last: when, who, which emotion, how sure, and the words; below, who speaks now."""
     label = label_width(state)
+    under_way = state.glimpses(activity)[-max(0, height) :] if height > 0 else []
+    if not state.turns and not state.notes and not under_way:
+        return _nothing_yet(state, width, height)
     most = 1 if height < 10 else 2 if height < 24 else 3
-    lines: list[Line] = []
+    lines = [_glimpse_line(glimpse, label, width) for glimpse in under_way]
     for item in reversed(state.latest(height)):
         room = height - len(lines)
         if room <= 0:
@@ -105,6 +106,21 @@ def turn_lines(turn: ShownTurn, label: int, width: int, most: int) -> list[Line]
     first, *more = wrap(words, row.room, most)
     lines = [row.add(first, style).line()]
     return lines + [Row(width).gap(indent).add(line, style).line() for line in more]
+
+
+def _glimpse_line(glimpse: Glimpse, label: int, width: int) -> Line:
+    """A turn that still goes on: small letters, as it is not sure yet."""
+    columns = _columns(width, label)
+    seen = look(glimpse.emotion)
+    row = Row(width)
+    if columns.time:
+        row.add(clock(glimpse.start_s), QUIET, columns.time, right=True).gap()
+    if columns.speaker:
+        row.add(glimpse.speaker or "\N{EN DASH}", STRONG if glimpse.speaker else QUIET, columns.speaker).gap()
+    row.add(f" {seen.letter.lower()} ", seen.ink).gap()
+    row.add(crop(glimpse.emotion, columns.label) + "…", QUIET, columns.label + 1)
+    row.add(f"{glimpse.confidence:.0%}", QUIET, 4, right=True).gap(2)
+    return row.add("so far, by the voice", _VOICE_ONLY).line()
 
 
 def _words(turn: ShownTurn) -> tuple[str, Style | None]:
@@ -198,14 +214,19 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
     return bars(values, width, height)
 
 
-def newest(state: DashboardState, width: int, height: int) -> list[Line]:
-    """The newest turn's probabilities, in the bundle's order."""
-    if not state.turns:
+def newest(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+    """The probabilities of the turn that goes on, else of the newest one, in the bundle's order."""
+    under_way = state.glimpses(activity)
+    if not state.turns and not under_way:
         return [_no_turns(state, width)]
-    turn = state.turns[-1]
+    turn = under_way[-1] if under_way else state.turns[-1]
     seen = look(turn.emotion)
-    row = Row(width).add(f" {turn.emotion} ", seen.ink if turn.uncertain else seen.block)
-    row.add("  not sure" if turn.uncertain else "  as a person heard it" if turn.corrected else "", QUIET)
+    is_sure = isinstance(turn, ShownTurn) and not turn.uncertain
+    row = Row(width).add(f" {turn.emotion} ", seen.block if is_sure else seen.ink)
+    if isinstance(turn, Glimpse):
+        row.add("  so far", QUIET)
+    else:
+        row.add("  not sure" if turn.uncertain else "  as a person heard it" if turn.corrected else "", QUIET)
     row.add(f"  {turn.speaker or 'unknown speaker'}, {clock(turn.start_s)}", QUIET)
     known = turn.probabilities
     values = {name: known[name] for name in dict.fromkeys([*state.labels, *known]) if name in known}

@@ -14,6 +14,8 @@ from emotrack.tracker.events import (
     Correction,
     Event,
     Mark,
+    OverloadEvent,
+    Provisional,
     SessionEnded,
     SessionStarted,
     SourceLostEvent,
@@ -54,6 +56,23 @@ class ShownTurn:
     truncated: bool
     corrected: bool = False
     """The emotion is what a person said, not the estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """How a turn that still goes on sounds so far."""
+
+    start_s: float
+    at_s: float
+    speaker: str | None
+    emotion: str
+    confidence: float
+    uncertain: bool
+    probabilities: Mapping[str, float]
+
+    def is_over(self, turn: ShownTurn) -> bool:
+        """Whether it was a look at ``turn``, which has ended, or at what proved to be none."""
+        return self.at_s <= (turn.end_s if self.speaker in {turn.speaker, None} else turn.start_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +136,8 @@ class DashboardState:
     lost_reason: str | None = None
     turns: list[ShownTurn] = field(default_factory=list)
     """The latest turns, in the order of their ids."""
+    under_way: dict[int, Glimpse] = field(default_factory=dict)
+    """The turn that still goes on, or has just ended, of each channel."""
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=KEEP_NOTES))
     notices: deque[str] = field(default_factory=lambda: deque(maxlen=KEEP_NOTICES))
     turn_count: int = 0
@@ -140,6 +161,8 @@ class DashboardState:
         match event:
             case Turn():
                 self._apply_turn(event)
+            case Provisional():
+                self._apply_provisional(event)
             case Correction():
                 self._apply_correction(event)
             case SessionStarted():
@@ -152,6 +175,8 @@ class DashboardState:
             case SourceRestoredEvent():
                 self.lost_reason = None
                 self.note(event.at_s, f"source is back, {event.seconds_lost:.0f} s missing")
+            case OverloadEvent():
+                self._apply_overload(event)
             case Mark():
                 self.marks += 1
                 self.note(event.at_s, f"mark {self.marks}")
@@ -186,6 +211,15 @@ class DashboardState:
             shares = mood.probabilities
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
+    def glimpses(self, activity: Activity) -> list[Glimpse]:
+        """Looks at the turns that still go on or have just ended, the one that began last being the last."""
+        seen = [
+            glimpse
+            for channel, glimpse in self.under_way.items()
+            if activity.thinking or any(activity.speaking[channel - 1 : channel])
+        ]
+        return sorted(seen, key=lambda glimpse: glimpse.start_s)
+
     def latency_ms(self, percent: float) -> float | None:
         """A percentile (nearest rank) of the time from the end of a turn to its event."""
         if not self.after_end_ms:
@@ -219,6 +253,7 @@ class DashboardState:
         if event.turn_id <= self._forgotten_up_to and event.revision > 0:
             return  # a revision of a turn that has left the screen: its first estimate stays counted
         turn = self._shown(event)
+        self.under_way = {channel: look for channel, look in self.under_way.items() if not look.is_over(turn)}
         self._count(turn, +1)
         self.last_after_end_ms = event.latency_ms.after_end
         self.after_end_ms.append(event.latency_ms.after_end)
@@ -226,6 +261,24 @@ class DashboardState:
             self.turns.insert(index, turn)
         if len(self.turns) > self.keep_turns:
             self._forgotten_up_to = self.turns.pop(0).turn_id
+
+    def _apply_overload(self, event: OverloadEvent) -> None:
+        left_out = event.left_out.replace("_", " ")
+        if event.left_out == "nothing":
+            self.note(event.at_s, "the models keep up again")
+        else:
+            self.note(event.at_s, f"the models cannot keep up: {left_out} left out", alarm=True)
+
+    def _apply_provisional(self, event: Provisional) -> None:
+        self.under_way[event.channel] = Glimpse(
+            start_s=event.start_s,
+            at_s=event.at_s,
+            speaker=plain(event.speaker, NAME_CHARS) or None if event.speaker else None,
+            emotion=plain(event.emotion, NAME_CHARS),
+            confidence=event.confidence,
+            uncertain=event.uncertain,
+            probabilities={plain(name, NAME_CHARS): p for name, p in event.probabilities.items()},
+        )
 
     def _apply_correction(self, event: Correction) -> None:
         index, shown = self.find(event.turn_id)

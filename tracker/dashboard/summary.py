@@ -10,6 +10,7 @@ from emotrack.tracker.dashboard.palette import FAINT_LINE, QUIET, STRONG, TITLE,
 from emotrack.tracker.dashboard.panels import clock, counted
 from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import MAX_SPEAKERS, DashboardState
+from emotrack.tracker.events import SpeculationShare
 
 MAX_WIDTH = 100
 _NAME = 14  # cells for a speaker's or an emotion's name
@@ -57,6 +58,8 @@ def _facts(state: DashboardState, width: int) -> list[Line]:
         facts.append(("Mood", f"{mood} in the latest turns"))
     if (latency := _latency(state)) is not None:
         facts.append(("Latency", latency))
+    if ended and ended.speculation and (at_pauses := _at_pauses(ended.speculation)):
+        facts.append(("At pauses", at_pauses))
     facts.append(("Dropped", _dropped(state)))
     if state.playback is not None:
         facts.append(("Session", plain(state.playback.file)))
@@ -70,6 +73,15 @@ def _latency(state: DashboardState) -> str | None:
     if state.ended and (whole := state.ended.latency_ms.get("after_end")):
         p50, p95 = whole.p50, whole.p95
     return None if p50 is None or p95 is None else f"p50 {p50:.0f} ms, p95 {p95:.0f} ms after the end of a turn"
+
+
+def _at_pauses(share: SpeculationShare) -> str | None:
+    """How much of the work was begun before a turn had ended, and how much of that was in vain."""
+    if not share.kept + share.wasted:
+        return None
+    spent = share.kept_s + share.wasted_s or 1.0
+    wasted = f"{share.wasted} in vain ({share.wasted_s / spent:.0%} of that work)" if share.wasted else "none in vain"
+    return f"{counted(share.kept + share.wasted, 'turn')} begun early, {wasted}"
 
 
 def _dropped(state: DashboardState) -> str:

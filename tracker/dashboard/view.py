@@ -67,7 +67,7 @@ def _wide(state: DashboardState, activity: Activity, width: int, height: int) ->
     return [
         _header(state, activity, width),
         *side_by_side(
-            box(panels.transcript(state, text - 4, body - 2), text, body, "Conversation", _totals(state)),
+            box(panels.transcript(state, activity, text - 4, body - 2), text, body, "Conversation", _totals(state)),
             _side(state, activity, side, body),
         ),
         *_timeline_box(state, width, rows + 2, cell=2),
@@ -89,7 +89,7 @@ def _side(state: DashboardState, activity: Activity, width: int, height: int) ->
     rest -= session
     upper: list[Line] = []
     if rest >= 2 * labels + 6:
-        upper = box(panels.newest(state, inner, labels + 2), width, labels + 4, "Newest turn")
+        upper = box(panels.newest(state, activity, inner, labels + 2), width, labels + 4, "Newest turn")
         rest -= len(upper)
     mood = min(rest, labels + 2) if rest >= labels + 6 else rest
     upper += box(panels.mood(state, inner, mood - 2), width, mood, "Running mood")
@@ -130,7 +130,7 @@ def _normal(state: DashboardState, activity: Activity, width: int, height: int) 
     )
     return [
         _header(state, activity, width),
-        *box(panels.transcript(state, width - 4, text - 2), width, text, "Conversation", _totals(state)),
+        *box(panels.transcript(state, activity, width - 4, text - 2), width, text, "Conversation", _totals(state)),
         *lower,
         *([*Row(1).line(), *line] for line in _measures(state, activity, width - 1)),
         *_footer(state, activity, width),
@@ -166,7 +166,7 @@ def _small(state: DashboardState, activity: Activity, width: int, height: int) -
     if height >= 5:
         lower += [_consent(state, width)]
     text = max(0, height - 1 - len(lower))
-    words = panels.transcript(state, width, text)
+    words = panels.transcript(state, activity, width, text)
     blank = [Row(width).line() for _ in range(text - len(words))]
     return [_header(state, activity, width), *words[:text], *blank, *lower]
 

@@ -19,6 +19,8 @@ from emotrack.tracker.events import (
     Correction,
     Event,
     Mark,
+    OverloadEvent,
+    Provisional,
     SessionEnded,
     SessionStarted,
     SourceLostEvent,
@@ -69,6 +71,15 @@ class Channel:
 
 CHANNELS: Final = (
     Channel("turn", topics.turn, ("site",), (Turn,), "Each turn, and later estimates of it."),
+    Channel(
+        "provisional",
+        topics.provisional,
+        ("site",),
+        (Provisional,),
+        "How a turn sounds that still goes on; not among the minimal topics.",
+        qos=0,
+        expiry_s=_MINUTE_S,
+    ),
     Channel("state", topics.state, ("site",), (State,), "How the room sounds.", retained=(State,), expiry_s=_DAY_S),
     Channel(
         "speaker_state",
@@ -84,7 +95,7 @@ CHANNELS: Final = (
         "session",
         topics.session,
         ("site",),
-        (SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, Mark, Correction),
+        (SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, OverloadEvent, Mark, Correction),
         "What happens to the session; its start and its end are retained.",
         retained=(SessionStarted, SessionEnded),
         expiry_s=_DAY_S,

@@ -13,7 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from emotrack.tracker.errors import EmotrackError
-from emotrack.tracker.events import EVENT, Event, Milliseconds, Percentiles, Probability, Seconds, Share, UtcTime
+from emotrack.tracker.events import (
+    EVENT,
+    Event,
+    LeftOutName,
+    Milliseconds,
+    Percentiles,
+    Probability,
+    Seconds,
+    Share,
+    UtcTime,
+)
 
 MAX_JSON_BYTES: Final = 65_536
 """Of any JSON payload, out or in; a turn of 25 s has 2 KB."""
@@ -140,7 +150,12 @@ class Metrics(SitePayload):
     dropped_frames: Annotated[dict[Label, Count], Field(max_length=16, description="Frames of audio lost, by reason.")]
     dropped_turns: Count
     text_skipped: Annotated[Count, Field(description="Turns scored on voice alone to catch up.")]
-    queue_depth: Annotated[dict[Label, Count], Field(max_length=16, description="What waits, by stage.")]
+    left_out: Annotated[
+        LeftOutName, Field(description="By all sites of the worker together, for they share the models.")
+    ] = "nothing"
+    queue_depth: Annotated[
+        dict[Label, Count], Field(max_length=16, description="What waits, by stage; for a model, of all sites.")
+    ]
     errors: Annotated[dict[Label, Count], Field(max_length=16, description="Errors by code.")]
     mqtt_reconnects: Count
 

@@ -52,6 +52,8 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
             to_stdout=arguments.json,
             save=arguments.save,
             keep_audio=arguments.keep_audio,
+            speculate=not arguments.no_speculation,
+            provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
         ),
         audio_topics,
         arguments.group,

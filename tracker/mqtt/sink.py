@@ -16,7 +16,7 @@ from importlib.metadata import version
 from statistics import median
 from typing import Any, Final
 
-from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
+from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, Turn
 from emotrack.tracker.mqtt import channels, commands, topics
 from emotrack.tracker.mqtt.broker import Broker, BrokerError
 from emotrack.tracker.mqtt.connection import Connection
@@ -134,6 +134,8 @@ class MqttSink:
         if self._is_muted or (self._is_handed_over and isinstance(event, SessionEnded)):
             return
         match event:
+            case Provisional() if not self._publishing.is_full:
+                return
             case SessionStarted():
                 self._introduce(event)
             case SessionEnded():
@@ -183,7 +185,7 @@ class MqttSink:
     def _send(self, *payloads: Event | SitePayload | Hermes) -> None:
         for payload in payloads:
             # Of what is merely a state, only the latest matters to somebody who was away.
-            self.publish(channels.to_message(payload), latest_only=isinstance(payload, SitePayload))
+            self.publish(channels.to_message(payload), latest_only=isinstance(payload, SitePayload | Provisional))
 
     def _add_up(self, turn: Turn) -> None:
         self._turns_heard = max(self._turns_heard, turn.turn_id)
@@ -248,7 +250,7 @@ class MqttSink:
             await asyncio.sleep(VAD_POLL_S)
 
     async def _measure(self) -> None:
-        activity, tally = self._session.activity, self._session.tally
+        session, activity, tally = self._session, self._session.activity, self._session.tally
         while True:
             await asyncio.sleep(METRICS_S)
             self._send(
@@ -263,7 +265,12 @@ class MqttSink:
                     dropped_frames=dict(self._losses.dropped) or {"overrun": activity.dropped_frames},
                     dropped_turns=activity.dropped_turns,
                     text_skipped=activity.text_skipped,
-                    queue_depth={"turns": activity.thinking, "mqtt": self._connection.waiting},
+                    left_out=activity.left_out,
+                    queue_depth={
+                        "turns": activity.thinking,
+                        "mqtt": self._connection.waiting,
+                        **session.models_waiting,
+                    },
                     errors=dict(self._losses.errors),
                     mqtt_reconnects=self._connection.reconnects,
                 )

@@ -33,6 +33,10 @@ class SiteOptions:
     save: Path | None
     """Each site's events go to a file beside it that bears the site's name."""
     keep_audio: bool
+    speculate: bool = True
+    """Begin with a turn at the pause that may be its end."""
+    provisional: bool = True
+    """Estimate turns that still go on."""
 
     def saved_to(self, site: str) -> Path | None:
         """The file for one site: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""
@@ -84,6 +88,8 @@ class Site:
             site=name,
             with_text=options.with_text,
             keeper=self._keeper,
+            speculate=options.speculate,
+            provisional=options.provisional,
             resumed=self._resumption(snapshot) if snapshot else None,
             activity=Activity(),
             notify=self._tell,

@@ -77,6 +77,10 @@ def turn(site: str) -> str:
     return f"{ROOT}/{level(site)}/turn"
 
 
+def provisional(site: str) -> str:
+    return f"{ROOT}/{level(site)}/provisional"
+
+
 def vad(site: str) -> str:
     return f"{ROOT}/{level(site)}/vad"
 

@@ -25,7 +25,7 @@ from emotrack.tracker.mqtt.payloads import (
     parse_status,
 )
 
-KINDS: Final = ("turn", "session", "state", "status", "shift", "vad", "metrics", "error")
+KINDS: Final = ("turn", "provisional", "session", "state", "status", "shift", "vad", "metrics", "error")
 """The topics of a site that are read."""
 MAX_SITES: Final = 64
 KEEP_TURNS: Final = 300  # of each site
@@ -63,7 +63,7 @@ class WatchedSite:
     def receive(self, kind: str, message: Message, now: float, wall: datetime) -> None:
         """Take in what came on one of the site's topics. Raises ``PayloadError``."""
         match kind:
-            case "turn" | "session":
+            case "turn" | "provisional" | "session":
                 self._event(parse_event(message.payload), now)
             case "state":
                 self._standing(parse(State, message.payload) if message.payload else None, message.retain, now, wall)

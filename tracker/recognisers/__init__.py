@@ -6,7 +6,7 @@ model is in its wheel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,10 @@ class Transcript:
     text: str | None
     source: TextSource | None
     rejected: str | None = None
+    confidence: float | None = None
+    """In [0, 1], on the recogniser's own scale; also of words that were rejected."""
+    language: str | None = None
+    """ISO 639-1."""
 
 
 class Recogniser(Protocol):
@@ -31,8 +35,13 @@ class Recogniser(Protocol):
 
     name: str
     """The recogniser and its model, for people."""
+    batch_size: int
+    """Turns that are best recognised together."""
 
     def transcribe(self, turn: SpeechTurn) -> Transcript: ...
+
+    def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
+        """The words of several turns, together where that is quicker; none depend on the other turns."""
 
     def close(self) -> None: ...
 

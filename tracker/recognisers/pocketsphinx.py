@@ -8,10 +8,13 @@ would stall the audio: it works in a process of its own.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
+from threading import Thread
 
 import numpy as np
 import pocketsphinx
@@ -23,6 +26,7 @@ from emotrack.tracker.recognisers import Transcript
 from emotrack.tracker.recognisers.gates import GateOptions, rejection
 
 _GATES = GateOptions(min_confidence=0.4)
+_LANGUAGE = "en"
 _NOT_WORDS = ("<", "[", "+")  # <s>, <sil>, [NOISE], ++UM++
 
 _decoder: pocketsphinx.Decoder  # of the process that decodes
@@ -32,6 +36,7 @@ class PocketSphinx:
     """The recogniser that needs no download. Close it to end its process."""
 
     name = "pocketsphinx en-us"
+    batch_size = 1
 
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
@@ -53,7 +58,13 @@ class PocketSphinx:
         """The words of ``turn``; rejected when PocketSphinx itself is not sure of them."""
         text, confidence = self._process.submit(_decode, _pcm(turn.samples)).result()
         rejected = rejection(text, confidence, turn.speech_probability, turn.end_s - turn.start_s, _GATES)
-        return Transcript(None if rejected else text, None if rejected else "pocketsphinx", rejected)
+        return Transcript(
+            None if rejected else text, None if rejected else "pocketsphinx", rejected, confidence, _LANGUAGE
+        )
+
+    def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
+        """The words of several turns, one after the other."""
+        return [self.transcribe(turn) for turn in turns]
 
     def close(self) -> None:
         self._process.shutdown(wait=False, cancel_futures=True)
@@ -66,11 +77,20 @@ def _pcm(samples: Samples) -> bytes:
 
 def _start() -> None:
     global _decoder
+    Thread(target=_end_with_parent, daemon=True).start()
     _decoder = pocketsphinx.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot tell its process to end, and nobody else would."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    os._exit(1)
 
 
 def _decode(pcm: bytes) -> tuple[str, float]:
     """The words in 16-bit PCM, and the mean posterior probability of a word, weighted by duration."""
+    _decoder.reinit_feat()  # else the words would depend on what it heard before, be it somebody else
     _decoder.start_utt()
     _decoder.process_raw(pcm, full_utt=True)
     _decoder.end_utt()

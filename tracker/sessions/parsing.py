@@ -21,6 +21,8 @@ from emotrack.tracker.events import (
     Correction,
     Event,
     Mark,
+    OverloadEvent,
+    Provisional,
     SessionEnded,
     SessionStarted,
     SourceLostEvent,
@@ -118,10 +120,11 @@ def _can_be(event: Event) -> bool:
             return event.turn_id <= MAX_TURN_ID and _are_times(event.start_s, event.end_s, *latencies)
         case SessionEnded():
             points = [x for p in event.latency_ms.values() for x in (p.p50, p.p95, p.max) if x is not None]
-            return _are_times(0, event.seconds, *points)
+            spent = (event.speculation.kept_s, event.speculation.wasted_s) if event.speculation else ()
+            return _are_times(0, event.seconds, *points, *spent)
         case SourceRestoredEvent():
             return _are_times(0, event.at_s, event.seconds_lost)
-        case Mark() | SourceLostEvent():
+        case Mark() | SourceLostEvent() | OverloadEvent() | Provisional():
             return _are_times(0, event.at_s)
         case Correction():
             return event.turn_id <= MAX_TURN_ID

@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from emotrack.tracker.events import Event, SessionEnded, SessionStarted, SourceLostEvent, Turn, to_json
+from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, SourceLostEvent, Turn, to_json
 from emotrack.tracker.sessions.parsing import Problems, lines, parse_event
 from emotrack.tracker.sessions.reader import SessionError
 
@@ -110,6 +110,8 @@ class _Redaction:
                     changes["text"] = None
                 if self._speakers:
                     changes["speaker"] = self._pseudonym(event.speaker)
+            case Provisional() if self._speakers:
+                changes["speaker"] = self._pseudonym(event.speaker)
             case SessionStarted():
                 changes["source"] = _GONE
                 changes["recogniser"] = _without_folder(event.recogniser)

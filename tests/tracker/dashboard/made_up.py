@@ -10,6 +10,7 @@ from emotrack.tracker.events import (
     Latency,
     Mark,
     Percentiles,
+    Provisional,
     SessionEnded,
     SessionStarted,
     SourceLostEvent,
@@ -83,3 +84,15 @@ def ended(turns: int, **changes: Any) -> SessionEnded:
         },
     }
     return SessionEnded(**HEAD, **(values | changes))
+
+
+def provisional(start_s: float, at_s: float, emotion: str = "joy", **changes: Any) -> Provisional:
+    values: dict[str, Any] = {
+        "channel": 1,
+        "speaker": "Ana",
+        "emotion": emotion,
+        "confidence": 0.55,
+        "uncertain": False,
+        "probabilities": {emotion: 0.55, "other": 0.45},
+    }
+    return Provisional(**HEAD, start_s=start_s, at_s=at_s, **(values | changes))

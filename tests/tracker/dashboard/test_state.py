@@ -11,7 +11,7 @@ from emotrack.tracker.dashboard import state as state_module
 from emotrack.tracker.dashboard.state import KEEP_TURNS, MAX_SPEAKERS, OTHERS, DashboardState, Note
 from emotrack.tracker.events import Correction
 from emotrack.tracker.mood import Mood
-from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, lost, mark, restored, started, turn
+from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, lost, mark, provisional, restored, started, turn
 
 
 def test_twenty_thousand_turns_leave_it_bounded_and_its_counts_whole() -> None:
@@ -140,7 +140,7 @@ def test_latency_percentiles_are_ranks_of_what_was_seen() -> None:
 
 def test_every_event_type_is_taken_in() -> None:
     state = DashboardState()
-    for event in (started(), mark(1.0), turn(1), lost(5.0), restored(9.0), turn(2), ended(2)):
+    for event in (started(), mark(1.0), provisional(3.0, 4.0), turn(1), lost(5.0), restored(9.0), turn(2), ended(2)):
         state.apply(event)
     kinds = ["note" if isinstance(item, Note) else item.turn_id for item in state.latest(10)]
     assert kinds == ["note", 1, "note", "note", 2]
@@ -148,6 +148,34 @@ def test_every_event_type_is_taken_in() -> None:
     assert state.ended is not None
     assert state.lost_reason is None
     assert state.labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("start_s", "at_s", "speaker", "is_gone"),
+    [
+        (6.0, 7.9, "Ana", True),  # the turn itself
+        (6.0, 7.9, None, True),
+        (6.5, 7.9, "Ben", False),  # somebody who goes on speaking
+        (3.0, 4.0, "Ben", True),  # what proved to be no turn
+        (8.5, 9.0, "Ana", False),  # the next turn of the same person
+    ],
+)
+def test_a_turn_takes_the_place_of_what_was_seen_of_it(
+    start_s: float, at_s: float, speaker: str | None, is_gone: bool
+) -> None:
+    state = DashboardState()
+    state.apply(provisional(start_s, at_s, speaker=speaker))
+    state.apply(turn(2, start_s=6.0, end_s=8.0, speaker="Ana"))
+    assert (not state.under_way) == is_gone
+    assert (not state.glimpses(Activity(speaking=(True,)))) == is_gone
+
+
+def test_looks_at_turns_under_way_count_for_nothing() -> None:
+    state = DashboardState()
+    for at_s in range(1, 1000):
+        state.apply(provisional(0.5, at_s, channel=1 + at_s % 64))
+    assert (state.turn_count, state.emotions, state.speakers, state.mood()) == (0, {}, {}, {})
+    assert len(state.under_way) <= 64
 
 
 def test_a_lost_source_is_remembered_until_it_is_back() -> None:

@@ -14,7 +14,8 @@ from rich.console import Console
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import DashboardState, render, summary
 from emotrack.tracker.dashboard.palette import look
-from tests.tracker.dashboard.made_up import ended, lost, mark, restored, started, turn
+from emotrack.tracker.events import SpeculationShare
+from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
 
 SIZES = [(60, 15), (80, 24), (120, 30), (200, 50)]
 ODD_SIZES = [
@@ -62,11 +63,17 @@ def situations() -> dict[str, tuple[DashboardState, Activity]]:
     over = busy()
     over.apply(restored(210.0))
     over.apply(ended(60))
+    under_way = busy()
+    for channel in (1, 2):
+        under_way.apply(
+            provisional(200.0, 201.0, "a feeling with no name yet", channel=channel, speaker="Chloé 田中" * 9)
+        )
     saved = DashboardState(site="x" * 300, saved_to="/a/very/long/path/" * 20 + "session.jsonl")
     speaking = Activity(stream_s=80_000, levels_dbfs=(-20.0, -3.0), speaking=(True, False), thinking=2)
     return {
         "empty": (DashboardState(), Activity()),
         "busy": (busy(), speaking),
+        "under way": (under_way, Activity(stream_s=201, levels_dbfs=(-20.0, -30.0), speaking=(True, True))),
         "eight channels": (busy(), Activity(levels_dbfs=(-20.0,) * 8, speaking=(False,) * 8)),
         "lost": (lost_state, Activity(stream_s=200, levels_dbfs=(-120.0,), speaking=(False,), source_lost=True)),
         "paused": (busy(3), Activity(paused=True, levels_dbfs=(-50.0,), notice="a notice\x1b[2J " * 40)),
@@ -156,6 +163,40 @@ def test_an_uncertain_turn_differs_by_more_than_colour() -> None:
     assert "joy?" not in sure
     assert " j " in unsure
     assert "joy?" in unsure
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)], ids=lambda size: "{}x{}".format(*size))
+def test_who_speaks_has_a_line_that_says_how_it_sounds_so_far(size: tuple[int, int]) -> None:
+    state = DashboardState()
+    state.apply(started())
+    state.apply(provisional(6.0, 7.0, "sadness", speaker="Ben"))
+    speaking, silent = Activity(speaking=(True,)), Activity(speaking=(False,))
+    (line,) = [line for line in lines_of(state, speaking, *size) if "so far, by the voice" in line]
+    for words in ("0:06", "Ben", " s ", "sadness…", "55%"):
+        assert words in line
+    assert ("  so far  " in "\n".join(lines_of(state, speaking, *size))) == (size[1] >= 50), "its bars have room"
+    assert "so far," in "\n".join(lines_of(state, Activity(thinking=1, speaking=(False,)), *size)), "until it is scored"
+    assert "so far," not in "\n".join(lines_of(state, silent, *size)), "nothing came of it"
+    state.apply(turn(2, "joy", start_s=6.0, end_s=8.0, speaker="Ben"))
+    assert "so far," not in "\n".join(lines_of(state, speaking, *size)), "the turn itself has taken its place"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (SpeculationShare(kept=12, wasted=1, kept_s=0.9, wasted_s=0.1), "13 turns begun early, 1 in vain (10% of that"),
+        (SpeculationShare(kept=1, wasted=0, kept_s=0.1, wasted_s=0.0), "1 turn begun early, none in vain"),
+        (SpeculationShare(kept=0, wasted=0, kept_s=0.0, wasted_s=0.0), None),
+        (None, None),
+    ],
+)
+def test_the_summary_tells_what_was_done_in_vain(share: SpeculationShare | None, words: str | None) -> None:
+    state = busy(3)
+    state.apply(ended(3, speculation=share))
+    console = Console(file=(out := io.StringIO()), width=100)
+    console.print(summary(state))
+    assert ("begun early" in out.getvalue()) == (words is not None)
+    assert (words or "") in out.getvalue()
 
 
 def test_an_unknown_speaker_and_a_voice_only_turn_say_so() -> None:

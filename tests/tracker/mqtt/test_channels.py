@@ -14,7 +14,7 @@ from emotrack.tracker.events import Correction, Event
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.channels import CHANNELS, to_deletion, to_message, to_reply, to_status
 from emotrack.tracker.mqtt.payloads import Hermes, HermesError, Reply, Shift, SitePayload, TextCaptured, Vad
-from tests.tracker.dashboard.made_up import ended, lost, mark, restored, started, turn
+from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
 
 HEAD: dict[str, Any] = {"site": "kitchen", "session": "s", "time": datetime(2026, 1, 1, 12, 30, tzinfo=UTC)}
 SHIFT = Shift(**HEAD, speaker=None, turn_id=3, at_s=9.0, before="joy", after="anger")
@@ -23,6 +23,7 @@ TEXT = TextCaptured(text="hello", likelihood=1, seconds=1.0)
 CORRECTION = Correction(**HEAD, turn_id=3, emotion="joy")
 SENT: tuple[Event | SitePayload | Hermes, ...] = (
     turn(1),
+    provisional(3.0, 4.0),
     started(),
     ended(1),
     mark(1.0),
@@ -80,6 +81,7 @@ def test_only_states_and_what_tells_of_a_session_are_retained() -> None:
     assert to_message(started()).retain
     assert not to_message(mark(1.0)).retain
     assert not to_message(turn(1)).retain
+    assert (to_message(provisional(3.0, 4.0)).retain, to_message(provisional(3.0, 4.0)).qos) == (False, 0)
 
 
 def test_a_payload_belongs_to_one_channel() -> None:

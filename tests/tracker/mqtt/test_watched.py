@@ -17,7 +17,7 @@ from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.payloads import ErrorReport, Shift, SitePayload, State, Vad
 from emotrack.tracker.mqtt.state import SiteState
 from emotrack.tracker.mqtt.watched import KINDS, MAX_SITES, STALE_AFTER_S, WatchedSite, WatchedSites, age
-from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, restored, started, turn
+from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
 from tests.tracker.mqtt.playing_sites import PlayingSite
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)  # when the made-up events are said to have left
@@ -65,6 +65,15 @@ def test_the_dashboards_picture_is_made_of_the_topics() -> None:
     assert site.activity.speaking == (True,)
     assert site.activity.levels_dbfs == (-20.0,)
     assert watcher.problem() is None
+
+
+def test_a_turn_is_seen_while_it_goes_on() -> None:
+    watcher = Watcher()
+    watcher.receive(ONLINE, started(), vad(), provisional(11.0, 12.0, "anger"))
+    (seen,) = watcher.site.state.glimpses(watcher.site.activity)
+    assert (seen.emotion, seen.speaker, watcher.site.state.turn_count) == ("anger", "Ana", 0)
+    watcher.receive(vad(speaking=False))
+    assert not watcher.site.state.glimpses(watcher.site.activity)
 
 
 def test_the_figures_and_the_level_are_those_that_were_sent() -> None:

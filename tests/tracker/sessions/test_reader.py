@@ -22,7 +22,7 @@ from emotrack.tracker.sessions.export import FORMATS, export
 from emotrack.tracker.sessions.parsing import Problems, parse_event
 from emotrack.tracker.sessions.reader import SessionError, read_session, read_sessions
 from emotrack.tracker.sessions.redact import redact
-from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, restored, started, turn
+from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
 
 CORRECTION = Correction(**HEAD, turn_id=1, emotion="anger")
 EVENTS: list[Event] = [
@@ -50,6 +50,17 @@ def test_a_session_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert [session.emotion(turn) for turn in session.turns] == ["anger", "fear"]
     assert session.seconds == 3725.0
     assert session.labels[0] == "neutral"
+
+
+def test_what_was_seen_of_turns_while_they_went_on_is_no_part_of_a_session(tmp_path: Path) -> None:
+    """Standard output that was kept in a file has such events too."""
+    kept = read_session(write(tmp_path / "a.jsonl", "".join(lines(EVENTS))))
+    talked = [event for each in EVENTS for event in (provisional(3.0, 4.0), each)]
+    session = read_session(write(tmp_path / "b.jsonl", "".join(lines(talked))))
+    assert session.problems == []
+    assert (session.turns, session.corrections, session.marks, session.losses, session.ended) == (
+        kept.turns, kept.corrections, kept.marks, kept.losses, kept.ended,
+    )  # fmt: skip
 
 
 def test_the_newest_revision_and_the_newest_correction_count(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from emotrack.tracker.events import Event, to_json
 from emotrack.tracker.sessions import redact as redacting
 from emotrack.tracker.sessions.reader import SessionError, read_session
 from emotrack.tracker.sessions.redact import redact
-from tests.tracker.dashboard.made_up import ended, lost, mark, started, turn
+from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, started, turn
 
 SAID = "my secret is out"
 EVENTS: list[Event] = [
     started(source="/home/ana/talk.flac", recogniser="faster-whisper /home/ana/own model"),
     turn(1, text=SAID, audio="s.audio/s/1.flac"),
+    provisional(6.0, 7.0, speaker="Ben"),
     turn(2, text=SAID, speaker="Ben"),
     turn(3, text=None, speaker=None),
     turn(4, speaker="Ana", emotion="fear"),

@@ -1,0 +1,99 @@
+"""Turns encoded together: the same as each alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emotrack.models.bundle import load_bundle
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.network import EmotionNetwork
+from emotrack.models.shapes import bucketed
+from tests.models.conftest import tiny_network
+
+RATE = 16_000
+SECONDS = (0.1, 25.0, 0.7, 3.0, 3.1)
+WORDS = ("I am so happy!", "no", "so " * 100, "I am not sad today.")
+
+
+def voice(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """Noise whose loudness rises and falls."""
+    count = round(seconds * RATE)
+    noise = np.random.default_rng(seed).standard_normal(count) * 0.1
+    return (noise * (1 + np.sin(np.arange(count) / 3000))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def mini() -> EmotionNetwork:
+    return load_bundle("mini")
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "static shapes"])
+def padded_to_few_shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once as on a processor, once with the shapes that a GPU is given."""
+    monkeypatch.setattr(EmotionNetwork, "has_static_shapes", property(lambda _: request.param))
+
+
+def probabilities(network: EmotionNetwork, speech: Tensor | None, text: Tensor | None) -> Tensor:
+    estimate = network.estimate(network.new_context(), TurnEmbedding(speech, text, None))
+    return torch.tensor(estimate.probabilities)
+
+
+@pytest.mark.usefixtures("padded_to_few_shapes")
+def test_voices_of_very_different_lengths(mini: EmotionNetwork) -> None:
+    voices = [voice(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    together = mini.embed_speech_batch(voices)
+    for one, waveform in zip(together, voices, strict=True):
+        alone = mini.speech_head.embed(mini.speech_encoder(*_alone(mini, waveform))).squeeze(0)
+        torch.testing.assert_close(one, alone, atol=1e-5, rtol=1e-4)
+        expected = probabilities(mini, alone, None)
+        torch.testing.assert_close(probabilities(mini, one, None), expected, atol=1e-6, rtol=1e-5)
+
+
+def _alone(network: EmotionNetwork, waveform: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+    """(1, T0, ...), (1,) one voice without any padding."""
+    inputs = network.speech_encoder.prepare(torch.tensor(waveform))
+    return inputs.unsqueeze(0), torch.tensor([len(inputs)])
+
+
+@pytest.mark.usefixtures("padded_to_few_shapes")
+def test_texts_of_very_different_lengths(mini: EmotionNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = [(text, [None, *WORDS[:number]]) for number, text in enumerate(WORDS)]
+    together = mini.embed_text_batch(turns)
+    monkeypatch.setattr(EmotionNetwork, "has_static_shapes", property(lambda _: False))
+    for one, (text, before) in zip(together, turns, strict=True):
+        alone = mini.embed_text(text, before)
+        torch.testing.assert_close(one, alone, atol=1e-5, rtol=1e-4)
+        expected = probabilities(mini, None, alone)
+        torch.testing.assert_close(probabilities(mini, None, one), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_what_stands_beside_a_turn_tells_it_nothing(mini: EmotionNetwork) -> None:
+    quiet, loud = mini.embed_speech_batch([voice(1.0), voice(9.0)])[0], voice(9.0, 1) * 9
+    torch.testing.assert_close(mini.embed_speech_batch([voice(1.0), loud])[0], quiet, atol=1e-6, rtol=1e-5)
+
+
+def test_a_batch_with_one_bad_turn_is_refused() -> None:
+    network = tiny_network()
+    with pytest.raises(ValueError, match="lasts"):
+        network.embed_speech_batch([voice(1.0), voice(0.01)])
+    with pytest.raises(ValueError, match="without words"):
+        network.embed_text_batch([("so happy", ()), ("  ", ())])
+
+
+def test_few_shapes() -> None:
+    lengths = {bucketed(torch.ones(1, length), 3001).shape[1] for length in range(10, 3002)}
+    assert len(lengths) < 40
+    for rows, length in ((1, 1), (3, 300), (5, 301), (8, 3000), (2, 3001)):
+        batch = torch.rand(rows, length, 2)
+        padded = bucketed(batch, 3001)
+        assert padded.shape[0] in {1, 2, 4, 8}
+        assert length <= padded.shape[1] <= min(1.25 * length, 3001)
+        torch.testing.assert_close(padded[:rows, :length], batch)
+        assert not padded[:, length:].any()
+        torch.testing.assert_close(padded[rows:, :length], batch[-1:].expand(len(padded) - rows, -1, -1))
+    assert bucketed(torch.ones(1, 7), 5).shape[1] == 7, "nothing is cut"
+    assert bucketed(torch.arange(3)).tolist() == [0, 1, 2, 2]

@@ -1,0 +1,113 @@
+"""Sessions over scripted parts: a source, a recogniser and a sink that do as a test tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.activity import Activity
+from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem
+from emotrack.tracker.engine import Engine
+from emotrack.tracker.events import Event, Turn
+from emotrack.tracker.listener import SpeechTurn
+from emotrack.tracker.pipeline import LiveSession
+from emotrack.tracker.recognisers import Recogniser, Transcript
+from emotrack.tracker.sinks import Sink, SinkError
+
+CHUNK = SAMPLE_RATE // 10
+
+
+class ScriptedSource:
+    """Yields what it is given; an exception among the items is raised there."""
+
+    name = "script"
+    dropped_frames = 0
+
+    def __init__(self, items: Sequence[SourceItem | Exception], channels: int = 1, lossless: bool = True) -> None:
+        self.channels = channels
+        self.lossless = lossless
+        self._items = items
+        self.closed = False
+        self.is_ready: Callable[[], bool] = lambda: True
+        """Whether the next item may come."""
+
+    async def items(self) -> AsyncGenerator[SourceItem, None]:
+        try:
+            for item in self._items:
+                await asyncio.sleep(0)
+                while not self.is_ready():  # noqa: ASYNC110  # nobody tells when the models have finished
+                    await asyncio.sleep(0.001)
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self.closed = True
+
+
+class Recorder:
+    """A sink that keeps the events, and tells whoever wants to know."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None = None, fail_after: int | None = None) -> None:
+        self.events: list[Event] = []
+        self.closed = False
+        self._on_event = on_event
+        self._fail_after = fail_after
+
+    async def emit(self, event: Event) -> None:
+        if self._fail_after is not None and len(self.events) >= self._fail_after:
+            raise SinkError("cannot write to the recorder")
+        self.events.append(event)
+        if self._on_event:
+            self._on_event(event)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    @property
+    def turns(self) -> list[Turn]:
+        """Each turn as it is known at last."""
+        return list({event.turn_id: event for event in self.events if isinstance(event, Turn)}.values())
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+class ScriptedRecogniser:
+    name = "script"
+
+    def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
+        self._seconds = seconds
+        self._error = error
+
+    def transcribe(self, turn: SpeechTurn) -> Transcript:
+        time.sleep(self._seconds)
+        if self._error:
+            raise self._error
+        return Transcript("Good morning.", "faster-whisper")
+
+    def close(self) -> None: ...
+
+
+def chunks(audio: Samples, start: int = 0) -> list[SourceItem]:
+    """(samples, channels) as chunks of 0.1 s from stream index ``start`` on."""
+    return [AudioChunk(audio[at : at + CHUNK], start + at) for at in range(0, len(audio), CHUNK)]
+
+
+def mono(audio: Samples) -> Samples:
+    return audio.mean(axis=1, keepdims=True)
+
+
+def session(
+    source: ScriptedSource,
+    network: EmotionNetwork,
+    *sinks: Sink,
+    recogniser: Recogniser | None = None,
+    notices: list[str] | None = None,
+    **options: Any,
+) -> LiveSession:
+    notify = (notices if notices is not None else []).append
+    return LiveSession(source, Engine(network, recogniser), sinks, activity=Activity(), notify=notify, **options)
