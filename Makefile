@@ -2,12 +2,13 @@
 # make demo      install, then track the bundled conversation; no network is used
 # make test      install what tests need, run them
 # make lint      ruff and mypy
+# make bench     how fast it is, beside what else one could do; make bench ARGS=--quick for a short look
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint system schema clean
+.PHONY: install demo test lint bench system schema clean
 
 install: .venv/runtime.done
 
@@ -41,6 +42,9 @@ lint: .venv/dev.done
 	ln -sfn ../../../models build/types/emotrack/models
 	ln -sfn ../../../train build/types/emotrack/train
 	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p emotrack
+
+bench: .venv/dev.done
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # The events' JSON Schema and the document of the MQTT topics are generated from their classes; tests check that they
 # are current.

@@ -32,6 +32,8 @@ from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubTextConfig, HubTextEncoder
 from emotrack.models.published_care import PublishedCare, PublishedCareConfig
+from emotrack.train.pretraining.care import CareDistillation
+from emotrack.train.pretraining.descriptors import NAMES, Descriptors, at_rate
 
 LABELS, TOKENS, TURNS = 7, 40, 32
 CROP = 5 * SAMPLE_RATE  # samples
@@ -79,10 +81,15 @@ def _care(device: torch.device, batch: int) -> tuple[PublishedCare, Tensor, Tens
 
 def care_training(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:
     care, crops, lengths = _care(device, batch)
-    return care, lambda: sum(
-        (found.square().mean() for found in care.predictions(care.states(crops, lengths))),
-        torch.zeros((), device=device),
-    )
+    model = CareDistillation(care, care.frame_width, len(NAMES)).to(device)
+    describe = Descriptors().to(device)
+
+    def loss() -> Tensor:
+        meant, heard, _ = model(crops, lengths)
+        sounds = torch.stack([at_rate(each, heard.shape[1]) for each in describe(crops)])
+        return meant.square().mean() + nn.functional.mse_loss(heard, sounds)
+
+    return model, loss
 
 
 def care_features(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:

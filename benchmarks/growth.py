@@ -1,0 +1,127 @@
+"""What the ten-thousandth turn costs: ours with its rolling context, and a script that encodes the history anew.
+
+Each in a process of its own, and they take turns. What is measured is whole: voice and words encoded, the conversation
+scored. In between, ours is brought forward with embeddings that are ready, which its context takes like any other, and
+the script with turns that it has yet to read, which it would read again anyway.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from benchmarks.figures import Benchmark, Figure, Found, Note, Settings
+from benchmarks.processes import resident_mib
+from benchmarks.speech import turns, words
+
+if TYPE_CHECKING:
+    from emotrack.models.conversation import TurnEmbedding
+
+
+MARKS = (10, 100, 1_000, 10_000)
+REPEATS = 24
+SCRIPT_REPEATS = {10: 24, 100: 4, 1_000: 1}  # beyond, one turn takes minutes and relates 100 million pairs of turns
+SPEAKERS = ("Ana", "Ben")
+
+
+class Tracker(Protocol):
+    """Reads the bundled turns, over and over; ``place`` counts them."""
+
+    def skip(self, place: int) -> None:
+        """Make a turn part of the past."""
+
+    def read(self, place: int) -> None:
+        """Score a turn as the newest."""
+
+
+class Ours:
+    """The network with its rolling context."""
+
+    def __init__(self) -> None:
+        import torch
+
+        from emotrack.models.bundle import load_bundle
+
+        torch.set_num_threads(1)
+        self._network = load_bundle("mini")
+        self.context = self._network.new_context()
+        self._ready = [self._embedded(place) for place in range(len(turns()))]
+
+    def skip(self, place: int) -> None:
+        self._network.update(self.context, self._ready[place % len(self._ready)])
+
+    def read(self, place: int) -> None:
+        self._network.update(self.context, self._embedded(place))
+
+    def _embedded(self, place: int) -> TurnEmbedding:
+        from emotrack.models.conversation import TurnEmbedding
+
+        said = words()[place % len(turns())]
+        text = self._network.embed_text(said, self.context.words)
+        speech = self._network.embed_speech(turns()[place % len(turns())].samples)
+        return TurnEmbedding(speech, text, SPEAKERS[place % 2], said)
+
+
+class Script:
+    """The straight-line script, which holds on to the audio of every turn."""
+
+    def __init__(self) -> None:
+        from benchmarks.straight_line import StraightLine
+
+        self.script = StraightLine(None, keep_embeddings=False)
+
+    def skip(self, place: int) -> None:
+        turn = turns()[place % len(turns())]
+        self.script.remember(turn.samples.copy(), words()[place % len(turns())], SPEAKERS[place % 2])
+
+    def read(self, place: int) -> None:
+        turn = turns()[place % len(turns())]
+        self.script.turn(turn, words()[place % len(turns())], SPEAKERS[place % 2])
+
+
+def measure(settings: Settings) -> Found:
+    """Yield the cost of a turn, ms, and the process's memory, MiB."""
+    spawn = multiprocessing.get_context("spawn")
+    marks = MARKS[:2] if settings.quick else MARKS
+    with (
+        ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(Ours,)) as ours,
+        ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(Script,)) as script,
+    ):
+        for mark in marks:
+            contenders = [("emotrack", ours, REPEATS)]
+            if mark in SCRIPT_REPEATS:
+                contenders.append(("straight-line script", script, SCRIPT_REPEATS[mark]))
+            for name, process, repeats in contenders:
+                taken_ms, memory_mib = process.submit(_read_at, mark, repeats).result()
+                yield Figure(f"turn {mark:,}", name, "ms", tuple(taken_ms))
+                yield Figure(f"memory at turn {mark:,}", name, "MiB", (memory_mib,))
+    yield Note("The script is not asked for turn 10,000, on which it would work for minutes.")
+
+
+_tracker: Tracker  # of the process that runs it
+_read = 0
+
+
+def _start(kind: type[Ours | Script]) -> None:
+    global _tracker
+    _tracker = kind()
+
+
+def _read_at(mark: int, repeats: int) -> tuple[list[float], float]:
+    """Milliseconds of each of ``repeats`` turns from turn ``mark`` on, and MiB."""
+    global _read
+    while _read < mark - 1:
+        _tracker.skip(_read)
+        _read += 1
+    taken = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        _tracker.read(_read)
+        taken.append(1000 * (time.perf_counter() - began))
+        _read += 1
+    return taken, resident_mib()
+
+
+BENCHMARK = Benchmark("growth", "What a turn costs, after how many", measure)
