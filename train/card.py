@@ -105,8 +105,8 @@ def model_card(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]
         limits=PAIRED_LIMITS if recipe.pairing else RECORDED_LIMITS.format(corpus=recipe.corpus),
         labels=", ".join(network.labels),
         parameters=sum(parameter.numel() for parameter in network.parameters()) / 1e6,
-        words=_words(network, recipe),
-        voice=_voice(network, recipe),
+        words=_words(network, recipe, measured),
+        voice=_voice(network, recipe, measured),
         context=network.default_context,
         blocks=recipe.network.blocks,
         s="s" if recipe.network.blocks > 1 else "",
@@ -128,7 +128,8 @@ def _data(recipe: Recipe) -> list[str]:
     ]
 
 
-def _words(network: EmotionNetwork, recipe: Recipe) -> str:
+def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    silver = measured.get("pretraining", {})
     phases = ", then ".join(phase.corpus for phase in recipe.text.phases)
     before = f"; a turn is read with the {recipe.text.turns_before} before it" if recipe.text.turns_before else ""
     if isinstance(network.config.text, TextConfig):
@@ -139,14 +140,18 @@ def _words(network: EmotionNetwork, recipe: Recipe) -> str:
             f"{vocabulary}"
         )
     else:
-        made = f"`{network.config.text.origin}`"
+        made = f"`{silver.get('origin', network.config.text.origin)}`"
+    if silver:
+        made += f", pre-trained on {silver['train']:,} sentences that {silver['annotator']} labelled"
     return f"{made}; fine-tuned on {phases}{before}"
 
 
-def _voice(network: EmotionNetwork, recipe: Recipe) -> str:
+def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    care = measured.get("care")
+    begins = f"pre-trained on {care['train']:,} transcribed utterances, then" if care else "trained from nothing"
     if isinstance(recipe.speech, ActedSpeechRecipe):
         return (
-            "a small CARE (front end, common, semantic and acoustic encoders) on log-mel frames, trained from nothing "
+            f"a small CARE (front end, common, semantic and acoustic encoders) on log-mel frames, {begins} "
             "on acted speech, with the hidden states of Whisper tiny.en (MIT) as further targets; none of Whisper's "
             "weights are in here"
         )

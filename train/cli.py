@@ -13,6 +13,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from emotrack.train.figures_cli import FIGURES
+from emotrack.train.pretraining.cli import COMMANDS, named_path
+
 if TYPE_CHECKING:
     from emotrack.train.evaluate import Evaluation
     from emotrack.train.recipe import Recipe
@@ -49,7 +52,8 @@ RUNNERS = {
 
 TRAIN_EPILOG = """\
 data (which ones a recipe needs, it says when one is missing):
-  encoder    folder of a pre-trained BERT in the Hugging Face layout
+  encoder    folder of a pre-trained BERT in the Hugging Face layout, or what `emotrack train pretrain` wrote
+  care       what `emotrack train care` wrote: stage 1's voice begins with it (no recipe needs it)
   teacher    Whisper tiny.en's encoder, one .safetensors file
   meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
   ravdess, tess, nemo, emodb       folders with an index.csv (file, speaker, emotion) beside the clips
@@ -100,8 +104,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EPILOG
     stages = parser.add_subparsers(dest="stage", metavar="STAGE", required=True)
+    for name, command in (COMMANDS | FIGURES).items():
+        stage = stages.add_parser(name, help=command.purpose, description=f"{sentence(command.purpose)}.")
+        command.add_arguments(stage)
     for name, purpose in STAGES.items():
-        stage = stages.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        stage = stages.add_parser(name, help=purpose, description=f"{sentence(purpose)}.")
         if name == "plot":
             stage.add_argument("folder", type=Path, metavar="DIR", help="the --out of a run")
             stage.add_argument("--out", type=Path, metavar="FILE.svg", help="the drawing (default DIR/plot.svg)")
@@ -126,11 +133,16 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
             "--data",
             action="append",
             default=[],
-            type=_named_path,
+            type=named_path,
             metavar="NAME=PATH",
             help="where a corpus lies; repeat",
         )
         stage.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
+
+
+def sentence(purpose: str) -> str:
+    """What a command is for, with a capital letter."""
+    return f"{purpose[0].upper()}{purpose[1:]}"
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +167,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Run ``emotrack train`` -> exit code."""
-    commands = {"adapt": _adapt, "plot": _plot}
+    commands = {"adapt": _adapt, "plot": _plot} | {name: command.run for name, command in (COMMANDS | FIGURES).items()}
     return commands.get(args.stage, _train)(args)
 
 
@@ -289,10 +301,3 @@ def _print_evaluation(asked: dict[str, str], found: Evaluation) -> None:
     if found.left_out:
         labels = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
         console.print(f"not scored, as the bundle has no such label: {labels}", highlight=False)
-
-
-def _named_path(argument: str) -> tuple[str, Path]:
-    name, separator, path = argument.partition("=")
-    if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"{argument!r} is not NAME=PATH")
-    return name, Path(path)

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class TrainError(Exception):
     """Data, a recipe or a training run that cannot be used; the message is the one line that is shown."""
+
+
+class CollapsedError(TrainError):
+    """A training that ended in one answer to everything."""

@@ -80,15 +80,18 @@ class _JointTask(ConversationTask):
         )
 
     def _collate(self, batch: Sequence[EncodedDialogue]) -> Batch:
-        turns = [turn for each in batch for turn in each.turns if turn.text is not None]
-        numbers = [int(turn.text) for turn in turns if turn.text is not None]
+        said = [turn.text for each in batch for turn in each.turns if turn.text is not None]
+        numbers = sorted({int(number) for number in said})  # actors say the same few sentences again and again
         embedded: dict[int, Tensor] = {}
         if numbers:
             readings = [self._readings[number] for number in numbers]
             embeddings = self.network.text_encoder(*text_batch(readings, self.network.device)).float()  # (words, E)
-            embedded = {id(turn): embedding for turn, embedding in zip(turns, embeddings, strict=True)}
+            embedded = dict(zip(numbers, embeddings, strict=True))
         return self.network.collate(
-            [[replace(turn, text=embedded.get(id(turn))) for turn in each.turns] for each in batch]
+            [
+                [replace(turn, text=None if turn.text is None else embedded[int(turn.text)]) for turn in each.turns]
+                for each in batch
+            ]
         )
 
     def _numbered(self, conversations: Conversations, recipe: Recipe, data: dict[str, Path]) -> Conversations:

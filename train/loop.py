@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from emotrack.train.errors import TrainError
-from emotrack.train.metrics import Scores
+from emotrack.train.errors import CollapsedError, TrainError
 from emotrack.train.ranks import add_up, add_up_gradients, from_rank_0, rank, ranks, training_device, wait
 
 Batch = TypeVar("Batch", bound=Sequence[Any])
+Found_co = TypeVar("Found_co", bound="Measured", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class LoopOptions:
     epochs: int
     learning_rate: float
     batch: int
-    warmup: float = 0.1  # share of all steps in which the learning rate rises; then it falls to zero in a cosine
+    warmup: float = 0.1  # share of all steps in which the learning rate rises
+    schedule: Literal["cosine", "constant"] = "cosine"  # then it falls to zero in a cosine, or stays
+    betas: tuple[float, float] = (0.9, 0.999)  # of Adam
     weight_decay: float = 0.01
     clip: float = 1.0  # largest norm of a gradient
     bf16: bool = True  # half-width arithmetic in the forward pass
@@ -52,19 +54,32 @@ class LoopOptions:
             raise ValueError("epochs, batch and patience are 1 or more")
 
 
-class Task(Protocol, Generic[Batch]):
+class Measured(Protocol):
+    """What an evaluation on dev finds."""
+
+    @property
+    def collapsed(self) -> str | None:
+        """What the network does instead of telling items apart; None while it does tell them apart."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Task(Protocol, Generic[Batch, Found_co]):
     """What a stage brings to the loop. A batch is a sequence of items, since ranks share it."""
 
-    metric: str  # the field of Scores by which the best epoch is chosen
+    metric: str  # what of that the best epoch is chosen by; more is better
 
     def batches(self, generator: torch.Generator) -> list[Batch]: ...
 
     def loss(self, batch: Batch) -> Tensor: ...
 
-    def evaluate(self) -> Scores: ...
+    def evaluate(self) -> Found_co: ...
 
 
-def fit(name: str, model: nn.Module, task: Task[Batch], options: LoopOptions, folder: Path, seed: int) -> Scores:
+def fit(
+    name: str, model: nn.Module, task: Task[Batch, Found_co], options: LoopOptions, folder: Path, seed: int
+) -> Found_co:
     """Train ``model``, leave the weights of its best epoch in it, and return that epoch's dev scores.
 
     Args:
@@ -76,14 +91,16 @@ def fit(name: str, model: nn.Module, task: Task[Batch], options: LoopOptions, fo
         seed: of batches, dropout and augmentation.
 
     Raises:
-        TrainError: the loss is no longer finite, or the best epoch answers one label to everything.
+        TrainError: the loss is no longer finite, or the best epoch does not tell items apart.
     """
     folder.mkdir(parents=True, exist_ok=True)
     device = training_device()
     model.to(device)
     state = _State(folder, name)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay, fused=True
+    )
     done, best, best_epoch = state.resume(model, optimizer, options.epochs)
     steps = len(task.batches(_generator(seed, 0)))
     with _progress() as progress:
@@ -133,7 +150,7 @@ def _arithmetic(device: torch.device, options: LoopOptions) -> Iterator[None]:
         yield
 
 
-def dev_scores(model: nn.Module, task: Task[Batch]) -> Scores:
+def dev_scores(model: nn.Module, task: Task[Batch, Found_co]) -> Found_co:
     """The task's dev scores, with dropout off."""
     model.eval()
     with torch.inference_mode():
@@ -181,7 +198,7 @@ class _State:
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> tuple[int, float, int]:
         """Load what an earlier run left: (epochs done, best dev value, its epoch)."""
-        found = (epochs if self.log.is_file() else 0), -1.0, 0
+        found = (epochs if self.log.is_file() else 0), -math.inf, 0
         if self.last.is_file():
             found = self._load(model, optimizer)
         wait()  # before rank 0 changes the files
@@ -228,17 +245,15 @@ class _State:
         write_whole({f"model.{name}": value for name, value in weights.items()} | moments, self.last, facts)
         self.log.write_text(log)
 
-    def finish(self, model: nn.Module, task: Task[Batch]) -> Scores:
+    def finish(self, model: nn.Module, task: Task[Batch, Found_co]) -> Found_co:
         wait()  # for rank 0 to have written the best
         model.load_state_dict(load_file(self.best))
         scores = dev_scores(model, task)
         wait()
         if rank() == 0:
             self.last.unlink(missing_ok=True)
-        predicted = [sum(column) for column in zip(*scores.confusion, strict=True)]
-        if max(predicted) == scores.count:
-            label = scores.labels[predicted.index(scores.count)]
-            raise TrainError(f"{self.name}: collapsed, every dev item is called {label}: lower the learning rate")
+        if scores.collapsed:
+            raise CollapsedError(f"{self.name}: collapsed, {scores.collapsed}: lower the learning rate")
         return scores
 
 
@@ -252,6 +267,8 @@ def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -
 def _rate(progress: float, options: LoopOptions) -> float:
     if progress < options.warmup:
         return options.learning_rate * progress / options.warmup
+    if options.schedule == "constant":
+        return options.learning_rate
     return (
         options.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (progress - options.warmup) / (1.0 - options.warmup)))
     )

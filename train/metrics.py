@@ -25,6 +25,14 @@ class Scores:
     f1: tuple[float, ...]  # per label
     confusion: tuple[tuple[int, ...], ...]  # rows truth, columns prediction
 
+    @property
+    def collapsed(self) -> str | None:
+        """The one answer given to everything, in words; None where there are several."""
+        predicted = [sum(column) for column in zip(*self.confusion, strict=True)]
+        if max(predicted) < self.count:
+            return None
+        return f"every dev item is called {self.labels[predicted.index(self.count)]}"
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return {

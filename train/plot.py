@@ -12,7 +12,8 @@ from emotrack.train.errors import TrainError
 
 WIDTH, HEIGHT = 640, 200  # of one training's panel
 LEFT, RIGHT, TOP, BOTTOM = 60, 580, 40, 170  # of the curves in it
-CURVES = {"loss": "#b3541e", "weighted_f1": "#1f5f8b"}  # each on a scale of its own
+LOSS, SCORES = "loss", ("weighted_f1", "explained")  # of which a training has one; each curve has its own scale
+COLOURS = ("#b3541e", "#1f5f8b")
 FONT = 12
 
 
@@ -37,7 +38,8 @@ def plot_run(folder: Path, out: Path) -> None:
 def _panel(log: Path, top: int) -> list[svg.Element]:
     try:
         records = [json.loads(line) for line in log.read_text().splitlines()]
-        curves = {name: [float(record[name]) for record in records] for name in CURVES}
+        score = next((name for name in SCORES if records and name in records[0]), SCORES[0])
+        curves = {name: [float(record[name]) for record in records] for name in (LOSS, score)}
     except (ValueError, KeyError, TypeError) as error:
         raise TrainError(f"{log}: not the log of a training: {error}") from error
     if not records:
@@ -48,8 +50,7 @@ def _panel(log: Path, top: int) -> list[svg.Element]:
         svg.Text(x=RIGHT, y=top + BOTTOM + 18, text=epochs, text_anchor="end"),
         svg.Rect(x=LEFT, y=top + TOP, width=RIGHT - LEFT, height=BOTTOM - TOP, fill="none", stroke="#cccccc"),
     ]
-    for (name, colour), on_left in zip(CURVES.items(), (True, False), strict=True):
-        values = curves[name]
+    for (name, values), colour, on_left in zip(curves.items(), COLOURS, (True, False), strict=True):
         labels = {
             f"{max(values):.3f}": TOP + FONT,
             name.removeprefix("weighted_"): (TOP + BOTTOM) // 2,

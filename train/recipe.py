@@ -24,12 +24,18 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=_STRICT)
-class TextPhase:
+class StageRecipe:
+    """One training: a stage, or a phase of one."""
+
+    loop: LoopOptions
+    loss: LossOptions = Field(default_factory=LossOptions)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TextPhase(StageRecipe):
     """One corpus that the text encoder is trained on, with a head of its own."""
 
     corpus: str
-    loop: LoopOptions
-    loss: LossOptions = Field(default_factory=LossOptions)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -43,6 +49,18 @@ class TextRecipe:
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
     dropout: float = 0.1  # of the embedding
+    pretraining: StageRecipe | None = None  # on silver labels, before all phases
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CareRecipe:
+    """CARE's own training, on speech and its transcripts, before stage I."""
+
+    loop: LoopOptions
+    acoustic: float = Field(default=1.0, ge=0.0)  # weight of the acoustic loss beside the semantic one
+    crop_s: float = Field(default=5.0, gt=0.0)  # longest stretch of an utterance that is heard at a time
+    shortest_s: float = Field(default=2.0, ge=0.1)  # shorter utterances are left out
+    held_out: float = Field(default=0.05, gt=0.0, lt=1.0)  # share of the utterances, as whole speakers or recordings
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -56,6 +74,7 @@ class ActedSpeechRecipe:
     summaries: float  # of their mean and deviation over the utterance
     loop: LoopOptions
     dropout: float = 0.2
+    pretraining: CareRecipe | None = None
     encoder: CareConfig = Field(default_factory=CareConfig)
     head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
 
@@ -67,17 +86,10 @@ class FrozenSpeechRecipe:
     loop: LoopOptions
     encoder: str | None = None  # hub id or folder of WavLM, HuBERT, wav2vec 2.0 or Whisper
     care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
+    pretraining: CareRecipe | None = None  # of that CARE
     loss: LossOptions = Field(default_factory=LossOptions)
     dropout: float = 0.2
     head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
-
-
-@dataclass(frozen=True, config=_STRICT)
-class StageRecipe:
-    """Stage II or III."""
-
-    loop: LoopOptions
-    loss: LossOptions = Field(default_factory=LossOptions)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -98,18 +110,14 @@ class Recipe:
     @property
     def needs(self) -> tuple[str, ...]:
         """The names of the data it is made of."""
-        acted = isinstance(self.speech, ActedSpeechRecipe)
-        return tuple(
-            dict.fromkeys(
-                [
-                    *([] if self.text.encoder else ["encoder"]),
-                    *(["teacher"] if acted else []),
-                    *self.text.vocabulary,
-                    *(phase.corpus for phase in self.text.phases),
-                    *(self.speech.draws if isinstance(self.speech, ActedSpeechRecipe) else []),
-                ]
-            )
-        )
+        acted = ["teacher", *self.speech.draws] if isinstance(self.speech, ActedSpeechRecipe) else []
+        return tuple(dict.fromkeys([*self.needs_for_words, *acted]))
+
+    @property
+    def needs_for_words(self) -> tuple[str, ...]:
+        """The names of the data that Stage I's words are made of."""
+        corpora = [*self.text.vocabulary, *(phase.corpus for phase in self.text.phases)]
+        return tuple(dict.fromkeys([*([] if self.text.encoder else ["encoder"]), *corpora]))
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -153,4 +161,6 @@ def _complaint_of_speech(speech: ActedSpeechRecipe | FrozenSpeechRecipe) -> str 
         return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
     if (speech.encoder is None) == (speech.care is None):
         return "speech: name either an encoder, or the two that care is made of"
+    if speech.pretraining and speech.care is None:
+        return "speech.pretraining: is that of a CARE, and there is none"
     return None

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.care import small_care
+from emotrack.models.care import Care, small_care
 from emotrack.models.features import LogMel, normalise
 from emotrack.models.heads import SpeechHead
 from emotrack.models.labels import EMOTIONS
@@ -184,9 +184,16 @@ class SpeechTask:
 
 
 def train_speech(
-    recipe: ActedSpeechRecipe, train: list[HeardClip], dev: list[HeardClip], folder: Path, seed: int
+    recipe: ActedSpeechRecipe,
+    train: list[HeardClip],
+    dev: list[HeardClip],
+    folder: Path,
+    seed: int,
+    pretrained: Care | None = None,
 ) -> tuple[SpeechClassifier, Scores]:
-    """Train a speech classifier on clips in memory."""
+    """Train a speech classifier on clips in memory, its encoder from what was ``pretrained`` or else from nothing."""
     torch.manual_seed(seed)
     model = SpeechClassifier(recipe, train[0].states.shape[1] // 2, len(train[0].summary))
+    if pretrained is not None:
+        model.encoder.load_state_dict(pretrained.state_dict())
     return model, fit("speech", model, SpeechTask(model, train, dev, recipe), recipe.loop, folder, seed)

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from emotrack.models.bundle import save_bundle
+from emotrack.models.care import Care, CareConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub import load_tokenizer
@@ -28,6 +29,7 @@ from emotrack.train.corpora import READERS, Corpus, read_text_corpus
 from emotrack.train.errors import TrainError
 from emotrack.train.frozen_speech_stage import train_speech_head, voiced
 from emotrack.train.listener import confusion
+from emotrack.train.pretraining.saved_care import care_address, load_care
 from emotrack.train.ranks import rank, rank_0_first
 from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
 from emotrack.train.speech_stage import HeardClip, hear, opinions_of, standardise, train_speech
@@ -53,10 +55,10 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         HubError: an encoder that cannot be had.
     """
     with rank_0_first():
-        claim(out, recipe, seed)
+        claim(out, recipe, seed, care=care_address(data["care"]) if "care" in data else None)
     corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
     _check(recipe, corpus)
-    words, config, tokenizer, measured = _words(recipe, data, out, seed)
+    words, config, tokenizer, measured = train_words(recipe, data, out, seed)
     voice = (
         _acted_voice(recipe.speech, data, out, seed)
         if isinstance(recipe.speech, ActedSpeechRecipe)
@@ -79,24 +81,32 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.text_head.load_state_dict(words.head.state_dict())
     network.speech_encoder.load_state_dict(voice.encoder.state_dict())
     network.speech_head.load_state_dict(voice.head.state_dict())
-    metrics = {"seed": seed, "stage1": {"text": measured, **voice.metrics}}
+    metrics = {"seed": seed, **_pretraining(data), "stage1": {"text": measured, **voice.metrics}}
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nNot calibrated, not for use.\n")
     return out / "stage1"
 
 
-def claim(out: Path, recipe: Recipe, seed: int) -> None:
+def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
     """Note in a folder which run it holds, so that only the same run goes on in it.
+
+    Args:
+        out: the folder.
+        recipe: of the run.
+        seed: of the run.
+        made_of: content addresses of what else it is made of, under their names. What is not named is not compared.
 
     Raises:
         TrainError: it holds another.
     """
-    run = TypeAdapter(Recipe).dump_python(recipe, mode="json") | {"seed": seed}
+    run = TypeAdapter(Recipe).dump_python(recipe, mode="json") | {"seed": seed} | made_of
     note = out / "run.json"
-    if note.is_file() and json.loads(note.read_text()) != run:
-        raise TrainError(f"{out}: holds a run with another recipe or seed: choose another --out")
+    kept = json.loads(note.read_text()) if note.is_file() else {}
+    if kept and any(kept.get(name) != value for name, value in run.items()):
+        *others, last = ["recipe", "seed", *(name for name, value in made_of.items() if value)]
+        raise TrainError(f"{out}: holds a run with another {', '.join(others)} or {last}: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(run, indent=2) + "\n")
+    note.write_text(json.dumps(kept | run, indent=2) + "\n")
 
 
 def _check(recipe: Recipe, corpus: Corpus) -> None:
@@ -107,9 +117,10 @@ def _check(recipe: Recipe, corpus: Corpus) -> None:
         raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
 
 
-def _words(
+def train_words(
     recipe: Recipe, data: dict[str, Path], out: Path, seed: int
 ) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
+    """The trained classifier of words, what its encoder is, its vocabulary, and its scores. Raises as stage I."""
     encoder, config, tokenizer = pretrained_words(recipe, data)
     for phase in recipe.text.phases:
         train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
@@ -120,25 +131,48 @@ def _words(
 
 
 def pretrained_words(
-    recipe: Recipe, data: dict[str, Path]
+    recipe: Recipe, data: dict[str, Path], *, whole: bool = False
 ) -> tuple[TextEncoder | HubTextEncoder, AnyTextConfig, Tokenizer]:
-    """The text encoder as training begins, what it is, and its vocabulary."""
+    """The text encoder as training begins, what it is, and its vocabulary.
+
+    Args:
+        recipe: names a hub encoder, or none.
+        data: ``encoder`` is a folder with one, instead of the recipe's if that names one.
+        whole: keep a small BERT's tokens even where the recipe prunes them.
+    """
     text = recipe.text
-    if text.encoder:
-        found = HubTextEncoder.from_hub(text.encoder, max_tokens=text.max_tokens, turns_before=text.turns_before)
-        return found, found.config, load_tokenizer(text.encoder, max_tokens=text.max_tokens)
+    if name := hub_name(recipe, data):
+        found = HubTextEncoder.from_hub(name, max_tokens=text.max_tokens, turns_before=text.turns_before)
+        return found, found.config, load_tokenizer(name, max_tokens=text.max_tokens)
     texts = (
         utterance.text
         for corpus in text.vocabulary
         for utterance in read_text_corpus(corpus, data[corpus], "train").utterances
     )
-    encoder, tokenizer = load_text_encoder(data["encoder"], texts, text.max_tokens, text.turns_before)
+    encoder, tokenizer = load_text_encoder(
+        data["encoder"], None if whole else texts, text.max_tokens, text.turns_before
+    )
     return encoder, encoder.config, tokenizer
+
+
+def hub_name(recipe: Recipe, data: dict[str, Path]) -> str | None:
+    """Hub id or folder of the hub encoder that a recipe begins with, if it does with one."""
+    return str(data["encoder"].absolute()) if recipe.text.encoder and "encoder" in data else recipe.text.encoder
+
+
+def _pretraining(data: dict[str, Path]) -> dict[str, Any]:
+    """What the folders of a text encoder and of a CARE that were pre-trained here say of that."""
+    found: dict[str, Any] = {}
+    for folder, name in (("encoder", "pretraining"), ("care", "care")):
+        note = data[folder] / "metrics.json" if folder in data else None
+        metrics = json.loads(note.read_text()) if note and note.is_file() else {}
+        found |= {name: metrics[name]} if name in metrics else {}
+    return found
 
 
 def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:
     train, dev = hear_corpora(recipe, data)
-    voice, scores = train_speech(recipe, train, dev, out, seed)
+    voice, scores = train_speech(recipe, train, dev, out, seed, _pretrained_care(recipe.encoder, data))
     labels = torch.tensor([clip.label for clip in train])  # (clips,)
     weights = torch.tensor([clip.weight for clip in train])  # (clips,)
     heard = confusion(opinions_of(train), labels, weights)  # (C, C)
@@ -161,7 +195,30 @@ def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list
 
 def _frozen_voice(recipe: FrozenSpeechRecipe, corpus: str, data: dict[str, Path], out: Path, seed: int) -> Voice:
     torch.manual_seed(seed)  # of CARE's adapters, which are the same when the run goes on after a kill
-    encoder = PublishedCare.from_hub(*recipe.care) if recipe.care else HubSpeechEncoder.from_hub(str(recipe.encoder))
+    encoder = _frozen_encoder(recipe, data)
     train, dev = (READERS[corpus](data[corpus], split) for split in ("train", "dev"))
     head, scores = train_speech_head(encoder, (train, dev), recipe, out, seed)
     return Voice(encoder.config, encoder, head, {"speech": scores.to_dict()})
+
+
+def _frozen_encoder(recipe: FrozenSpeechRecipe, data: dict[str, Path]) -> PublishedCare | HubSpeechEncoder:
+    if recipe.care is None:
+        if "care" in data:
+            raise TrainError(f"{data['care']}: the recipe's voice is no CARE, but {recipe.encoder}")
+        return HubSpeechEncoder.from_hub(str(recipe.encoder))
+    if "care" not in data:
+        return PublishedCare.from_hub(*recipe.care)
+    encoder, _ = load_care(data["care"])
+    if not isinstance(encoder, PublishedCare):
+        raise TrainError(f"{data['care']}: is a small CARE, and the recipe's is made of {' and '.join(recipe.care)}")
+    return encoder
+
+
+def _pretrained_care(config: CareConfig, data: dict[str, Path]) -> Care | None:
+    """The small CARE that training begins with, if it does not begin with nothing."""
+    if "care" not in data:
+        return None
+    encoder, found = load_care(data["care"])
+    if found != config:
+        raise TrainError(f"{data['care']}: is another CARE than the recipe's: {found}")
+    return encoder

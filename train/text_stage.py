@@ -25,7 +25,7 @@ from emotrack.train.corpora import TextCorpus
 from emotrack.train.loop import fit, pad, shuffled_batches
 from emotrack.train.losses import Loss
 from emotrack.train.metrics import Scores, score
-from emotrack.train.recipe import TextPhase
+from emotrack.train.recipe import StageRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class TextTask:
 
     metric = "weighted_f1"
 
-    def __init__(self, model: TextClassifier, train: TokenisedCorpus, dev: TokenisedCorpus, phase: TextPhase) -> None:
+    def __init__(self, model: TextClassifier, train: TokenisedCorpus, dev: TokenisedCorpus, phase: StageRecipe) -> None:
         self.model = model
         self.train = train
         self.dev = dev
@@ -131,7 +131,7 @@ def train_text(
     encoder: TextEncoder | HubTextEncoder,
     tokenizer: Tokenizer,
     corpora: tuple[TextCorpus, TextCorpus],
-    phase: TextPhase,
+    phase: StageRecipe,
     dropout: float,
     folder: Path,
     seed: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from emotrack.tracker.cli import main
+from emotrack.train.pretraining.rows import Label
+from emotrack.train.pretraining.table import Answer, Table
+
 RATE = 16_000
 SENTENCES = {
     "neutral": "see you at five",
@@ -23,6 +28,14 @@ SENTENCES = {
     "sadness": "i miss him",
     "disgust": "that is gross",
     "fear": "i am scared",
+}
+SENTIMENTS = {
+    "joy": "positive",
+    "surprise": "positive",
+    "neutral": "neutral",
+    "fear": "neutral",
+    "anger": "negative",
+    "sadness": "negative",
 }
 RAVDESS_NAMES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
@@ -282,3 +295,39 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "encoder.safetensors"
     save_file({name: torch.randn(shape, generator=noise) * 0.3 for name, shape in shapes.items()}, path)
     return path
+
+
+def write_labels(folder: Path, labels: Iterable[tuple[str, str | None]], annotator: str = "somebody") -> Path:
+    rows = [
+        Label(str(number), text, annotator, label, None if label else "prose")
+        for number, (text, label) in enumerate(labels)
+    ]
+    Table(folder, Label, f"{annotator}/1").write([Answer(f"{annotator} of {len(rows)}", rows)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def silver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is said in MELD, again and again with another ending, and one sentence without a label."""
+    return write_labels(
+        tmp_path_factory.mktemp("labels") / "somebody",
+        [
+            (f"{SENTENCES[emotion]} {number}", sentiment)
+            for number in range(12)
+            for emotion, sentiment in SENTIMENTS.items()
+        ]
+        + [("hm", None)],
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_data(encoder: Path, teacher: Path, meld: Path, goemotions: Path, ravdess: Path) -> list[str]:
+    paths = {"encoder": encoder, "teacher": teacher, "meld": meld, "goemotions": goemotions, "ravdess": ravdess}
+    return [word for name, path in paths.items() for word in ("--data", f"{name}={path}")]
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory, toy_data: list[str]) -> Path:
+    out = tmp_path_factory.mktemp("toy")
+    assert main(["train", "all", "--recipe", "toy", "--out", str(out), *toy_data]) == 0
+    return out

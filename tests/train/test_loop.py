@@ -113,6 +113,26 @@ def test_a_kill_between_two_files_costs_nothing(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "whole/sides.jsonl").read_text() == (tmp_path / "killed/sides.jsonl").read_text()
 
 
+def test_the_rate_stays_where_the_schedule_is_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: dict[str, list[float]] = {"cosine": [], "constant": []}
+    step = torch.optim.AdamW.step
+    for schedule, found in rates.items():
+
+        def noted(optimizer: torch.optim.AdamW, into: list[float] = found) -> None:
+            into.append(optimizer.param_groups[0]["lr"])
+            assert optimizer.param_groups[0]["betas"] == (0.9, 0.99)
+            step(optimizer)
+
+        model = new_model()
+        options = replace(OPTIONS, schedule=schedule, warmup=0.25, betas=(0.9, 0.99))  # type: ignore[arg-type]
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.optim.AdamW, "step", noted)
+            fit("sides", model, Sides(model), options, tmp_path / schedule, seed=0)
+    assert rates["constant"][:5] == pytest.approx([0.0, 0.025, 0.05, 0.075, 0.1]) == rates["cosine"][:5]
+    assert set(rates["constant"][4:]) == {0.1}
+    assert rates["cosine"][-1] < 0.01
+
+
 def test_it_stops_when_dev_gets_no_better(tmp_path: Path) -> None:
     options = replace(OPTIONS, epochs=30, patience=3)
     model = new_model()

@@ -56,7 +56,8 @@ def test_the_packaged_recipes_load() -> None:
 
 
 def test_a_recipe_says_what_it_needs() -> None:
-    assert load_recipe("toy").needs == ("encoder", "teacher", "meld", "goemotions", "ravdess")
+    assert load_recipe("toy").needs == ("encoder", "meld", "goemotions", "teacher", "ravdess")
+    assert load_recipe("toy").needs_for_words == ("encoder", "meld", "goemotions")
     assert load_recipe("merits-l").needs == ("iemocap",)
 
 

@@ -34,19 +34,6 @@ def evaluate(*words: str) -> int:
     return run_evaluate(parser.parse_args(words))
 
 
-@pytest.fixture(scope="session")
-def data(encoder: Path, teacher: Path, meld: Path, goemotions: Path, ravdess: Path) -> list[str]:
-    paths = {"encoder": encoder, "teacher": teacher, "meld": meld, "goemotions": goemotions, "ravdess": ravdess}
-    return [word for name, path in paths.items() for word in ("--data", f"{name}={path}")]
-
-
-@pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory, data: list[str]) -> Path:
-    out = tmp_path_factory.mktemp("toy")
-    assert train("all", "--recipe", "toy", "--out", str(out), *data) == 0
-    return out
-
-
 def stored(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
@@ -102,7 +89,7 @@ def test_stage_one_does_not_look_at_other_turns(toy: Path) -> None:
 
 
 def test_a_finished_run_is_not_trained_again(
-    toy: Path, data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Path, toy_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor are clips and lines encoded again: the second command only reads what the first one left."""
     out = tmp_path / "run"
@@ -112,7 +99,7 @@ def test_a_finished_run_is_not_trained_again(
         raise AssertionError
 
     monkeypatch.setattr(readings, "_voices", encoded)
-    assert train("all", "--recipe", "toy", "--out", str(out), *data) == 0
+    assert train("all", "--recipe", "toy", "--out", str(out), *toy_data) == 0
     for path in sorted(toy.rglob("*")):
         if path.is_file():
             assert (out / path.relative_to(toy)).read_bytes() == path.read_bytes(), path
@@ -135,21 +122,21 @@ def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("stage", "missing"), [("stage2", "stage1"), ("stage3", "stage2")])
 def test_a_stage_before_its_time_is_explained(
-    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, missing: str
+    toy_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, missing: str
 ) -> None:
-    assert train(stage, "--recipe", "toy", "--out", str(tmp_path), *data) == 1
+    assert train(stage, "--recipe", "toy", "--out", str(tmp_path), *toy_data) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert str(tmp_path / missing) in line
 
 
 def test_acted_voices_need_a_corpus_with_the_same_labels(
-    data: list[str], iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    toy_data: list[str], iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from emotrack.train.recipe import PACKAGED
 
     recipe = tmp_path / "recipe.toml"
     recipe.write_text((PACKAGED / "toy.toml").read_text().replace('"meld"', '"iemocap"'))
-    words = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), *data, "--data", f"iemocap={iemocap}"]
+    words = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), *toy_data, "--data", f"iemocap={iemocap}"]
     assert train("stage1", *words) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         "emotrack train: acted voices show neutral, joy, surprise, anger, sadness, disgust, fear: "
@@ -205,9 +192,9 @@ def test_failures_are_one_line(toy: Path, meld: Path, tmp_path: Path, capsys: py
 
 
 def test_a_folder_with_another_run_is_left_alone(
-    toy: Path, data: list[str], capsys: pytest.CaptureFixture[str]
+    toy: Path, toy_data: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("stage1", "--recipe", "toy", "--out", str(toy), "--seed", "7", *data) == 1
+    assert train("stage1", "--recipe", "toy", "--out", str(toy), "--seed", "7", *toy_data) == 1
     assert "holds a run with another recipe or seed" in capsys.readouterr().err
 
 
