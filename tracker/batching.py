@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
@@ -98,11 +99,10 @@ class Batcher(Generic[Asked, Answer]):
             return [request for request in self._waiting if not request.answer.cancelled()]
 
     def _serve(self) -> None:
-        batch = self._take()
-        try:
-            self._answer(batch)
-        finally:
-            self._running = 0
+        outcomes = self._outcomes(self._take())
+        self._running = 0  # before anybody hears of it: who has an answer may ask again at once
+        for tell in outcomes:
+            tell()
 
     def _take(self) -> list[_Request[Asked, Answer]]:
         """The oldest request, and those after it that fit."""
@@ -124,15 +124,12 @@ class Batcher(Generic[Asked, Answer]):
             self._running = len(batch)
         return batch
 
-    def _answer(self, batch: list[_Request[Asked, Answer]]) -> None:
+    def _outcomes(self, batch: list[_Request[Asked, Answer]]) -> list[Callable[[], None]]:
+        """Run a batch -> what tells each of its requests how it went."""
         try:
             answers = self._run([request.item for request in batch]) if batch else []
         except Exception as error:  # noqa: BLE001  # it is raised where the answer is awaited
             if len(batch) > 1:
-                for request in batch:
-                    self._answer([request])
-            else:
-                batch[0].answer.set_exception(error)
-        else:
-            for request, answer in zip(batch, answers, strict=True):
-                request.answer.set_result(answer)
+                return [tell for request in batch for tell in self._outcomes([request])]
+            return [partial(batch[0].answer.set_exception, error)]
+        return [partial(request.answer.set_result, answer) for request, answer in zip(batch, answers, strict=True)]

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -94,18 +95,20 @@ def test_a_shard_with_a_flipped_bit_is_named(tmp_path: Path) -> None:
         list(Table(tmp_path, Word).rows())
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
     """No file may become larger than 500 bytes: the system refuses the rest, as when the disk is full."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # at once, as pytest writes to files, too
 
 
-def test_a_full_disk_leaves_the_table_as_it_was(tmp_path: Path, small_disk: None) -> None:
+def test_a_full_disk_leaves_the_table_as_it_was(tmp_path: Path) -> None:
     table = Table(tmp_path, Word, "hand")
-    with pytest.raises(TrainError, match=r"\.parquet cannot be written: File too large"):
+    with small_disk(), pytest.raises(TrainError, match=r"\.parquet cannot be written: File too large"):
         table.write([Answer("a", ROWS)])
     assert list(tmp_path.iterdir()) == []
     assert not table.done
