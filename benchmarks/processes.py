@@ -16,6 +16,7 @@ from typing import Any
 
 TICKS_PER_S = 100  # of the processor time in /proc
 LOOK_EVERY_S = 0.2
+AROUND_S = 2.0  # after it is ready and before its end, which are beginning and ending, not going on
 
 EMOTRACK = [sys.executable, "-m", "emotrack.tracker.cli", "live", "--json", "--file"]
 SCRIPT = [sys.executable, "-m", "benchmarks.straight_line"]
@@ -31,7 +32,7 @@ class Run:
     turns: list[dict[str, Any]]
     """Its turns, each as it was first published."""
     share_of_core: float
-    """Processor time over wall time, from ready to the end."""
+    """Processor time over wall time while it goes on; all of a run too short for that."""
     resident_mib: float
     """Memory at the end."""
 
@@ -59,11 +60,12 @@ def watch(command: Sequence[str]) -> Run:
         ]
         for reader in readers:
             reader.start()
-        used_s, since = _processor_s(process.pid), time.perf_counter()
-        latest = used_s, since, resident_mib(process.pid)
+        looks = [(time.perf_counter(), _processor_s(process.pid))]
+        resident = 0.0
         while process.poll() is None:
             with contextlib.suppress(OSError, IndexError):  # it may end between two looks
-                latest = _processor_s(process.pid), time.perf_counter(), resident_mib(process.pid) or latest[2]
+                looks.append((time.perf_counter(), _processor_s(process.pid)))
+                resident = resident_mib(process.pid) or resident
             time.sleep(LOOK_EVERY_S)
         for reader in readers:
             reader.join()
@@ -71,7 +73,9 @@ def watch(command: Sequence[str]) -> Run:
         raise RuntimeError(f"{' '.join(command)} failed: {''.join(said).strip()}")
     events = [json.loads(line) for line in printed]
     turns = [event for event in events if event["type"] == "turn" and not event.get("revision")]
-    return Run(ready_s, turns, (latest[0] - used_s) / max(latest[1] - since, 1e-9), latest[2])
+    settled = [look for look in looks if looks[0][0] + AROUND_S <= look[0] <= looks[-1][0] - AROUND_S]
+    (since, used_s), *_, (until, in_all_s) = settled if len(settled) > 1 else [looks[0], looks[-1]]
+    return Run(ready_s, turns, (in_all_s - used_s) / max(until - since, 1e-9), resident)
 
 
 def help_s() -> float:
