@@ -353,9 +353,8 @@ class LiveSession:
             work = heard.work or self._interpreter.begin(heard.turn, words)
             found = await self._interpreter.interpret(work, heard.speaker)
             audio = await self._keep_audio(heard)
-            event = turn_event(self._publisher.stamp(), heard, found, audio, began_at=began)
-            if not self._with_text:
-                event = event.model_copy(update={"text": None})
+            stamp = self._publisher.stamp()
+            event = turn_event(stamp, heard, found, audio, began_at=began, with_text=self._with_text)
             self.tally.add(event)
             self.activity.text_skipped += event.text_rejected == SKIPPED
             self.activity.thinking -= 1

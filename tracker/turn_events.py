@@ -34,7 +34,13 @@ class HeardTurn:
 
 
 def turn_event(
-    stamp: dict[str, Any], heard: HeardTurn, found: Interpretation, audio: str | None, *, began_at: float
+    stamp: dict[str, Any],
+    heard: HeardTurn,
+    found: Interpretation,
+    audio: str | None,
+    *,
+    began_at: float,
+    with_text: bool,
 ) -> Turn:
     """The event of a turn that leaves now.
 
@@ -44,6 +50,7 @@ def turn_event(
         found: what the models made of it.
         audio: the file that keeps its voice, if any.
         began_at: when they began with it, or its work was taken over: seconds, ``time.perf_counter``.
+        with_text: whether events have words.
     """
     turn, transcript = heard.turn, found.transcript
     modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
@@ -53,7 +60,7 @@ def turn_event(
         start_s=turn.start_s,
         end_s=turn.end_s,
         speaker=heard.speaker,
-        text=transcript.text,
+        text=transcript.text if with_text else None,
         text_source=transcript.source,
         text_rejected=transcript.rejected,
         **estimated(found.estimate),

@@ -14,16 +14,13 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from emotrack.train.figures_cli import FIGURES
-from emotrack.train.pretraining.cli import COMMANDS, named_path
+from emotrack.train.pretraining.cli import COMMANDS, EXIT_FAILURE, EXIT_USAGE, named_path
 
 if TYPE_CHECKING:
     from emotrack.train.evaluate import Evaluation
     from emotrack.train.recipe import Recipe
 
     Runner = Callable[[Recipe, dict[str, Path], Path, int], Path]
-
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
 
 STAGES = {
     "stage1": "train one classifier for words and one for the voice, turn by turn -> OUT/stage1",

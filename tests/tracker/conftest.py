@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from emotrack.models.bundle import load_bundle
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.audio import Samples
+from tests.tracker.kitchen_table import samples
 from tests.tracker.terminal import Terminal
 from tests.tracker.virtual_microphone import VirtualMicrophone, missing
 
@@ -38,3 +42,15 @@ def terminal() -> Iterator[Terminal]:
         shell = Terminal(folder, 80, 24)
         yield shell
         shell.close()
+
+
+@pytest.fixture(scope="module")
+def network() -> EmotionNetwork:
+    """The bundle that ships, anew for every module."""
+    return load_bundle("mini")
+
+
+@pytest.fixture(scope="module")
+def stereo() -> Samples:
+    """The bundled conversation, a speaker a channel: (samples, 2)."""
+    return samples()

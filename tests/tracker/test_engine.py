@@ -7,10 +7,8 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 import torch
 
-from emotrack.models.bundle import load_bundle
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.engine import SKIPPED, Engine
@@ -18,11 +16,6 @@ from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.overload import LeftOut
 from emotrack.tracker.recognisers import Transcript
 from tests.tracker.kitchen_table import TRUTH, samples
-
-
-@pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return load_bundle("mini")
 
 
 class HeldRecogniser:

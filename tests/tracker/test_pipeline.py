@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotrack.models.bundle import load_bundle
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples, SourceItem, SourceLost, SourceRestored
@@ -19,18 +18,8 @@ from emotrack.tracker.errors import SourceError
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.pipeline import MAX_WAITING_TURNS, LiveSession
 from emotrack.tracker.sinks import SinkError
-from tests.tracker.kitchen_table import CAPTIONS, TRUTH, samples
+from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, session
-
-
-@pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return load_bundle("mini")
-
-
-@pytest.fixture(scope="module")
-def stereo() -> Samples:
-    return samples()
 
 
 def test_a_captioned_conversation(network: EmotionNetwork, stereo: Samples) -> None:

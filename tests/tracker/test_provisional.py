@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotrack.models.bundle import load_bundle
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.captions import Captions, read_captions
@@ -18,18 +17,8 @@ from emotrack.tracker.events import Provisional, Turn
 from emotrack.tracker.listener import Listener
 from emotrack.tracker.provisional import EVERY_S, LATEST_S, Glance, Glances
 from emotrack.tracker.segmenter import SegmenterOptions
-from tests.tracker.kitchen_table import CAPTIONS, TRUTH, samples
+from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedSource, chunks, mono, session
-
-
-@pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return load_bundle("mini")
-
-
-@pytest.fixture(scope="module")
-def stereo() -> Samples:
-    return samples()
 
 
 def track(network: EmotionNetwork, audio: Samples, **options: Any) -> Recorder:

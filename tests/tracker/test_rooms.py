@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pytest
 
-from emotrack.models.bundle import load_bundle
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker import overload
 from emotrack.tracker.activity import Activity
@@ -25,11 +24,6 @@ from tests.tracker.kitchen_table import samples
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono
 
 WELL, FAR_TOO_LATE = overload.Lateness(0.0, 0.0), overload.Lateness(9.0, 0.0)
-
-
-@pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return load_bundle("mini")
 
 
 @pytest.fixture

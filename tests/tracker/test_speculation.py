@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotrack.models.bundle import load_bundle
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.captions import Captions, read_captions
@@ -18,20 +17,10 @@ from emotrack.tracker.events import SpeculationShare, Turn
 from emotrack.tracker.interpreter import Interpreter, TurnWork
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers import Recogniser, Transcript
-from tests.tracker.kitchen_table import CAPTIONS, TRUTH, samples
+from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, session
 
 PAUSE = round(0.4 * SAMPLE_RATE)  # long enough to begin work in, too short to end a turn
-
-
-@pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return load_bundle("mini")
-
-
-@pytest.fixture(scope="module")
-def stereo() -> Samples:
-    return samples()
 
 
 class Stenographer(ScriptedRecogniser):

@@ -88,11 +88,7 @@ def turn_lines(turn: ShownTurn, label: int, width: int, most: int) -> list[Line]
     """A turn on at most ``most`` lines, its emotion in a field of ``label`` cells where there is room for it."""
     columns = _columns(width, label)
     seen = look(turn.emotion)
-    row = Row(width)
-    if columns.time:
-        row.add(clock(turn.start_s), QUIET, columns.time, right=True).gap()
-    if columns.speaker:
-        row.add(turn.speaker or "\N{EN DASH}", STRONG if turn.speaker else QUIET, columns.speaker).gap()
+    row = _when_and_who(turn, columns, width)
     if turn.uncertain:
         row.add(f" {seen.letter.lower()} ", seen.ink).gap()
         row.add(crop(turn.emotion, columns.label) + "?" if columns.label else "?", QUIET, columns.label + 1)
@@ -108,15 +104,21 @@ def turn_lines(turn: ShownTurn, label: int, width: int, most: int) -> list[Line]
     return lines + [Row(width).gap(indent).add(line, style).line() for line in more]
 
 
+def _when_and_who(said: ShownTurn | Glimpse, columns: _Columns, width: int) -> Row:
+    """How the row of anything that was said begins."""
+    row = Row(width)
+    if columns.time:
+        row.add(clock(said.start_s), QUIET, columns.time, right=True).gap()
+    if columns.speaker:
+        row.add(said.speaker or "\N{EN DASH}", STRONG if said.speaker else QUIET, columns.speaker).gap()
+    return row
+
+
 def _glimpse_line(glimpse: Glimpse, label: int, width: int) -> Line:
     """A turn that still goes on: small letters, as it is not sure yet."""
     columns = _columns(width, label)
     seen = look(glimpse.emotion)
-    row = Row(width)
-    if columns.time:
-        row.add(clock(glimpse.start_s), QUIET, columns.time, right=True).gap()
-    if columns.speaker:
-        row.add(glimpse.speaker or "\N{EN DASH}", STRONG if glimpse.speaker else QUIET, columns.speaker).gap()
+    row = _when_and_who(glimpse, columns, width)
     row.add(f" {seen.letter.lower()} ", seen.ink).gap()
     row.add(crop(glimpse.emotion, columns.label) + "…", QUIET, columns.label + 1)
     row.add(f"{glimpse.confidence:.0%}", QUIET, 4, right=True).gap(2)

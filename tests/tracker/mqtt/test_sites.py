@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotrack.models.bundle import load_bundle
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.engine import Engine
@@ -39,11 +38,6 @@ class Parrot:
         return Transcript("Good morning.", "faster-whisper")
 
     def close(self) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return load_bundle("mini")
 
 
 @pytest.fixture(scope="module")
