@@ -1,9 +1,9 @@
 """What might run the encoders of ``mini``: as they are, by torch's own layers, in half and in quarter width, compiled,
 and by ONNX Runtime.
 
-One turn at a time, one thread, processor time; each turn has a length of its own, as turns have, so that whatever a
-runtime prepares for a length is paid for. ONNX Runtime needs the packages onnx and onnxscript, which nothing else here
-does, and is left out without them.
+One turn at a time, one thread, processor time; each turn has a length of its own, as turns have, and torch pads it to
+one of few as the network does, so that whatever a runtime prepares for a length is paid for. ONNX Runtime needs the
+packages onnx and onnxscript, which nothing else here does, and is left out without them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from benchmarks.figures import Benchmark, Figure, Found, Note, Settings
 from benchmarks.speech import turns, words
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
-from emotrack.models.network import EmotionNetwork
+from emotrack.models.front_end import padding_mask
+from emotrack.models.network import MAX_SPEECH_S, EmotionNetwork
+from emotrack.models.shapes import with_few_lengths
 from emotrack.models.text_encoder import read_turn
 from emotrack.models.transformer import TransformerLayer
 
 SECONDS = (1, 3, 8, 20)
 TOKENS = (10, 40, 120)
 FRAMES_PER_S = 100
+LONGEST = int(MAX_SPEECH_S * FRAMES_PER_S)  # frames
 
 Encode = Callable[[Tensor], Tensor]
 Runtime = tuple[Encode, Encode]  # (1, T, M) log-mel frames -> (1, E) and (1, N) ids -> (1, E)
@@ -92,10 +95,16 @@ class Voice(nn.Module):
 
 def _as_it_is(network: EmotionNetwork) -> Runtime:
     voice = Voice(network)
-    return (
-        lambda frames: voice(frames, torch.tensor([frames.shape[1]])),
-        lambda ids: network.text_encoder(ids, torch.zeros_like(ids, dtype=torch.bool), torch.tensor([ids.shape[1]])),
-    )
+
+    def hear(frames: Tensor) -> Tensor:
+        return voice(with_few_lengths(frames, LONGEST), torch.tensor([frames.shape[1]]))
+
+    def read(ids: Tensor) -> Tensor:
+        own = torch.tensor([ids.shape[1]])  # (1,)
+        padded = with_few_lengths(ids, network.config.text.max_tokens)  # (1, N')
+        return network.text_encoder(padded, padding_mask(own, padded.shape[1]), own)
+
+    return hear, read
 
 
 def _by_torch(encode: Encode) -> Encode:

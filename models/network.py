@@ -33,7 +33,7 @@ from emotrack.models.front_end import padding_mask
 from emotrack.models.heads import SpeechHead, TextHead
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.pretrained import Pretrained
-from emotrack.models.shapes import bucketed
+from emotrack.models.shapes import with_few_lengths, with_few_rows
 from emotrack.models.text_encoder import TextConfig, read_turn
 
 MIN_SPEECH_S = 0.1
@@ -150,10 +150,10 @@ class EmotionNetwork(nn.Module, Pretrained):
         read = [self._prepare(waveform) for waveform in waveforms]  # (T0, ...) each
         lengths = torch.tensor([len(inputs) for inputs in read], device=self.device)  # (B,)
         inputs = nn.utils.rnn.pad_sequence(read, batch_first=True)  # (B, T0, ...)
-        if self.has_static_shapes:
-            longest = max(len(waveform) for waveform in waveforms)
-            limit = int(inputs.shape[1] * MAX_SPEECH_S * self.sample_rate / longest)
-            inputs, lengths = bucketed(inputs, limit), bucketed(lengths)  # (B', T0', ...), (B',)
+        longest = max(len(waveform) for waveform in waveforms)
+        inputs = with_few_lengths(inputs, int(inputs.shape[1] * MAX_SPEECH_S * self.sample_rate / longest))
+        if self.has_few_rows:
+            inputs, lengths = with_few_rows(inputs), with_few_rows(lengths)  # (B', T0', ...), (B',)
         with self._autocast():
             features = self.speech_encoder(inputs, lengths)
         return list(self.speech_head.embed(features)[: len(read)])
@@ -191,20 +191,16 @@ class EmotionNetwork(nn.Module, Pretrained):
         tokens = [torch.tensor(tokens, device=self.device) for tokens, _ in read]  # (N,) each
         lengths = torch.tensor([len(each) for each in tokens], device=self.device)  # (B,)
         own = torch.tensor([own for _, own in read], device=self.device)  # (B,)
-        ids = nn.utils.rnn.pad_sequence(tokens, batch_first=True)  # (B, N)
-        if self.has_static_shapes:
-            ids = bucketed(ids, self.config.text.max_tokens)  # (B', N')
-            lengths, own = bucketed(lengths), bucketed(own)  # (B',), (B',)
+        ids = with_few_lengths(nn.utils.rnn.pad_sequence(tokens, batch_first=True), self.config.text.max_tokens)
+        if self.has_few_rows:
+            ids, lengths, own = with_few_rows(ids), with_few_rows(lengths), with_few_rows(own)  # (B', N'), (B',), (B',)
         with self._autocast():
             embeddings: Tensor = self.text_encoder(ids, padding_mask(lengths, ids.shape[1]), own)  # (B', E)
         return list(embeddings[: len(turns)].float())
 
     @property
-    def has_static_shapes(self) -> bool:
-        """Whether batches are padded to a few shapes, which a GPU's libraries prepare once each.
-
-        On a processor that gains nothing: single turns of 0.6 to 8 s took as long with their lengths rounded up.
-        """
+    def has_few_rows(self) -> bool:
+        """Whether batches are filled up to a power of two: on a GPU, where a further row costs next to nothing."""
         return self.device.type == "cuda"
 
     def _autocast(self) -> torch.autocast:

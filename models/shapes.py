@@ -1,4 +1,4 @@
-"""Few shapes for batches of any size, so that what a GPU's libraries prepare for a shape is used again.
+"""Few shapes for batches of any size, as what the libraries prepare for a shape (oneDNN, cuDNN) is used again.
 
 Notation: B rows, T positions.
 """
@@ -9,17 +9,21 @@ import torch
 from torch import Tensor
 
 
-def bucketed(batch: Tensor, limit: int | None = None) -> Tensor:
-    """Pad a batch to one of few shapes: (B, ...) -> (B', ...), or with a ``limit`` (B, T, ...) -> (B', T', ...).
+def with_few_lengths(batch: Tensor, limit: int) -> Tensor:
+    """Pad a batch with zeros to one of few lengths: (B, T, ...) -> (B, T', ...).
 
-    B' is the next power of two, with the last row once more where there is none: any other row might break what reads
-    it. T' is longer than T by less than a quarter, with zeros, but not longer than ``limit`` for that.
+    T' is longer than T by less than a quarter, but not longer than ``limit`` for that.
     """
-    rows = 1 << (len(batch) - 1).bit_length()
-    batch = torch.cat([batch, batch[-1:].expand(rows - len(batch), *batch.shape[1:])])  # (B', ...)
-    if limit is None:
-        return batch
     length = batch.shape[1]
     step = 1 << max(length.bit_length() - 3, 0)  # four or fewer lengths to each power of two
     longer = max(min(-(-length // step) * step, limit), length)
-    return torch.cat([batch, batch.new_zeros(rows, longer - length, *batch.shape[2:])], dim=1)  # (B', T', ...)
+    return torch.cat([batch, batch.new_zeros(len(batch), longer - length, *batch.shape[2:])], dim=1)  # (B, T', ...)
+
+
+def with_few_rows(batch: Tensor) -> Tensor:
+    """Fill a batch up to the next power of two: (B, ...) -> (B', ...).
+
+    With its last row once more where there is none: any other row might break what reads it.
+    """
+    rows = 1 << (len(batch) - 1).bit_length()
+    return torch.cat([batch, batch[-1:].expand(rows - len(batch), *batch.shape[1:])])  # (B', ...)

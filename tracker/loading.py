@@ -21,8 +21,6 @@ def load_engine(bundle: str, asr: str, device: str, language: str | None, notify
 
     Raises ``EmotrackError`` when the bundle, the recogniser or the device cannot be had.
     """
-    # Turns are of all lengths, and oneDNN keeps what it compiles for each: by default for the last 1024, 100 MB.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side:
         threads = recogniser_threads(len(os.sched_getaffinity(0)))
         recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)

@@ -11,7 +11,7 @@ from torch import Tensor
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
-from emotrack.models.shapes import bucketed
+from emotrack.models.shapes import with_few_lengths, with_few_rows
 from tests.models.conftest import tiny_network
 
 RATE = 16_000
@@ -31,10 +31,10 @@ def mini() -> EmotionNetwork:
     return load_bundle("mini")
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "static shapes"])
-def padded_to_few_shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once as on a processor, once with the shapes that a GPU is given."""
-    monkeypatch.setattr(EmotionNetwork, "has_static_shapes", property(lambda _: request.param))
+@pytest.fixture(params=[False, True], ids=["any rows", "few rows"])
+def filled_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once as on a processor, once with the rows that a GPU is given."""
+    monkeypatch.setattr(EmotionNetwork, "has_few_rows", property(lambda _: request.param))
 
 
 def probabilities(network: EmotionNetwork, speech: Tensor | None, text: Tensor | None) -> Tensor:
@@ -42,7 +42,7 @@ def probabilities(network: EmotionNetwork, speech: Tensor | None, text: Tensor |
     return torch.tensor(estimate.probabilities)
 
 
-@pytest.mark.usefixtures("padded_to_few_shapes")
+@pytest.mark.usefixtures("filled_up")
 def test_voices_of_very_different_lengths(mini: EmotionNetwork) -> None:
     voices = [voice(seconds, seed) for seed, seconds in enumerate(SECONDS)]
     together = mini.embed_speech_batch(voices)
@@ -59,11 +59,11 @@ def _alone(network: EmotionNetwork, waveform: NDArray[np.float32]) -> tuple[Tens
     return inputs.unsqueeze(0), torch.tensor([len(inputs)])
 
 
-@pytest.mark.usefixtures("padded_to_few_shapes")
+@pytest.mark.usefixtures("filled_up")
 def test_texts_of_very_different_lengths(mini: EmotionNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = [(text, [None, *WORDS[:number]]) for number, text in enumerate(WORDS)]
     together = mini.embed_text_batch(turns)
-    monkeypatch.setattr(EmotionNetwork, "has_static_shapes", property(lambda _: False))
+    monkeypatch.setattr(EmotionNetwork, "has_few_rows", property(lambda _: False))
     for one, (text, before) in zip(together, turns, strict=True):
         alone = mini.embed_text(text, before)
         torch.testing.assert_close(one, alone, atol=1e-5, rtol=1e-4)
@@ -84,16 +84,24 @@ def test_a_batch_with_one_bad_turn_is_refused() -> None:
         network.embed_text_batch([("so happy", ()), ("  ", ())])
 
 
-def test_few_shapes() -> None:
-    lengths = {bucketed(torch.ones(1, length), 3001).shape[1] for length in range(10, 3002)}
+def test_few_lengths() -> None:
+    lengths = {with_few_lengths(torch.ones(1, length), 3001).shape[1] for length in range(10, 3002)}
     assert len(lengths) < 40
     for rows, length in ((1, 1), (3, 300), (5, 301), (8, 3000), (2, 3001)):
         batch = torch.rand(rows, length, 2)
-        padded = bucketed(batch, 3001)
-        assert padded.shape[0] in {1, 2, 4, 8}
+        padded = with_few_lengths(batch, 3001)
+        assert padded.shape[0] == rows
         assert length <= padded.shape[1] <= min(1.25 * length, 3001)
-        torch.testing.assert_close(padded[:rows, :length], batch)
+        torch.testing.assert_close(padded[:, :length], batch)
         assert not padded[:, length:].any()
-        torch.testing.assert_close(padded[rows:, :length], batch[-1:].expand(len(padded) - rows, -1, -1))
-    assert bucketed(torch.ones(1, 7), 5).shape[1] == 7, "nothing is cut"
-    assert bucketed(torch.arange(3)).tolist() == [0, 1, 2, 2]
+    assert with_few_lengths(torch.ones(1, 7), 5).shape[1] == 7, "nothing is cut"
+
+
+def test_few_rows() -> None:
+    for rows, filled in ((1, 1), (2, 2), (3, 4), (5, 8), (8, 8)):
+        batch = torch.rand(rows, 3, 2)
+        padded = with_few_rows(batch)
+        assert len(padded) == filled
+        torch.testing.assert_close(padded[:rows], batch)
+        torch.testing.assert_close(padded[rows:], batch[-1:].expand(filled - rows, -1, -1))
+    assert with_few_rows(torch.arange(3)).tolist() == [0, 1, 2, 2]
