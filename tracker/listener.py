@@ -16,6 +16,8 @@ from emotrack.tracker.vad import VoiceActivityDetector
 
 MAX_BRIDGED_GAP_S = 1.0  # lost audio up to this long is heard as silence; more of it ends the turn
 _RESET_AFTER_NON_SPEECH_S = 30.0  # the detector's state drifts on long silence
+_INAUDIBLE_DB = 6.0  # so much below the least level of a turn, no turn begins, whatever the detector would say
+_SETTLED_S = 1.0  # of that, after which the detector has nothing more to learn from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Listener:
         self._channel = channel
         self._detector = VoiceActivityDetector()
         self._segmenter = Segmenter(options)
+        self._inaudible_dbfs = options.min_level_dbfs - _INAUDIBLE_DB
+        self._last_audible = 0
         self._keep = round(options.pre_roll_s * SAMPLE_RATE) + FRAME_SAMPLES
         self._audio: Samples = np.zeros(0, dtype=np.float32)
         self._audio_start = 0  # stream index of _audio[0]
@@ -131,7 +135,9 @@ class Listener:
 
     def _judge(self, frame: Samples) -> list[SpeechTurn]:
         was_speaking = self.speaking
-        decision = self._segmenter.push(self._next_frame, self._detector.probability(frame), level_dbfs(frame))
+        level = level_dbfs(frame)
+        probability = 0.0 if self._is_silence(level) else self._detector.probability(frame)
+        decision = self._segmenter.push(self._next_frame, probability, level)
         self._next_frame += FRAME_SAMPLES
         if self.speaking:
             self._last_speech = self._next_frame
@@ -139,6 +145,12 @@ class Listener:
             self._detector.reset()
             self._last_speech = self._next_frame
         return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
+
+    def _is_silence(self, level: float) -> bool:
+        """Whether the next frame need not be judged, as most frames of a room at night need not."""
+        if self.speaking or level >= self._inaudible_dbfs:
+            self._last_audible = self._next_frame
+        return self._next_frame - self._last_audible >= _SETTLED_S * SAMPLE_RATE
 
     def _look_ahead(self) -> None:
         ended = self._segmenter.would_end

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from emotrack.tracker.listener import Listener, SpeechTurn
 from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.vad import VoiceActivityDetector
 from tests.tracker.kitchen_table import TRUTH, samples
 
 
@@ -88,6 +89,29 @@ def test_audio_is_kept_only_as_long_as_it_is_needed(mono: Samples) -> None:
     for at in range(0, 120 * SAMPLE_RATE, 1600):
         listener.push(silence, at)
     assert len(listener._audio) < SAMPLE_RATE
+
+
+@pytest.mark.parametrize(("level", "judged_s"), [(1e-4, 1.0), (3e-3, 20.0)], ids=["-80 dBFS", "-50 dBFS"])
+def test_only_deep_silence_is_not_judged_once_it_has_lasted(
+    mono: Samples, level: float, judged_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = 0
+    ask = VoiceActivityDetector.probability
+
+    def count(detector: VoiceActivityDetector, frame: Samples) -> float:
+        nonlocal judged
+        judged += 1
+        return ask(detector, frame)
+
+    monkeypatch.setattr(VoiceActivityDetector, "probability", count)
+    room = np.random.default_rng(0).normal(0, level, 20 * SAMPLE_RATE).astype(np.float32)
+    listener = Listener(0, SegmenterOptions())
+    assert listener.push(room, 0) == []
+    assert judged == pytest.approx(judged_s * SAMPLE_RATE / FRAME_SAMPLES, abs=1)
+    turns = [turn for at in range(0, len(mono), 1600) for turn in listener.push(mono[at : at + 1600], len(room) + at)]
+    found = [(turn.start - len(room), turn.end - len(room)) for turn in turns + listener.flush()]
+    expected = [(turn.start, turn.end) for turn in listen(mono)]
+    np.testing.assert_allclose(found, expected, atol=2 * FRAME_SAMPLES)
 
 
 def test_noise_is_no_speech() -> None:
