@@ -53,8 +53,8 @@ def ended(audience: Audience, sites: int) -> Callable[[], bool]:
     return lambda: all(audience.on(topics.session(f"site{site}"), "session_ended") for site in range(sites))
 
 
-def test_fifty_microphones_lose_no_frame(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    sites, seconds = 50, 20.0
+def test_many_microphones_lose_no_frame(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    sites, seconds = 25, 20.0  # ``benchmarks/mqtt.py`` finds out how many a machine can follow
     audience = Audience(mosquitto, "emotrack/+/session", "emotrack/+/turn", "emotrack/+/error")
     tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, "--asr", "none")
 
