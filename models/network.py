@@ -220,8 +220,10 @@ class EmotionNetwork(nn.Module, Pretrained):
             heard = self.speech_context(*voices, turns.lengths, turns.relation)  # (B, K, D)
             text, speech = self.text_context.scores(read), self.speech_context.scores(heard)  # (B, K, C), (B, K, C)
             states = {"text": read, "speech": heard}
-            if self.config.conversation.residual:
+            if self.config.conversation.residual:  # Stage I has said all of a modality's only turn
+                text = text.masked_fill(_has_only_one(turns.text_missing), 0.0)  # (B, K, C)
                 text = text + _present(self.text_head(turns.text), turns.text_missing)  # (B, K, C)
+                speech = speech.masked_fill(_has_only_one(turns.speech_missing), 0.0)  # (B, K, C)
                 speech = speech + _present(self.speech_head(turns.speech), turns.speech_missing)  # (B, K, C)
         evidence = _present(text.log_softmax(dim=-1), turns.text_missing)  # (B, K, C)
         evidence = evidence + _present(speech.log_softmax(dim=-1), turns.speech_missing)  # (B, K, C)
@@ -323,6 +325,11 @@ class EmotionNetwork(nn.Module, Pretrained):
             uncertain=confidence < self.config.uncertain_below,
             why={},
         )
+
+
+def _has_only_one(missing: Tensor) -> Tensor:
+    """(B, K) True where a turn lacks a modality -> (B, 1, 1) True for conversations in which a single turn has it."""
+    return ((~missing).sum(dim=1) == 1)[:, None, None]  # (B, 1, 1)
 
 
 def _present(scores: Tensor, missing: Tensor) -> Tensor:

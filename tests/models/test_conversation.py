@@ -104,6 +104,19 @@ def test_one_modality_alone_says_what_its_own_stage_two_says(network: EmotionNet
     assert torch.equal(together.speech, heard.speech)
 
 
+def test_the_only_turn_with_a_modality_says_what_stage_one_says(network: EmotionNetwork) -> None:
+    """Nothing can be learned from neighbours that are not there."""
+    only_voice = [turn(0, "text"), turn(1, "both"), turn(2, "text")]
+    found = network(network.collate([[turn(1, "both")], only_voice]))
+    voice, words = turn(1).speech, turn(1).text
+    assert voice is not None
+    assert words is not None
+    torch.testing.assert_close(found.speech[0, 0], network.speech_head(voice))
+    torch.testing.assert_close(found.text[0, 0], network.text_head(words))
+    torch.testing.assert_close(found.speech[1, 1], network.speech_head(voice))
+    assert not torch.allclose(found.text[1, 1], network.text_head(words), atol=1e-4)
+
+
 def test_a_batch_keeps_turns_where_they_are(network: EmotionNetwork) -> None:
     turns = network.collate([TURNS[:2], TURNS])
     assert turns.lengths.tolist() == [2, 6]
