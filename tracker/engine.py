@@ -18,9 +18,10 @@ from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.batching import Batcher, BatchLimits
-from emotrack.tracker.listener import SpeechTurn
+from emotrack.tracker.listener import Listener, SpeechTurn
 from emotrack.tracker.overload import Lateness, LeftOut, Overload
 from emotrack.tracker.recognisers import Recogniser, Transcript
+from emotrack.tracker.vad import Detecting
 
 SKIPPED: Final = "skipped_to_catch_up"  # why a turn has no words that was not recognised for lack of time
 
@@ -49,6 +50,7 @@ class Engine:
         self.network = network
         self.recogniser = recogniser
         speech, text = (_GPU_SPEECH, _GPU_TEXT) if network.device.type == "cuda" else (_CPU_SPEECH, _CPU_TEXT)
+        self._detecting = Detecting()
         self._recognising = Batcher[SpeechTurn, Transcript]("recogniser", self._transcribe)
         self._encoding_speech = Batcher("speech", network.embed_speech_batch, _seconds, speech)
         self._encoding_text = Batcher("text", network.embed_text_batch, self._characters, text)
@@ -77,6 +79,17 @@ class Engine:
             "encoding": self._encoding_speech.waiting + self._encoding_text.waiting,
             "context": self._relating.waiting,
         }
+
+    async def listen(self, listener: Listener, samples: Samples, start: int) -> list[SpeechTurn]:
+        """As ``listener.push(samples, start)``, its frames judged together with those of other listeners."""
+        hearing = listener.hear(samples, start)
+        probability: float | None = None
+        while True:
+            try:
+                frame = hearing.send(probability)
+            except StopIteration as heard:
+                return cast("list[SpeechTurn]", heard.value)
+            probability = await self._detecting.probability(listener.detector, frame)
 
     async def recognise(self, turn: SpeechTurn) -> Transcript:
         """The words of ``turn``; none without a recogniser, or when words are left out before it was begun.

@@ -5,13 +5,16 @@ Holds the detector, the segmenter and just enough audio for the turn under way.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples, level_dbfs
 from emotrack.tracker.segmenter import Segmenter, SegmenterOptions, SpeechEnded
+from emotrack.tracker.tape import Tape
 from emotrack.tracker.vad import VoiceActivityDetector
 
 MAX_BRIDGED_GAP_S = 1.0  # lost audio up to this long is heard as silence; more of it ends the turn
@@ -64,13 +67,12 @@ class Listener:
 
     def __init__(self, channel: int, options: SegmenterOptions) -> None:
         self._channel = channel
-        self._detector = VoiceActivityDetector()
+        self.detector = VoiceActivityDetector()
         self._segmenter = Segmenter(options)
         self._inaudible_dbfs = options.min_level_dbfs - _INAUDIBLE_DB
         self._last_audible = 0
         self._keep = round(options.pre_roll_s * SAMPLE_RATE) + FRAME_SAMPLES
-        self._audio: Samples = np.zeros(0, dtype=np.float32)
-        self._audio_start = 0  # stream index of _audio[0]
+        self._audio = Tape()
         self._next_frame = 0  # stream index of the first sample not yet judged
         self._last_speech = 0
         self._lost_at: int | None = None  # where audio went missing, while a turn may still contain it
@@ -105,23 +107,36 @@ class Listener:
 
     def push(self, samples: Samples, start: int) -> list[SpeechTurn]:
         """Take ``samples``, (samples,) from stream index ``start`` on; return the turns that ended in them."""
+        hearing = self.hear(samples, start)
+        probability: float | None = None
+        while True:
+            try:
+                frame = hearing.send(probability)
+            except StopIteration as heard:
+                return cast("list[SpeechTurn]", heard.value)
+            probability = self.detector.probability(frame)
+
+    def hear(self, samples: Samples, start: int) -> Generator[Samples, float | None, list[SpeechTurn]]:
+        """As ``push``, for who asks the detector elsewhere: yields frames and is sent their probabilities."""
         turns: list[SpeechTurn] = []
-        heard = self._audio_start + len(self._audio)
+        heard = self._audio.end
         gap = start - heard
         if gap > MAX_BRIDGED_GAP_S * SAMPLE_RATE:
             self._lost_at = heard
             turns = self.flush()
             self._segmenter.resume(start)
-            self._audio, self._audio_start, self._next_frame = samples, start, start
+            self._audio.restart(start)
+            self._next_frame = start
         elif gap > 0:
             self._lost_at = heard
-            self._audio = np.concatenate([self._audio, np.zeros(gap, dtype=np.float32), samples])
-        else:
-            self._audio = np.concatenate([self._audio, samples])
+            self._audio.append(np.zeros(gap, dtype=np.float32))
+        self._audio.append(samples)
 
-        while self._audio_start + len(self._audio) - self._next_frame >= FRAME_SAMPLES:
-            frame_at = self._next_frame - self._audio_start
-            turns += self._judge(self._audio[frame_at : frame_at + FRAME_SAMPLES])
+        while self._audio.end - self._next_frame >= FRAME_SAMPLES:
+            frame = self._audio.between(self._next_frame, self._next_frame + FRAME_SAMPLES)
+            level = level_dbfs(frame)
+            probability = 0.0 if self._is_silence(level) else (yield frame)
+            turns += self._judge(cast("float", probability), level)
         self._look_ahead()
         self._forget()
         return turns
@@ -129,20 +144,18 @@ class Listener:
     def flush(self) -> list[SpeechTurn]:
         """End the turn under way, if any: the stream stopped here."""
         decision = self._segmenter.flush()
-        self._detector.reset()
+        self.detector.reset()
         self.pending = None
         return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
 
-    def _judge(self, frame: Samples) -> list[SpeechTurn]:
+    def _judge(self, probability: float, level: float) -> list[SpeechTurn]:
         was_speaking = self.speaking
-        level = level_dbfs(frame)
-        probability = 0.0 if self._is_silence(level) else self._detector.probability(frame)
         decision = self._segmenter.push(self._next_frame, probability, level)
         self._next_frame += FRAME_SAMPLES
         if self.speaking:
             self._last_speech = self._next_frame
         elif was_speaking or self._next_frame - self._last_speech >= _RESET_AFTER_NON_SPEECH_S * SAMPLE_RATE:
-            self._detector.reset()
+            self.detector.reset()
             self._last_speech = self._next_frame
         return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
 
@@ -172,7 +185,7 @@ class Listener:
             end=ended.end,
             speech_end=ended.speech_end,
             decided=self._next_frame,
-            samples=self._audio[ended.start - self._audio_start : ended.end - self._audio_start].copy(),
+            samples=self._audio.between(ended.start, ended.end).copy(),
             speech_probability=ended.speech_probability,
             truncated=ended.cut or lost,
         )
@@ -181,6 +194,4 @@ class Listener:
         """Drop the audio that no turn can need any more."""
         turn_start = self._segmenter.turn_start
         needed = self._next_frame - self._keep if turn_start is None else min(turn_start, self._next_frame)
-        if needed > self._audio_start:
-            self._audio = self._audio[needed - self._audio_start :].copy()
-            self._audio_start = needed
+        self._audio.forget(needed)

@@ -255,17 +255,17 @@ class LiveSession:
             await self._end_turns()
             return
         self.activity.levels_dbfs = tuple(level_dbfs(channel) for channel in chunk.samples.T)
-        turns = self._push(chunk)  # 0.1 ms a frame: a thread would cost as much again
+        turns = await self._push(chunk)
         self.activity.speaking = tuple(listener.speaking for listener in self._listeners)
         await self._queue(turns)
         self._look_ahead([listener.pending for listener in self._listeners])
         self._glance()
 
-    def _push(self, chunk: AudioChunk) -> list[SpeechTurn]:
+    async def _push(self, chunk: AudioChunk) -> list[SpeechTurn]:
         return [
             turn
             for listener, channel in zip(self._listeners, chunk.samples.T, strict=True)
-            for turn in listener.push(channel, chunk.start)
+            for turn in await self._engine.listen(listener, channel, chunk.start)
         ]
 
     async def _end_turns(self) -> None:

@@ -1,4 +1,4 @@
-"""Voice activity detection: silero's ONNX model, one 32 ms frame after another.
+"""Voice activity detection: silero's ONNX model, one 32 ms frame after another, those of several channels together.
 
 The package ``silero-vad`` carries the model file. It is never imported, since that would bring torch's thread count
 down to one for the whole process; its file is read where it lies.
@@ -6,10 +6,13 @@ down to one for the whole process; its file is read where it lies.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import onnxruntime
@@ -22,6 +25,8 @@ MODEL_FILE = "silero_vad_16k_op15.onnx"
 # Thresholds are not portable between the weights in circulation, so exactly one file is accepted.
 MODEL_SHA256 = "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"
 
+MAX_TOGETHER: Final = 32  # frames, 2 ms: the event loop is held up no longer
+_RATE: Final = np.array(SAMPLE_RATE, dtype=np.int64)
 _CONTEXT_SAMPLES = 64  # the end of the frame before, which the model wants in front of each frame
 
 
@@ -50,18 +55,60 @@ class VoiceActivityDetector:
     """Speech probability of each frame of one channel."""
 
     def __init__(self) -> None:
-        self._model = _load_model()
-        self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
+        _load_model()  # or say now that it cannot be had
         self.reset()
 
     def reset(self) -> None:
         """Forget what was heard; the recurrent state drifts on endless streams and wants this between turns."""
-        self._state: NDArray[np.float32] = np.zeros((2, 1, 128), dtype=np.float32)
-        self._input: Samples = np.zeros((1, _CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)
+        self.state: NDArray[np.float32] = np.zeros((2, 1, 128), dtype=np.float32)
+        self.heard: Samples = np.zeros((1, _CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)
 
     def probability(self, frame: Samples) -> float:
         """Probability in [0, 1] that ``frame``, (FRAME_SAMPLES,) at 16 kHz, holds speech."""
-        self._input[0, :_CONTEXT_SAMPLES] = self._input[0, -_CONTEXT_SAMPLES:]
-        self._input[0, _CONTEXT_SAMPLES:] = frame
-        output, self._state = self._model.run(None, {"input": self._input, "state": self._state, "sr": self._rate})
-        return float(output[0, 0])
+        return self.probabilities([self], [frame])[0]
+
+    @staticmethod
+    def probabilities(detectors: Sequence[VoiceActivityDetector], frames: Sequence[Samples]) -> list[float]:
+        """The same for several detectors at once, each with its frame."""
+        for detector, frame in zip(detectors, frames, strict=True):
+            detector.heard[0, :_CONTEXT_SAMPLES] = detector.heard[0, -_CONTEXT_SAMPLES:]
+            detector.heard[0, _CONTEXT_SAMPLES:] = frame
+        inputs = np.concatenate([detector.heard for detector in detectors])  # (detectors, samples)
+        states = np.concatenate([detector.state for detector in detectors], axis=1)  # (2, detectors, 128)
+        output, states = _load_model().run(None, {"input": inputs, "state": states, "sr": _RATE})
+        for place, detector in enumerate(detectors):
+            detector.state = states[:, place : place + 1]
+        return [float(probability) for probability in output[:, 0]]
+
+
+class Detecting:
+    """Judges together whatever frames wait when the event loop gets to it: a model so small is quicker with several.
+
+    With 16 frames it takes a third of the time for each that it takes with one.
+    """
+
+    def __init__(self) -> None:
+        self._asked: list[tuple[VoiceActivityDetector, Samples, asyncio.Future[float]]] = []
+
+    async def probability(self, detector: VoiceActivityDetector, frame: Samples) -> float:
+        """As ``detector.probability(frame)``; a detector is asked for one frame at a time."""
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._answer)  # after whatever else is due now, which may ask, too
+        answer: asyncio.Future[float] = loop.create_future()
+        self._asked.append((detector, frame, answer))
+        return await answer
+
+    def _answer(self) -> None:
+        asked, self._asked = self._asked, []
+        wanted = [request for request in asked if not request[2].cancelled()]
+        for first in range(0, len(wanted), MAX_TOGETHER):
+            detectors, frames, answers = zip(*wanted[first : first + MAX_TOGETHER], strict=True)
+            try:
+                found = VoiceActivityDetector.probabilities(detectors, frames)
+            except Exception as error:  # noqa: BLE001  # it is raised where the answer is awaited
+                for answer in answers:
+                    answer.set_exception(error)
+                continue
+            for answer, probability in zip(answers, found, strict=True):
+                answer.set_result(probability)

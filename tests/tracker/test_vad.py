@@ -1,0 +1,88 @@
+"""Frames judged together: the same as each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from emotrack.tracker.audio import FRAME_SAMPLES, Samples
+from emotrack.tracker.vad import MAX_TOGETHER, Detecting, VoiceActivityDetector
+from tests.tracker.kitchen_table import samples
+
+FRAMES = 60
+
+
+def channels(count: int) -> list[list[Samples]]:
+    """As many channels, each from another place of the bundled conversation on, in frames."""
+    mono = samples().mean(axis=1)
+    starts = [7_000 * (number + 1) for number in range(count)]
+    return [
+        [mono[at : at + FRAME_SAMPLES] for at in range(start, start + FRAMES * FRAME_SAMPLES, FRAME_SAMPLES)]
+        for start in starts
+    ]
+
+
+async def _listen(detecting: Detecting, frames: Sequence[Samples]) -> list[float]:
+    detector = VoiceActivityDetector()
+    return [await detecting.probability(detector, frame) for frame in frames]
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames are judged at a time, from now on."""
+    together: list[int] = []
+    judge = VoiceActivityDetector.probabilities
+
+    def count(detectors: Sequence[VoiceActivityDetector], frames: Sequence[Samples]) -> list[float]:
+        together.append(len(frames))
+        return judge(detectors, frames)
+
+    monkeypatch.setattr(VoiceActivityDetector, "probabilities", staticmethod(count))
+    return together
+
+
+def test_many_channels_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = channels(MAX_TOGETHER + 8)
+    expected = [
+        [detector.probability(frame) for frame in frames] for frames in heard for detector in [VoiceActivityDetector()]
+    ]
+    together = _counted(monkeypatch)
+
+    async def listen() -> list[list[float]]:
+        detecting = Detecting()
+        return await asyncio.gather(*(_listen(detecting, frames) for frames in heard))
+
+    np.testing.assert_allclose(asyncio.run(listen()), expected, atol=1e-5)
+    assert set(together) == {MAX_TOGETHER, 8}
+
+
+def test_who_no_longer_waits_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = channels(2)
+    together = _counted(monkeypatch)
+
+    async def listen() -> list[float]:
+        detecting = Detecting()
+        gone = asyncio.ensure_future(_listen(detecting, first))
+        stays = asyncio.ensure_future(_listen(detecting, second[:3]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await stays
+
+    assert len(asyncio.run(listen())) == 3
+    assert together == [1, 1, 1]
+
+
+def test_a_model_that_fails_is_told_to_everybody_who_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_detectors: object, _frames: object) -> list[float]:
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(VoiceActivityDetector, "probabilities", staticmethod(fail))
+
+    async def listen() -> list[list[float] | BaseException]:
+        detecting = Detecting()
+        asking = (_listen(detecting, frames) for frames in channels(2))
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(listen())] == ["no more memory"] * 2
