@@ -41,7 +41,8 @@ _UNPLEASANT: Final = frozenset({"anger", "sadness", "disgust", "fear", "negative
 
 def pleasantness(probabilities: Mapping[str, float]) -> float:
     """The pleasant emotions' share less the unpleasant ones', -1 to 1; neutral and surprise count for neither."""
-    return sum(share * _sign(label) for label, share in probabilities.items())
+    difference = sum(share * _sign(label) for label, share in probabilities.items())
+    return max(-1.0, min(1.0, difference))  # shares that are rounded may add up to more than 1
 
 
 def _sign(label: str) -> int:

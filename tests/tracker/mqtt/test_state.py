@@ -246,3 +246,8 @@ def test_an_odd_name_of_a_speaker_breaks_nothing() -> None:
 )
 def test_pleasantness(probabilities: dict[str, float], expected: float) -> None:
     assert pleasantness(probabilities) == pytest.approx(expected)
+
+
+def test_shares_that_are_rounded_are_no_more_than_pleasant() -> None:
+    assert pleasantness({"joy": 0.7, "happy": 0.30000000000000016}) == 1
+    assert pleasantness({"anger": 1.0000000000000002}) == -1
