@@ -11,7 +11,7 @@ from typing import Any
 
 from emotrack.tracker.engine import Engine
 from emotrack.tracker.mqtt.audio_topics import AudioTopics
-from emotrack.tracker.mqtt.connection import Connection
+from emotrack.tracker.mqtt.connection import MAX_LOSSY, Connection
 from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.sink import Publishing
 from emotrack.tracker.mqtt.site import SiteOptions
@@ -81,8 +81,13 @@ class House:
     async def say(self, topic: str, frames: list[bytes], speed: float = 8.0) -> None:
         """Send frames of 32 ms."""
         for frame in frames:
-            self.person.publish(Message(topic, frame))
-            await asyncio.sleep(FRAME_S / speed)
+            await self.play(Message(topic, frame), FRAME_S / speed)
+
+    async def play(self, message: Message, seconds: float) -> None:
+        """Send a frame and wait for the time of the next; longer on a busy machine, which would drop some of them."""
+        self.person.publish(message)
+        await asyncio.sleep(seconds)
+        await until(lambda: len(self.person._lossy) < MAX_LOSSY / 2)
 
     def tell(self, topic: str, payload: dict[str, Any] | bytes, **properties: Any) -> None:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

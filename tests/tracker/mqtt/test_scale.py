@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emotrack.tracker.mqtt import topics
+from emotrack.tracker.mqtt.arrival import LATE_S
 from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.message import Message
 from tests.tracker.mqtt.house import saved
@@ -58,7 +59,7 @@ def test_many_microphones_lose_no_frame(mosquitto: Mosquitto, tmp_path: Path) ->
     audience = Audience(mosquitto, "emotrack/+/session", "emotrack/+/turn", "emotrack/+/error")
     tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, "--asr", "none")
 
-    async def listen() -> float:
+    async def listen() -> None:
         running = asyncio.create_task(audience.connection.run())
         await asyncio.to_thread(tracker.wait_until_ready)
         microphones = play(mosquitto, sites, seconds, 1.0)
@@ -72,23 +73,22 @@ def test_many_microphones_lose_no_frame(mosquitto: Mosquitto, tmp_path: Path) ->
         await audience.connection.close()
         await running
         assert microphones.stdout
-        return float(microphones.stdout.read().split()[1])
+        print("frames sent, and how late the latest, s:", microphones.stdout.read())
 
     try:
-        latest_s = asyncio.run(asyncio.wait_for(listen(), 180))
+        asyncio.run(asyncio.wait_for(listen(), 180))
     finally:
         tracker.kill()
-    print(f"the latest frame was sent {latest_s:.2f} s late")
     for site in range(sites):
         topic = topics.session(f"site{site}")
         (end,) = audience.on(topic, "session_ended")
         assert len(audience.on(topic, "session_started")) == 1
         assert (end["dropped_frames"], end["dropped_turns"]) == (0, 0)
-        # Stream time is counted in samples: this is every frame, none of them twice, no gap between them. (A machine
-        # so busy that frames are sent late makes gaps of its own, which count as silence.)
-        assert end["seconds"] >= round(seconds / FRAME_S) * FRAME_S
-        if latest_s < 0.2:
-            assert end["seconds"] == round(seconds / FRAME_S) * FRAME_S
+        # Stream time is counted in samples: this is every frame, none of them twice, no gap between them. Where the
+        # machine holds frames up for longer than ``LATE_S``, that counts as silence and they are heard after it, so the
+        # stream is longer by at least as much. Frames that were lost would make it shorter, or longer by a little.
+        added_s = end["seconds"] - round(seconds / FRAME_S) * FRAME_S
+        assert added_s == 0 or LATE_S < added_s < seconds / 10
         turns = audience.on(topics.turn(f"site{site}"), "turn")
         assert [turn["turn_id"] for turn in turns if turn["revision"] == 0] == list(range(1, end["turns"] + 1))
         assert end["turns"] >= 3
