@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,17 +28,20 @@ def load_engine(bundle: str, asr: str, device: str, language: str | None, notify
         network = _load_network(bundle, device)
         from emotrack.tracker.engine import Engine
 
-        return Engine(network, recogniser.result(), notify)
+        engine = Engine(network, recogniser.result(), notify)
+    # Whatever is loaded now stays; to look through it for garbage would hold everything up for 100 ms.
+    gc.collect()
+    gc.freeze()
+    return engine
 
 
 def recogniser_threads(cores: int) -> int:
-    """The threads that a recogniser gets on so many cores: the rest of the process's budget is fixed.
+    """The threads that a recogniser gets on so many cores; of the encoders and the context network, each has one.
 
-    One core is for everything else, whose threads take turns on it: the voice activity detector (0.1 ms a frame) and
-    the encoders and the context network (10 ms each, with one thread of torch apiece). A turn is recognised while its
-    voice is encoded and somebody goes on speaking, so a recogniser on all cores would make both wait.
+    Where there are cores enough, one is left to those. Of two it takes both: the others need some milliseconds at a
+    time, it needs hundreds in the pause that may end a turn, and on slow cores the second thread halves the wait.
     """
-    return max(1, min(4, cores - 1))
+    return max(min(cores, 2), min(4, cores - 1))
 
 
 def _load_network(bundle: str, device: str) -> EmotionNetwork:
@@ -46,7 +50,7 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
 
     from emotrack.models.bundle import BundleError, load_bundle
 
-    # See ``recogniser_threads``: a second thread for matrices so small costs more than it gives.
+    # A second thread for matrices so small costs more than it gives.
     torch.set_num_threads(1)
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:

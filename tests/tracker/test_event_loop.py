@@ -67,6 +67,6 @@ def test_a_session_never_holds_the_event_loop_up(tmp_path: Path) -> None:
     assert max(costs) < LONGEST_S
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 3), (64, 4)])
-def test_a_recogniser_leaves_a_core_to_the_others(cores: int, threads: int) -> None:
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 3), (64, 4)])
+def test_a_recogniser_leaves_a_core_of_several_to_the_others(cores: int, threads: int) -> None:
     assert recogniser_threads(cores) == threads
