@@ -51,15 +51,16 @@ class Room:
 
     def __init__(self, audio: Samples, seconds: float) -> None:
         """``audio``, (samples,), is played over and over for ``seconds``."""
-        self._audio = audio
-        self._seconds = seconds
+        self._length = len(audio)
+        self._audio = np.concatenate([audio, audio[:FRAME_SAMPLES]])
+        self.seconds = seconds
         self.began = 0.0
         """When its stream time was zero: seconds, ``time.monotonic``."""
 
     async def items(self) -> AsyncGenerator[AudioChunk]:
         self.began = time.monotonic()
-        for start in range(0, round(self._seconds * SAMPLE_RATE), FRAME_SAMPLES):
+        for start in range(0, round(self.seconds * SAMPLE_RATE), FRAME_SAMPLES):
             due = self.began + (start + FRAME_SAMPLES) / SAMPLE_RATE
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            places = np.arange(start, start + FRAME_SAMPLES) % len(self._audio)
-            yield AudioChunk(self._audio[places, None], start)
+            place = start % self._length
+            yield AudioChunk(self._audio[place : place + FRAME_SAMPLES, None], start)

@@ -61,14 +61,23 @@ class ContextNetwork(nn.Module):
         """
         inputs = self.input_norm(torch.where(missing.unsqueeze(-1), self.absent, embeddings))  # (B, K, E)
         inputs = self.input_dropout(inputs)  # (B, K, E)
-        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
         with torch.autocast("cuda", enabled=False):  # which would take float16 for a GRU, whatever it is told
-            related, _ = self.gru(packed)  # (B, K, D), packed
-        states, _ = nn.utils.rnn.pad_packed_sequence(related, batch_first=True, total_length=inputs.shape[1])
+            states = self._recur(inputs, lengths.cpu())  # (B, K, D)
         bias = None if self.speaker_bias is None else self.speaker_bias[:, relation].transpose(0, 1)  # (B, H, K, K)
         attended: Tensor = self.attention(states, states, missing, bias)  # (B, K, D)
         contextual: Tensor = attended + self.skip(inputs)  # (B, K, D)
         return contextual
+
+    def _recur(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """(B, K, E), (B,) -> (B, K, D)."""
+        states: Tensor
+        if int(lengths.min()) == inputs.shape[1]:  # nothing is padded; packing takes as long as the GRU
+            states, _ = self.gru(inputs)
+            return states
+        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+        related, _ = self.gru(packed)  # (B, K, D), packed
+        states, _ = nn.utils.rnn.pad_packed_sequence(related, batch_first=True, total_length=inputs.shape[1])
+        return states
 
     def scores(self, states: Tensor) -> Tensor:
         """(B, K, D) -> (B, K, C), what this modality alone says."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from emotrack.models.front_end import padding_mask
+
 SAME_SPEAKER, OTHER_SPEAKER, UNKNOWN_SPEAKER = range(3)  # how two turns are related
 
 
@@ -34,6 +36,11 @@ class Conversations:
     speech_missing: Tensor  # (B, K)
     lengths: Tensor  # (B,) turns in each
     relation: Tensor  # (B, K, K) of the constants above
+
+    @property
+    def padding(self) -> Tensor:
+        """(B, K) True where there is no turn."""
+        return padding_mask(self.lengths, self.relation.shape[1])
 
 
 def collate(

@@ -209,15 +209,22 @@ class EmotionNetwork(nn.Module, Pretrained):
 
     # -- Stages II and III ----------------------------------------------------------------------------------------
 
-    def forward(self, turns: Conversations) -> Scores:
-        """Score every turn of a batch of conversations, each turn seeing all others of its conversation."""
+    def forward(self, turns: Conversations, *, with_states: bool = True) -> Scores:
+        """Score every turn of a batch of conversations, each turn seeing all others of its conversation.
+
+        Without states, what no score depends on is left out.
+        """
         words, voices = (turns.text, turns.text_missing), (turns.speech, turns.speech_missing)
         states: dict[str, Tensor] = {}
         if self.config.stage == 1:
             text, speech = self.text_head(turns.text), self.speech_head(turns.speech)  # (B, K, C), (B, K, C)
         else:
-            read = self.text_context(*words, turns.lengths, turns.relation)  # (B, K, D)
-            heard = self.speech_context(*voices, turns.lengths, turns.relation)  # (B, K, D)
+            needed = {"text", "speech", "fused"} if with_states else self._needed(turns)
+            read = heard = turns.text.new_zeros(*turns.text.shape[:2], self.text_context.width)  # (B, K, D)
+            if "text" in needed:
+                read = self.text_context(*words, turns.lengths, turns.relation)  # (B, K, D)
+            if "speech" in needed:
+                heard = self.speech_context(*voices, turns.lengths, turns.relation)  # (B, K, D)
             text, speech = self.text_context.scores(read), self.speech_context.scores(heard)  # (B, K, C), (B, K, C)
             states = {"text": read, "speech": heard}
             if self.config.conversation.residual:  # Stage I has said all of a modality's only turn
@@ -227,7 +234,7 @@ class EmotionNetwork(nn.Module, Pretrained):
                 speech = speech + _present(self.speech_head(turns.speech), turns.speech_missing)  # (B, K, C)
         evidence = _present(text.log_softmax(dim=-1), turns.text_missing)  # (B, K, C)
         evidence = evidence + _present(speech.log_softmax(dim=-1), turns.speech_missing)  # (B, K, C)
-        if self.config.stage < 3:
+        if self.config.stage < 3 or "fused" not in needed:
             return Scores(text, speech, evidence, states)
         states["fused"] = self.co_attention(read, heard, turns.text_missing, turns.speech_missing)  # (B, K, D)
         fused = self.co_attention.classify(states["fused"])  # (B, K, C)
@@ -236,9 +243,20 @@ class EmotionNetwork(nn.Module, Pretrained):
             fused = evidence + _present(fused, alone)  # (B, K, C)
         return Scores(text, speech, fused, states)
 
+    def _needed(self, turns: Conversations) -> set[str]:
+        """Which states some score depends on: "text", "speech", "fused".
+
+        With ``residual``, a modality that no turn has, and the fusion where every turn has just one, change nothing.
+        """
+        has_one = turns.text_missing ^ turns.speech_missing | turns.padding  # (B, K)
+        if not self.config.conversation.residual or not bool(has_one.all()):
+            return {"text", "speech", "fused"}
+        missing = {"text": turns.text_missing, "speech": turns.speech_missing}
+        return {name for name, nowhere in missing.items() if not bool(nowhere.all())}
+
     def probabilities(self, turns: Conversations) -> Tensor:
         """Calibrated probabilities of every turn -> (B, K, C)."""
-        scores: Tensor = self(turns).fused  # (B, K, C)
+        scores: Tensor = self(turns, with_states=False).fused  # (B, K, C)
         return (scores / self.temperatures(turns).unsqueeze(-1)).softmax(dim=-1)  # (B, K, C)
 
     def temperatures(self, turns: Conversations) -> Tensor:
@@ -270,25 +288,43 @@ class EmotionNetwork(nn.Module, Pretrained):
         """
         return self.update(context, turn)[0]
 
-    @torch.inference_mode()
     def update(self, context: RollingContext, turn: TurnEmbedding) -> tuple[EmotionEstimate, list[Revision]]:
         """The same as ``estimate``, and what the newest turn changes about earlier ones, oldest first."""
-        if turn.speech is None and turn.text is None:
+        return self.update_batch([(context, turn)])[0]
+
+    @torch.inference_mode()
+    def update_batch(
+        self, newest: Sequence[tuple[RollingContext, TurnEmbedding]]
+    ) -> list[tuple[EmotionEstimate, list[Revision]]]:
+        """The same for the newest turns of several conversations at once, the same as alone but for rounding.
+
+        Where it raises, no conversation remembers anything of it.
+        """
+        if any(turn.speech is None and turn.text is None for _, turn in newest):
             raise ValueError("a turn needs speech, text or both")
-        window = [*context.turns[-(context.size - 1) :], turn] if context.size > 1 else [turn]
-        believed = self._believe([window])[0]  # (K, C)
+        windows = [[*context.turns[-(context.size - 1) :], turn][-context.size :] for context, turn in newest]
+        believed = self._believe(windows)  # (B, K, C)
+        without = self._ablated(windows)
+        return [
+            self._remember(*each, list(believed[row, : len(windows[row])]), without[row])
+            for row, each in enumerate(newest)
+        ]
+
+    def _remember(
+        self, context: RollingContext, turn: TurnEmbedding, believed: Sequence[Tensor], without: dict[Part, Tensor]
+    ) -> tuple[EmotionEstimate, list[Revision]]:
+        """Of K turns, what is believed, (C,) each, and of the newest, what would be without some of it, (C,) each."""
         newest = self._estimated(believed[-1])
         emotion = self.labels.index(newest.emotion)
-        without = self._ablated(window)
         newest = replace(newest, why={part: newest.confidence - float(rest[emotion]) for part, rest in without.items()})
         context.append(turn, newest.emotion)
         revisions = []
         for place, published in enumerate(context.published[:-1]):
             revised = self._estimated(believed[place])
-            lead = revised.confidence - float(believed[place, self.labels.index(published)])
+            lead = revised.confidence - float(believed[place][self.labels.index(published)])
             if lead >= REVISION_MARGIN:
                 context.republish(place, revised.emotion)
-                revisions.append(Revision(len(window) - 1 - place, revised))
+                revisions.append(Revision(len(believed) - 1 - place, revised))
         return newest, revisions
 
     @torch.inference_mode()
@@ -300,18 +336,21 @@ class EmotionNetwork(nn.Module, Pretrained):
         """(B, K, C) probabilities."""
         return self.probabilities(self.collate(conversations))
 
-    def _ablated(self, window: Sequence[TurnEmbedding]) -> dict[Part, Tensor]:
-        """What would be believed of the newest turn without its voice, its words, the turns before it: (C,) each."""
-        *past, newest = window
-        variants: dict[Part, list[TurnEmbedding]] = {}
-        if newest.speech is not None:
-            variants["speech"] = [*past, replace(newest, speech=None)]
-        if newest.text is not None:
-            variants["text"] = [*past, replace(newest, text=None)]
-        if past:
-            variants["context"] = [newest]
-        believed = self._believe(list(variants.values()))  # (B, K, C)
-        return {part: believed[row, len(turns) - 1] for row, (part, turns) in enumerate(variants.items())}
+    def _ablated(self, windows: Sequence[Sequence[TurnEmbedding]]) -> list[dict[Part, Tensor]]:
+        """What would be believed of each newest turn without its voice, its words, the turns before it: (C,) each."""
+        variants: list[tuple[int, Part, list[TurnEmbedding]]] = []
+        for row, (*past, newest) in enumerate(windows):
+            if newest.speech is not None:
+                variants.append((row, "speech", [*past, replace(newest, speech=None)]))
+            if newest.text is not None:
+                variants.append((row, "text", [*past, replace(newest, text=None)]))
+            if past:
+                variants.append((row, "context", [newest]))
+        believed = self._believe([turns for _, _, turns in variants])  # (B, K, C)
+        without: list[dict[Part, Tensor]] = [{} for _ in windows]
+        for place, (row, part, turns) in enumerate(variants):
+            without[row][part] = believed[place, len(turns) - 1]
+        return without
 
     def _estimated(self, probabilities: Tensor) -> EmotionEstimate:
         """(C,) -> what is said of the turn."""

@@ -71,6 +71,57 @@ def test_texts_of_very_different_lengths(mini: EmotionNetwork, monkeypatch: pyte
         torch.testing.assert_close(probabilities(mini, None, one), expected, atol=1e-6, rtol=1e-5)
 
 
+def spoken(network: EmotionNetwork, heard: str, seed: int) -> TurnEmbedding:
+    """A turn of one of two speakers, of which "speech", "text" or "both" was heard."""
+    draw = torch.Generator().manual_seed(seed)
+    voice = torch.randn(network.speech_head.embedding, generator=draw)
+    words = torch.randn(network.text_head.embedding, generator=draw)
+    return TurnEmbedding(voice if heard != "text" else None, words if heard != "speech" else None, "AB"[seed % 2])
+
+
+@pytest.mark.parametrize("heard", ["speech", "text", "both", "now this, now that"])
+def test_newest_turns_of_several_conversations(mini: EmotionNetwork, heard: str) -> None:
+    def turn(seed: int) -> TurnEmbedding:
+        return spoken(mini, ("speech", "text", "both")[seed % 3] if heard == "now this, now that" else heard, seed)
+
+    lengths = (0, 1, 5, 15, 40)
+    alone, together = ([mini.new_context() for _ in lengths] for _ in range(2))
+    for row, length in enumerate(lengths):
+        for place in range(length):
+            for contexts in (alone, together):
+                mini.update(contexts[row], turn(100 * row + place))
+    newest = [turn(100 * row + 99) for row in range(len(lengths))]
+    expected = [mini.update(*each) for each in zip(alone, newest, strict=True)]
+    for (one, revised), (same, also) in zip(
+        mini.update_batch(list(zip(together, newest, strict=True))), expected, strict=True
+    ):
+        np.testing.assert_allclose(one.probabilities, same.probabilities, atol=1e-6)
+        assert one.why == pytest.approx(same.why, abs=1e-6)
+        assert [each.turns_ago for each in revised] == [each.turns_ago for each in also]
+    assert [context.published for context in together] == [context.published for context in alone]
+
+
+def test_if_one_newest_turn_is_nothing_none_is_remembered(mini: EmotionNetwork) -> None:
+    first, second = mini.new_context(), mini.new_context()
+    good = spoken(mini, "speech", 0)
+    with pytest.raises(ValueError, match="needs speech, text or both"):
+        mini.update_batch([(first, good), (second, TurnEmbedding(None, None, "A"))])
+    assert len(first) == len(second) == 0
+
+
+@pytest.mark.parametrize("heard", ["speech", "text"])
+def test_what_nobody_reads_changes_nothing(mini: EmotionNetwork, heard: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody has words, or a voice, that half of the network is left out."""
+    conversations = mini.collate([[spoken(mini, heard, seed) for seed in range(length)] for length in (3, 16)])
+    real = ~conversations.padding
+    with torch.no_grad():
+        found = mini.probabilities(conversations)[real]
+        everything = {"text", "speech", "fused"}
+        assert mini._needed(conversations) == {heard}
+        monkeypatch.setattr(EmotionNetwork, "_needed", lambda *_: everything)
+        torch.testing.assert_close(found, mini.probabilities(conversations)[real], atol=0, rtol=0)
+
+
 def test_what_stands_beside_a_turn_tells_it_nothing(mini: EmotionNetwork) -> None:
     quiet, loud = mini.embed_speech_batch([voice(1.0), voice(9.0)])[0], voice(9.0, 1) * 9
     torch.testing.assert_close(mini.embed_speech_batch([voice(1.0), loud])[0], quiet, atol=1e-6, rtol=1e-5)
