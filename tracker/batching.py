@@ -105,22 +105,26 @@ class Batcher(Generic[Asked, Answer]):
             tell()
 
     def _take(self) -> list[_Request[Asked, Answer]]:
-        """The oldest request, and those after it that fit."""
+        """The oldest request, and those after it that fit: a power of two in all.
+
+        What runs the models compiles something for each size of a batch, and keeps it.
+        """
         with self._lock:
-            batch: list[_Request[Asked, Answer]] = []
+            self._waiting = [request for request in self._waiting if not request.answer.cancelled()]
+            fitting: list[_Request[Asked, Answer]] = []
             shortest, longest = math.inf, 0.0
-            for request in list(self._waiting):
+            for request in self._waiting:
                 low, high = min(shortest, request.length), max(longest, request.length)
-                fits = low >= self._limits.alike * high and (len(batch) + 1) * high <= self._limits.padded
-                if batch and not fits:
+                fits = low >= self._limits.alike * high and (len(fitting) + 1) * high <= self._limits.padded
+                if fitting and not fits:
                     continue
-                self._waiting.remove(request)
-                if not request.answer.set_running_or_notify_cancel():
-                    continue  # cancelled: nobody wants it any more
-                batch.append(request)
+                fitting.append(request)
                 shortest, longest = low, high
-                if len(batch) == self._limits.requests:
+                if len(fitting) == self._limits.requests:
                     break
+            taken = fitting[: 1 << len(fitting).bit_length() - 1] if fitting else []
+            self._waiting = [request for request in self._waiting if request not in taken]
+            batch = [request for request in taken if request.answer.set_running_or_notify_cancel()]
             self._running = len(batch)
         return batch
 

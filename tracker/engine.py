@@ -6,10 +6,10 @@ for more than one turn of every other conversation. What need not be done at onc
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from torch import Tensor
 
@@ -30,11 +30,12 @@ SKIPPED: Final = "skipped_to_catch_up"  # why a turn has no words that was not r
 #     voices of 1.7 to 4.3 s    94  129  134  138               30 a turn    38   42   44   44
 #     voices of 4.4 to 7.9 s    57   62   57   64
 # Of mixed lengths, padding costs more than batching gives: voices of 0.6 to 8 s 117, 110, 101, 85.
-_CPU_SPEECH: Final = BatchLimits(requests=8, padded=8.0, alike=0.75)  # seconds
+_CPU_SPEECH: Final = BatchLimits(requests=8, padded=20.0, alike=0.4)  # seconds
 _CPU_TEXT: Final = BatchLimits(requests=8, padded=1000.0, alike=0.75)  # characters
 # A GPU is idle with a single turn, and pads to few shapes anyway. Never measured.
 _GPU_SPEECH: Final = BatchLimits(requests=32, padded=240.0, alike=0.5)
 _GPU_TEXT: Final = BatchLimits(requests=64, padded=32_000.0, alike=0.0)
+_CONTEXT: Final = BatchLimits(requests=8, padded=math.inf, alike=0.0)
 _MAX_EARLIER_CHARACTERS: Final = 160  # of a turn before; the text encoder reads 40 tokens of it
 
 _GLANCING_SHARE: Final = 0.2  # of the time is spent on turns under way at most, however many rooms talk
@@ -54,8 +55,15 @@ class Engine:
         self._recognising = Batcher[SpeechTurn, Transcript]("recogniser", self._transcribe)
         self._encoding_speech = Batcher("speech", network.embed_speech_batch, _seconds, speech)
         self._encoding_text = Batcher("text", network.embed_text_batch, self._characters, text)
-        self._relating = Batcher[Callable[[], Any], Any]("context", _call)
-        self._models = (self._recognising, self._encoding_speech, self._encoding_text, self._relating)
+        self._relating = Batcher("context", network.update_batch, limits=_CONTEXT)
+        self._glancing = Batcher[Sequence[TurnEmbedding], EmotionEstimate]("glance", self._glance)
+        self._models = (
+            self._recognising,
+            self._encoding_speech,
+            self._encoding_text,
+            self._relating,
+            self._glancing,
+        )
         self.overload = Overload(self._lateness, notify)
         self._no_glance_before = 0.0  # seconds, time.perf_counter
 
@@ -110,18 +118,14 @@ class Engine:
 
     async def update(self, context: RollingContext, turn: TurnEmbedding) -> tuple[EmotionEstimate, list[Revision]]:
         """Score the newest turn and remember it in ``context``, which nothing else may touch meanwhile."""
-        return cast(
-            "tuple[EmotionEstimate, list[Revision]]",
-            await self._relating.ask(partial(self.network.update, context, turn)),
-        )
+        return await self._relating.ask((context, turn))
 
     async def glance(self, before: Sequence[TurnEmbedding], samples: Samples, speaker: str | None) -> EmotionEstimate:
         """How a turn under way sounds, by its latest ``samples`` and the turns ``before`` it; to ask if ``is_idle``."""
         began = time.perf_counter()
         try:
             turn = TurnEmbedding(await self.embed_speech(samples), None, speaker)
-            scores = await self._relating.ask(partial(self.network.score_dialogue, [*before, turn]))
-            return cast("EmotionEstimate", scores[-1])
+            return await self._glancing.ask([*before, turn])
         finally:
             taken_s = time.perf_counter() - began
             self._no_glance_before = began + taken_s / _GLANCING_SHARE
@@ -139,6 +143,9 @@ class Engine:
             return [Transcript(None, None, rejected=SKIPPED) for _ in turns]
         return [self.recogniser.transcribe(turn) for turn in turns]
 
+    def _glance(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
+        return [self.network.score_dialogue(turns)[-1] for turns in conversations]
+
     def _characters(self, words: tuple[str, Sequence[str | None]]) -> float:
         """About how much the text encoder reads of a turn's words and of those before."""
         text, before = words
@@ -148,10 +155,6 @@ class Engine:
     def _lateness(self) -> Lateness:
         encoding = (self._encoding_speech, self._encoding_text, self._relating)
         return Lateness(max(model.late_s for model in encoding), self._recognising.late_s)
-
-
-def _call(works: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [work() for work in works]
 
 
 def _seconds(samples: Samples) -> float:

@@ -75,6 +75,8 @@ class Listener:
         self._audio = Tape()
         self._next_frame = 0  # stream index of the first sample not yet judged
         self._last_speech = 0
+        self.level_dbfs = level_dbfs(np.empty(0, dtype=np.float32))
+        """Of the latest frame."""
         self._lost_at: int | None = None  # where audio went missing, while a turn may still contain it
         self.pending: SpeechTurn | None = None
         """The turn under way as it will have been unless speech goes on; None while that cannot be told."""
@@ -134,9 +136,9 @@ class Listener:
 
         while self._audio.end - self._next_frame >= FRAME_SAMPLES:
             frame = self._audio.between(self._next_frame, self._next_frame + FRAME_SAMPLES)
-            level = level_dbfs(frame)
-            probability = 0.0 if self._is_silence(level) else (yield frame)
-            turns += self._judge(cast("float", probability), level)
+            self.level_dbfs = level_dbfs(frame)
+            probability = 0.0 if self._is_silence(self.level_dbfs) else (yield frame)
+            turns += self._judge(cast("float", probability), self.level_dbfs)
         self._look_ahead()
         self._forget()
         return turns

@@ -22,7 +22,7 @@ from typing import cast
 from emotrack.models.context import EmotionEstimate, RollingContext
 from emotrack.models.labels import canonical
 from emotrack.tracker.activity import Activity
-from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceItem, SourceLost, SourceRestored, level_dbfs
+from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.captions import Captions
 from emotrack.tracker.engine import SKIPPED, Engine
 from emotrack.tracker.errors import EmotrackError
@@ -114,7 +114,8 @@ class LiveSession:
         self._recent: deque[Turn] = deque(maxlen=max(self._context_turns - 1, 1))  # those that may be revised
         self._turns: asyncio.Queue[HeardTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
         self._turns_heard = resumed.turns_heard if resumed else 0
-        self._stopping = asyncio.Event()
+        self._waiting: asyncio.Timeout | None = None  # for the source
+        self.is_stopping = False
         self._end_reason = "end_of_source"
         self._failure: EmotrackError | None = None
 
@@ -138,15 +139,13 @@ class LiveSession:
 
     # -- controls, called on the event loop ----------------------------------------------------------------------
 
-    @property
-    def is_stopping(self) -> bool:
-        return self._stopping.is_set()
-
     def stop(self, reason: str = "quit") -> None:
         """End the session in order: the turn under way is finished, scored and written."""
-        if not self._stopping.is_set():
+        if not self.is_stopping:
             self._end_reason = reason
-            self._stopping.set()
+            self.is_stopping = True
+            if self._waiting is not None:
+                self._waiting.reschedule(0.0)
 
     def toggle_pause(self) -> None:
         """Stop listening, or go on. The turn under way ends at a pause."""
@@ -231,22 +230,18 @@ class LiveSession:
 
     async def _items(self) -> AsyncGenerator[SourceItem, None]:
         """The source's items, until it ends or the session is stopped."""
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        items = self._source.items()
-        try:
-            while not stopping.done():
-                following = asyncio.ensure_future(anext(items, None))
-                await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
-                    await asyncio.wait({following})
-                elif (item := following.result()) is not None:
-                    yield item
-                else:
+        async with aclosing(self._source.items()) as items:
+            while not self.is_stopping:
+                try:
+                    async with asyncio.timeout(None) as self._waiting:  # for ever, or until ``stop``
+                        item = await anext(items, None)
+                except TimeoutError:
                     return
-        finally:
-            stopping.cancel()
-            await items.aclose()
+                finally:
+                    self._waiting = None
+                if item is None:
+                    return
+                yield item
 
     async def _hear(self, chunk: AudioChunk) -> None:
         self.activity.stream_s = chunk.end / SAMPLE_RATE
@@ -254,8 +249,8 @@ class LiveSession:
         if self.activity.paused:
             await self._end_turns()
             return
-        self.activity.levels_dbfs = tuple(level_dbfs(channel) for channel in chunk.samples.T)
         turns = await self._push(chunk)
+        self.activity.levels_dbfs = tuple(listener.level_dbfs for listener in self._listeners)
         self.activity.speaking = tuple(listener.speaking for listener in self._listeners)
         await self._queue(turns)
         self._look_ahead([listener.pending for listener in self._listeners])
@@ -320,6 +315,8 @@ class LiveSession:
     def _glance(self) -> None:
         """Have a look at the turn of a channel where enough was said since the last look, if that delays nobody."""
         for glances in self._glances:
+            if not glances.is_due:
+                continue
             if self.activity.thinking or not self._engine.is_idle or self._to_glance_at.full():
                 return
             if (glance := glances.next()) is not None:

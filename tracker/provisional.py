@@ -29,14 +29,18 @@ class Glances:
         self._turn_start: int | None = None
         self._due_s = EVERY_S
 
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was said since the last look."""
+        start, speech_s = self._listener.turn_start, self._listener.speech_s
+        return start is not None and speech_s >= (self._due_s if start == self._turn_start else EVERY_S)
+
     def next(self) -> Glance | None:
         """What to look at now; None while no more has been said since the last time."""
-        start, speech_s = self._listener.turn_start, self._listener.speech_s
-        if start != self._turn_start:
-            self._turn_start, self._due_s = start, EVERY_S
-        if start is None or speech_s < self._due_s or (latest := self._listener.latest(LATEST_S)) is None:
+        start = self._listener.turn_start
+        if start is None or not self.is_due or (latest := self._listener.latest(LATEST_S)) is None:
             return None
-        self._due_s = (speech_s // EVERY_S + 1) * EVERY_S
+        self._turn_start, self._due_s = start, (self._listener.speech_s // EVERY_S + 1) * EVERY_S
         return Glance(start, latest)
 
     def goes_on(self, glance: Glance) -> bool:

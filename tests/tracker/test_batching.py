@@ -64,7 +64,7 @@ def batches_of(numbers: Sequence[float], limits: BatchLimits = TOGETHER) -> list
 
 
 def test_what_gathers_while_the_model_works_is_served_together() -> None:
-    assert batches_of([1, 1, 1]) == [[1, 1, 1]]
+    assert batches_of([1, 1]) == [[1, 1]]
     assert batches_of([1, 1, 1], ALONE) == [[1], [1], [1]]
 
 
@@ -74,6 +74,7 @@ def test_the_oldest_comes_first_and_only_what_is_about_as_long_goes_with_it() ->
 
 def test_batches_are_bounded_in_number_and_in_what_they_amount_to() -> None:
     assert batches_of([1] * 6) == [[1] * 4, [1] * 2]
+    assert batches_of([1, 1.1, 1.2]) == [[1, 1.1], [1.2]], "a power of two"
     assert batches_of([20, 20, 20]) == [[20, 20], [20]]
     assert batches_of([99, 99]) == [[99], [99]], "one alone may exceed the bound"
 

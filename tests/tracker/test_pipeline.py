@@ -52,7 +52,7 @@ def test_a_later_turn_revises_earlier_ones(
     network: EmotionNetwork, stereo: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each turn makes the two before it sound like anger, the older one first."""
-    score = EmotionNetwork.update
+    score = EmotionNetwork.update_batch
     angry = EmotionEstimate(
         probabilities=tuple(0.7 if label == "anger" else 0.05 for label in network.labels),
         labels=network.labels,
@@ -62,10 +62,10 @@ def test_a_later_turn_revises_earlier_ones(
         why={},
     )
 
-    def revising(*of: Any) -> tuple[EmotionEstimate, list[Revision]]:
-        return score(*of)[0], [Revision(2, angry), Revision(1, angry)]
+    def revising(*of: Any) -> list[tuple[EmotionEstimate, list[Revision]]]:
+        return [(estimate, [Revision(2, angry), Revision(1, angry)]) for estimate, _ in score(*of)]
 
-    monkeypatch.setattr(EmotionNetwork, "update", revising)
+    monkeypatch.setattr(EmotionNetwork, "update_batch", revising)
     recorder = Recorder()
     source = ScriptedSource(chunks(mono(stereo)))
     live = session(source, network, recorder, captions=Captions(read_captions(CAPTIONS)), context_turns=3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emotrack.tracker.audio import FRAME_SAMPLES, Samples
-from emotrack.tracker.vad import MAX_TOGETHER, Detecting, VoiceActivityDetector
+from emotrack.tracker.vad import MANY, MAX_TOGETHER, Detecting, VoiceActivityDetector
 from tests.tracker.kitchen_table import samples
 
 FRAMES = 60
@@ -56,6 +56,28 @@ def test_many_channels_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
     np.testing.assert_allclose(asyncio.run(listen()), expected, atol=1e-5)
     assert set(together) == {MAX_TOGETHER, 8}
+
+
+def test_frames_of_many_channels_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = channels(MANY)
+    together = _counted(monkeypatch)
+
+    async def listen(count: int) -> None:
+        detecting = Detecting()
+
+        async def paced(number: int, frames: Sequence[Samples]) -> None:
+            detector = VoiceActivityDetector()
+            for place, frame in enumerate(frames[:5]):
+                await asyncio.sleep(0.05 * (place == 0) + 0.0005 * number)  # each comes a little after the last
+                await detecting.probability(detector, frame)
+
+        await asyncio.gather(*(paced(number, frames) for number, frames in enumerate(heard[:count])))
+
+    asyncio.run(listen(MANY))
+    assert max(together) >= MANY / 2, "many wait for each other"
+    together.clear()
+    asyncio.run(listen(1))
+    assert together == [1] * 5, "nobody else is there to wait for"
 
 
 def test_who_no_longer_waits_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

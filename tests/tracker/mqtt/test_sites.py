@@ -131,13 +131,12 @@ def test_a_revision_is_published_and_its_words_are_captured_once(
     mosquitto: Mosquitto, network: EmotionNetwork, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each turn makes the one before it sound as it does itself."""
-    score = EmotionNetwork.update
+    score = EmotionNetwork.update_batch
 
-    def revising(*of: Any) -> tuple[EmotionEstimate, list[Revision]]:
-        estimate, _ = score(*of)
-        return estimate, [Revision(1, estimate)]
+    def revising(*of: Any) -> list[tuple[EmotionEstimate, list[Revision]]]:
+        return [(estimate, [Revision(1, estimate)]) for estimate, _ in score(*of)]
 
-    monkeypatch.setattr(EmotionNetwork, "update", revising)
+    monkeypatch.setattr(EmotionNetwork, "update_batch", revising)
     engine = Engine(network, Parrot())
 
     async def story(house: House) -> None:
