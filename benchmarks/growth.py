@@ -2,7 +2,9 @@
 
 Each in a process of its own, and they take turns. What is measured is whole: voice and words encoded, the conversation
 scored. In between, ours is brought forward with embeddings that are ready, which its context takes like any other, and
-the script with turns that it has yet to read, which it would read again anyway.
+the script with turns that it has yet to read, which it would read again anyway. Minutes lie between those turns, in
+which a machine may become slower; so in the end the latest turns of ours are read in turn with tenth turns of new
+conversations, and with twentieth ones, when the window of 16 turns is full.
 """
 
 from __future__ import annotations
@@ -46,8 +48,12 @@ class Ours:
 
         torch.set_num_threads(1)
         self._network = load_bundle("mini")
-        self.context = self._network.new_context()
+        self.begin()
         self._ready = [self._embedded(place) for place in range(len(turns()))]
+
+    def begin(self) -> None:
+        """Begin a conversation."""
+        self.context = self._network.new_context()
 
     def skip(self, place: int) -> None:
         self._network.update(self.context, self._ready[place % len(self._ready)])
@@ -87,6 +93,7 @@ def measure(settings: Settings) -> Found:
     marks = MARKS[:2] if settings.quick else MARKS
     with (
         ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(Ours,)) as ours,
+        ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(Ours,)) as beginning,
         ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(Script,)) as script,
     ):
         for mark in marks:
@@ -97,6 +104,14 @@ def measure(settings: Settings) -> Found:
                 taken_ms, memory_mib = process.submit(_read_at, mark, repeats).result()
                 yield Figure(f"turn {mark:,}", name, "ms", tuple(taken_ms))
                 yield Figure(f"memory at turn {mark:,}", name, "MiB", (memory_mib,))
+        in_turn = {f"{marks[-1]:,} and on": (ours, _read_at, marks[-1])}
+        in_turn |= {f"{mark}, a new conversation": (beginning, _read_anew, mark) for mark in (10, 20)}
+        taken: dict[str, list[float]] = {row: [] for row in in_turn}
+        for _ in range(2 * REPEATS):
+            for row, (process, read, mark) in in_turn.items():
+                taken[row] += process.submit(read, mark, 1).result()[0]
+        for row, each in taken.items():
+            yield Figure(f"in turn with the others: turn {row}", "emotrack", "ms", tuple(each))
     yield Note("The script is not asked for turn 10,000, on which it would work for minutes.")
 
 
@@ -107,6 +122,15 @@ _read = 0
 def _start(kind: type[Ours | Script]) -> None:
     global _tracker
     _tracker = kind()
+
+
+def _read_anew(mark: int, repeats: int) -> tuple[list[float], float]:
+    """The same, of a new conversation."""
+    global _read
+    assert isinstance(_tracker, Ours)
+    _tracker.begin()
+    _read = 0
+    return _read_at(mark, repeats)
 
 
 def _read_at(mark: int, repeats: int) -> tuple[list[float], float]:

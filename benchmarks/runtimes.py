@@ -54,7 +54,8 @@ def measure(settings: Settings) -> Found:
     for _ in range(3 if settings.quick else 20):
         longer = rng.uniform(0.9, 1.1)
         kinds = [(f"voice of about {seconds} s", 0, _voice(network, longer * seconds)) for seconds in SECONDS]
-        kinds += [(f"words, about {tokens} tokens", 1, _ids(round(longer * tokens))) for tokens in TOKENS]
+        most = network.config.text.max_tokens
+        kinds += [(f"words, about {tokens} tokens", 1, _ids(min(round(longer * tokens), most))) for tokens in TOKENS]
         for row, which, inputs in kinds:
             for name, runtime in runtimes.items():
                 yield Figure(row, name, "ms", (_ms(runtime[which], inputs),))

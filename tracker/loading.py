@@ -22,17 +22,18 @@ def load_engine(bundle: str, asr: str, device: str, language: str | None, notify
 
     Raises ``EmotrackError`` when the bundle, the recogniser or the device cannot be had.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side:
-        threads = recogniser_threads(len(os.sched_getaffinity(0)))
-        recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
-        network = _load_network(bundle, device)
-        from emotrack.tracker.engine import Engine
+    gc.disable()  # nothing of what is loaded is garbage; to look for some now takes a tenth of the time ...
+    try:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side:
+            threads = recogniser_threads(len(os.sched_getaffinity(0)))
+            recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
+            network = _load_network(bundle, device)
+            from emotrack.tracker.engine import Engine
 
-        engine = Engine(network, recogniser.result(), notify)
-    # Whatever is loaded now stays; to look through it for garbage would hold everything up for 100 ms.
-    gc.collect()
-    gc.freeze()
-    return engine
+            return Engine(network, recogniser.result(), notify)
+    finally:
+        gc.freeze()  # ... and later, each time, holds everything up for 100 ms
+        gc.enable()
 
 
 def recogniser_threads(cores: int) -> int:
