@@ -25,11 +25,11 @@ from emotrack.tracker.vad import Detecting
 
 SKIPPED: Final = "skipped_to_catch_up"  # why a turn has no words that was not recognised for lack of time
 
-# What pays on one core, in turns a second of `mini` alone, by 2, by 4 and by 8, of neighbouring lengths:
-#     voices of 0.6 to 1.7 s   156  248  276  319        words: 8 a turn    103  127  146  157
-#     voices of 1.7 to 4.3 s    94  129  134  138               30 a turn    38   42   44   44
-#     voices of 4.4 to 7.9 s    57   62   57   64
-# Of mixed lengths, padding costs more than batching gives: voices of 0.6 to 8 s 117, 110, 101, 85.
+# What pays on one core: ms a turn of `mini` alone, by 2, by 4 and by 8.
+#     voices of about 1.2 s   11.8   7.5   5.4   5.5     words: 8 a turn    9.7  7.9  6.8  6.4
+#     voices of about 3.5 s   19.0  14.0  13.2  11.7            30 a turn   26   24   23   23
+#     voices of about 6 s     26.2  23.8  28.8  20.2     (words: another processor, of neighbouring lengths)
+# Of voices of unlike lengths, 1.5 to 5 s, two together take 14.7 (alone 24.9), four 15.8 (18.1), eight 15.7 (19.4).
 _CPU_SPEECH: Final = BatchLimits(requests=8, padded=20.0, alike=0.4)  # seconds
 _CPU_TEXT: Final = BatchLimits(requests=8, padded=1000.0, alike=0.75)  # characters
 # A GPU is idle with a single turn, and pads to few shapes anyway. Never measured.
