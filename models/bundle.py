@@ -56,7 +56,9 @@ def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> Emoti
     metrics = _read_object(folder, "metrics.json")
     card = _read(folder, "README.md").decode(errors="replace")
     try:
-        network = EmotionNetwork(config, tokenizer, fingerprint=_sha256(weights)[:FINGERPRINT_DIGITS])
+        network = EmotionNetwork(
+            config, tokenizer, fingerprint=document["sha256"]["model.safetensors"][:FINGERPRINT_DIGITS]
+        )
         state = {name: tensor.float() for name, tensor in load(weights).items()}
         network.load_state_dict(state, assign=True)
         network.metrics, network.card = metrics, card

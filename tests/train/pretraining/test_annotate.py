@@ -152,7 +152,7 @@ def test_an_estimate_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert f"about {sent:,} tokens sent and 960 received, ${(sent * 10 + 960 * 100) / 1e6:.2f}" in said
         assert "toy: about 6 s, if an answer takes 1 s, 16 at a time" in said
         assert annotate(*command) == 0
-        assert re.search(r"about \d+ s, as the first answers took \d\.\d s, 16 at a time", capsys.readouterr().err)
+        assert re.search(r"about \d+ s, as the first answers took [\d.]+ s, 16 at a time", capsys.readouterr().err)
         assert set(server.asked.values()) == {1}
         assert annotate(*command, "--estimate") == 0
         assert "toy: 0 of 98 rows to do\n" in capsys.readouterr().err
