@@ -34,7 +34,7 @@ system:
 COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/models tests/train
 
 test: .venv/dev.done system
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(COMPUTING)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
 	$(BIN)/python -m pytest $(COMPUTING:%=--ignore=%)
 
 # mypy finds the three packages under their installed name through links, as it does not follow editable installs.
