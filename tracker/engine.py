@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from functools import partial
+from typing import Final
 
 from torch import Tensor
 
@@ -90,14 +91,7 @@ class Engine:
 
     async def listen(self, listener: Listener, samples: Samples, start: int) -> list[SpeechTurn]:
         """As ``listener.push(samples, start)``, its frames judged together with those of other listeners."""
-        hearing = listener.hear(samples, start)
-        probability: float | None = None
-        while True:
-            try:
-                frame = hearing.send(probability)
-            except StopIteration as heard:
-                return cast("list[SpeechTurn]", heard.value)
-            probability = await self._detecting.probability(listener.detector, frame)
+        return await listener.hear(samples, start, partial(self._detecting.probability, listener.detector))
 
     async def recognise(self, turn: SpeechTurn) -> Transcript:
         """The words of ``turn``; none without a recogniser, or when words are left out before it was begun.

@@ -5,7 +5,7 @@ Holds the detector, the segmenter and just enough audio for the turn under way.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
@@ -109,17 +109,20 @@ class Listener:
 
     def push(self, samples: Samples, start: int) -> list[SpeechTurn]:
         """Take ``samples``, (samples,) from stream index ``start`` on; return the turns that ended in them."""
-        hearing = self.hear(samples, start)
-        probability: float | None = None
-        while True:
-            try:
-                frame = hearing.send(probability)
-            except StopIteration as heard:
-                return cast("list[SpeechTurn]", heard.value)
-            probability = self.detector.probability(frame)
 
-    def hear(self, samples: Samples, start: int) -> Generator[Samples, float | None, list[SpeechTurn]]:
-        """As ``push``, for who asks the detector elsewhere: yields frames and is sent their probabilities."""
+        async def judge(frame: Samples) -> float:
+            return self.detector.probability(frame)
+
+        try:
+            self.hear(samples, start, judge).send(None)  # which never waits, so it ends at once
+        except StopIteration as heard:
+            return cast("list[SpeechTurn]", heard.value)
+        raise AssertionError("it waited")
+
+    async def hear(
+        self, samples: Samples, start: int, judge: Callable[[Samples], Awaitable[float]]
+    ) -> list[SpeechTurn]:
+        """As ``push``, with each frame's probability of speech from ``judge``, which may ask ``detector`` elsewhere."""
         turns: list[SpeechTurn] = []
         heard = self._audio.end
         gap = start - heard
@@ -137,8 +140,8 @@ class Listener:
         while self._audio.end - self._next_frame >= FRAME_SAMPLES:
             frame = self._audio.between(self._next_frame, self._next_frame + FRAME_SAMPLES)
             self.level_dbfs = level_dbfs(frame)
-            probability = 0.0 if self._is_silence(self.level_dbfs) else (yield frame)
-            turns += self._judge(cast("float", probability), self.level_dbfs)
+            probability = 0.0 if self._is_silence(self.level_dbfs) else await judge(frame)
+            turns += self._judge(probability, self.level_dbfs)
         self._look_ahead()
         self._forget()
         return turns

@@ -233,9 +233,12 @@ class LiveSession:
         async with aclosing(self._source.items()) as items:
             while not self.is_stopping:
                 try:
-                    async with asyncio.timeout(None) as self._waiting:  # for ever, or until ``stop``
+                    async with asyncio.timeout(None) as waiting:  # for ever, or until ``stop``
+                        self._waiting = waiting
                         item = await anext(items, None)
                 except TimeoutError:
+                    if not waiting.expired():  # it is the source's own
+                        raise
                     return
                 finally:
                     self._waiting = None
