@@ -1,4 +1,4 @@
-"""What the words of a turn cost: Whisper of two sizes and PocketSphinx, one turn at a time and several together.
+"""What the words of a turn cost: Moonshine, Whisper of two sizes and PocketSphinx, one turn at a time and together.
 
 One thread each; Whisper reads int8 weights and writes as many words as turns of three seconds have. Recognisers take
 turns on the same bundled turns.
@@ -20,6 +20,7 @@ from benchmarks.speech import turns
 from benchmarks.whisper import SENTENCE, SIZES, made_up_whisper
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers.faster_whisper import FasterWhisper
+from emotrack.tracker.recognisers.moonshine import Moonshine
 from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
 
 TOGETHER = (2, 4, 8)
@@ -51,7 +52,10 @@ def measure(settings: Settings) -> Found:
     spoken = turns()[: 4 if settings.quick else len(turns())]
     sphinx = PocketSphinx()
     try:
-        single: dict[str, Callable[[SpeechTurn], object]] = {"PocketSphinx": sphinx.transcribe}
+        single: dict[str, Callable[[SpeechTurn], object]] = {
+            "Moonshine tiny": Moonshine(1).transcribe,
+            "PocketSphinx": sphinx.transcribe,
+        }
         together: dict[str, Batched] = {}
         for size in SIZES:
             folder = made_up_whisper(size, settings.workspace)

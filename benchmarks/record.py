@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.figures import Figure
 
-VERSIONS_OF = ("torch", "onnxruntime", "ctranslate2", "faster-whisper", "pocketsphinx")
+VERSIONS_OF = ("torch", "onnxruntime", "ctranslate2", "faster-whisper", "moonshine-voice", "pocketsphinx")
 
 
 @dataclass(frozen=True, slots=True)

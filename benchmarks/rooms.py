@@ -24,7 +24,6 @@ import numpy as np
 from benchmarks.figures import Benchmark, Figure, Found, Note, Settings, percentile
 from benchmarks.processes import resident_mib
 from benchmarks.speech import CONVERSATION, Room, mono
-from benchmarks.whisper import made_up_whisper
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.segmenter import SegmenterOptions
@@ -32,7 +31,7 @@ from emotrack.tracker.segmenter import SegmenterOptions
 if TYPE_CHECKING:
     from emotrack.tracker.engine import Engine
 
-STEPS = {"no recogniser": (10, 20, 40, 60, 80, 120, 160), "tiny recogniser": (2, 4, 8, 12, 16, 24)}
+STEPS = {"no recogniser": (10, 20, 40, 60, 80, 120, 160), "Moonshine tiny": (2, 4, 8, 12, 16, 24)}
 LATE_MS = 500.0
 SKIPPED = "skipped_to_catch_up"
 SECONDS = 20.0
@@ -74,7 +73,7 @@ def measure(settings: Settings) -> Found:
     """Yield how late turns are, ms, what that takes, and how many rooms were held."""
     spawn = multiprocessing.get_context("spawn")
     for kind, steps in STEPS.items():
-        asr = "none" if kind == "no recogniser" else str(made_up_whisper("tiny", settings.workspace))
+        asr = "none" if kind == "no recogniser" else "moonshine"
         open_ones = {}
         held = {}
         try:

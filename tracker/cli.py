@@ -139,9 +139,10 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     words = live.add_argument_group("words")
     words.add_argument(
         "--asr",
-        metavar="auto|NAME_OR_PATH|pocketsphinx|none",
-        help="the recogniser: a faster-whisper size (tiny.en, base, large-v3 ...), hub id or CTranslate2 folder; "
-        "auto (default): base.en if it is cached or can be downloaded, else PocketSphinx; none: voice only",
+        metavar="auto|moonshine|NAME_OR_PATH|pocketsphinx|none",
+        help="the recogniser: moonshine (English, installed, quick), or a faster-whisper size (tiny.en, base, large-v3 "
+        "...), hub id or CTranslate2 folder; auto (default): base.en if it is cached or can be downloaded, else "
+        "moonshine; none: voice only",
     )
     words.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")
     words.add_argument(

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 
 SCHEMA_VERSION: Final = 1
 
-TextSource = Literal["captions", "faster-whisper", "pocketsphinx"]
+TextSource = Literal["captions", "faster-whisper", "moonshine", "pocketsphinx"]
 Modality = Literal["speech", "text"]
 LeftOutName = Literal["nothing", "extras", "words", "short_turns"]
 

@@ -15,7 +15,7 @@ from emotrack.tracker.interpreter import Interpretation, TurnWork
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers import Transcript
 
-_VERSIONS_OF = ("emotrack", "torch", "onnxruntime", "faster-whisper", "pocketsphinx", "silero-vad")
+_VERSIONS_OF = ("emotrack", "torch", "onnxruntime", "faster-whisper", "moonshine-voice", "pocketsphinx", "silero-vad")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,13 @@
 """Voice activity detection: silero's ONNX model, one 32 ms frame after another, those of several channels together.
 
-The package ``silero-vad`` carries the model file. It is never imported, since that would bring torch's thread count
-down to one for the whole process; its file is read where it lies.
+The package ``silero-vad`` carries the model file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Final
 from weakref import WeakSet
 
@@ -20,11 +16,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
-from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.packaged_weights import packaged_weights
 
-MODEL_FILE = "silero_vad_16k_op15.onnx"
-# Thresholds are not portable between the weights in circulation, so exactly one file is accepted.
-MODEL_SHA256 = "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"
+_WEIGHTS: Final = (
+    "silero-vad==6.2.3",
+    "data/silero_vad_16k_op15.onnx",
+    "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+)
 
 MAX_TOGETHER: Final = 32  # frames, 2 ms: the event loop is held up no longer
 MANY: Final = 8  # detectors, from which on a frame waits for those of others, ...
@@ -36,16 +34,7 @@ _CONTEXT_SAMPLES = 64  # the end of the frame before, which the model wants in f
 @cache
 def _load_model() -> onnxruntime.InferenceSession:
     """The one copy of the model in this process; it holds no state, so every channel may share it."""
-    package = importlib.util.find_spec("silero_vad")
-    if package is None or not package.submodule_search_locations:
-        raise EmotrackError("the package silero-vad is not installed; reinstall emotrack")
-    path = Path(package.submodule_search_locations[0]) / "data" / MODEL_FILE
-    try:
-        weights = path.read_bytes()
-    except OSError as error:
-        raise EmotrackError(f"the voice activity model {path} cannot be read: {error.strerror}") from error
-    if hashlib.sha256(weights).hexdigest() != MODEL_SHA256:
-        raise EmotrackError(f"{path} is not the voice activity model emotrack was tuned for; install silero-vad 6.2.3")
+    weights = packaged_weights(*_WEIGHTS)
     options = onnxruntime.SessionOptions()
     # A frame takes about 0.1 ms: a second thread, or one that spins between frames, costs more than it gives.
     options.intra_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""Recognisers at work: PocketSphinx as it ships, faster-whisper on a model made here."""
+"""Recognisers at work: Moonshine and PocketSphinx as they are installed, faster-whisper on a model made here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import Listener, SpeechTurn
 from emotrack.tracker.recognisers import Recogniser, open_recogniser
 from emotrack.tracker.recognisers.gates import GateOptions
+from emotrack.tracker.recognisers.moonshine import Moonshine, _read_tokens
 from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
 from emotrack.tracker.segmenter import SegmenterOptions
 from tests.tracker.kitchen_table import TRUTH, samples
@@ -26,9 +29,64 @@ def turns() -> list[SpeechTurn]:
     return listener.push(samples().mean(axis=1), 0) + listener.flush()
 
 
-def open_quietly(choice: str) -> tuple[Recogniser | None, list[str]]:
+def open_quietly(choice: str, language: str | None = None) -> tuple[Recogniser | None, list[str]]:
     said: list[str] = []
-    return open_recogniser(choice, "cpu", 1, None, said.append), said
+    return open_recogniser(choice, "cpu", 1, language, said.append), said
+
+
+def words_of(text: str) -> list[str]:
+    return [word for word in (word.strip(".,?!'").lower() for word in text.split()) if word]
+
+
+@pytest.fixture(scope="module")
+def moonshine() -> Moonshine:
+    return Moonshine(1)
+
+
+def test_moonshine_hears_nearly_every_word(moonshine: Moonshine, turns: list[SpeechTurn]) -> None:
+    heard = [word for turn in turns for word in words_of(moonshine.transcribe(turn).text or "")]
+    said = [word for line in TRUTH for word in words_of(line["text"])]
+    assert (Counter(heard) & Counter(said)).total() >= 0.8 * len(said)
+    assert len(heard) <= 1.1 * len(said)
+
+
+def test_moonshine_hears_the_same_whatever_it_heard_before(moonshine: Moonshine, turns: list[SpeechTurn]) -> None:
+    forwards = moonshine.transcribe_batch(turns[:3])
+    assert moonshine.transcribe_batch(turns[2::-1]) == forwards[::-1]
+    assert {(transcript.source, transcript.language) for transcript in forwards} == {("moonshine", "en")}
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 2.0])
+@pytest.mark.parametrize("loudness", [0.0, 0.1])
+def test_moonshine_believes_no_words_in_noise_and_silence(
+    moonshine: Moonshine, seconds: float, loudness: float
+) -> None:
+    noise = np.random.default_rng(0).normal(0, loudness, round(seconds * SAMPLE_RATE)).astype(np.float32)
+    end = len(noise)
+    transcript = moonshine.transcribe(SpeechTurn(0, 0, end, end, end, noise, 0.6, truncated=False))
+    assert (transcript.text, transcript.source) == (None, None)
+    assert transcript.rejected in {"empty", "low_confidence", "stock_phrase", "repetition"}
+
+
+def test_moonshine_writes_no_more_than_can_be_said(
+    moonshine: Moonshine, turns: list[SpeechTurn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emotrack.tracker.recognisers.moonshine._END", -1)  # it never finds an end
+    asked = 0
+
+    def count(scores: np.ndarray) -> tuple[int, float]:
+        nonlocal asked
+        asked += 1
+        return int(scores.argmax()), -1.0
+
+    monkeypatch.setattr("emotrack.tracker.recognisers.moonshine._likeliest", count)
+    moonshine._read(turns[0].samples)
+    assert asked == 8 + round(6.5 * len(turns[0].samples) / SAMPLE_RATE)
+
+
+def test_tokens_are_read_by_their_lengths() -> None:
+    long = "\N{LOWER ONE EIGHTH BLOCK}word".encode() * 40  # 280 bytes
+    assert _read_tokens(b"\x00\x02hi" + bytes([280 % 128 + 128, 280 // 128]) + long) == [b"", b"hi", long]
 
 
 def test_pocketsphinx_hears_words(turns: list[SpeechTurn]) -> None:
@@ -144,16 +202,44 @@ def test_what_is_no_model_is_refused(tmp_path: Path, tiny_whisper: Path) -> None
         open_quietly("./nowhere/model")
 
 
-def test_auto_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_auto_falls_back_and_says_so() -> None:
+    recogniser, said = open_quietly("auto")
+    assert isinstance(recogniser, Moonshine)
+    assert said == ["faster-whisper base.en is neither cached nor reachable: using Moonshine tiny, which is installed"]
+    with pytest.raises(RecogniserError, match="the recogniser tiny is not cached and cannot be downloaded"):
+        open_quietly("tiny")
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_auto_takes_pocketsphinx_where_moonshine_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     recogniser, said = open_quietly("auto")
     assert isinstance(recogniser, PocketSphinx)
     recogniser.close()
     assert len(said) == 1
+    assert "a package is missing: pip install moonshine-voice==" in said[0]
     assert "transcripts will be rough" in said[0]
-    with pytest.raises(RecogniserError, match="the recogniser tiny is not cached and cannot be downloaded"):
-        open_quietly("tiny")
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_auto_goes_by_the_voice_where_no_recogniser_knows_the_language() -> None:
+    recogniser, said = open_quietly("auto", "de")
+    assert recogniser is None
+    assert len(said) == 1
+    assert "know English only: going by the voice alone" in said[0]
+
+
+@pytest.mark.parametrize("choice", ["moonshine", "pocketsphinx"])
+def test_a_language_that_is_not_known_is_refused(choice: str) -> None:
+    with pytest.raises(RecogniserError, match=f"{choice} knows English only, not 'de'"):
+        open_quietly(choice, "de")
 
 
 def test_none_is_none() -> None:

@@ -1,7 +1,7 @@
 """Speech recognition of finished turns, and how one is chosen.
 
-``--asr auto`` takes faster-whisper's ``base.en`` from the local cache or the hub and falls back to PocketSphinx, whose
-model is in its wheel.
+``--asr auto`` takes faster-whisper's ``base.en`` from the local cache or the hub; where that cannot be had, Moonshine
+tiny, and at last PocketSphinx, whose models are installed with them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from emotrack.tracker.events import TextSource
 from emotrack.tracker.listener import SpeechTurn
 
 AUTO_MODEL = "base.en"
+ENGLISH = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +53,60 @@ def open_recogniser(
     """The recogniser that ``--asr choice`` names; None for ``none``.
 
     Raises ``RecogniserError`` when a named one cannot be had; ``auto`` never raises for that, but says through
-    ``notify`` what it fell back to.
+    ``notify`` what it fell back to: voice alone where nothing that is installed knows the language.
     """
     if choice == "none":
         return None
+    if choice == "auto":
+        return _open_best(device, threads, language, notify)
+    if choice == "moonshine":
+        return _open_moonshine(threads, language)
     if choice == "pocketsphinx":
-        return _open_pocketsphinx()
+        return _open_pocketsphinx(language)
+    return _open_whisper(choice, device, threads, language)
+
+
+def _open_best(device: str, threads: int, language: str | None, notify: Callable[[str], None]) -> Recogniser | None:
+    wanted = AUTO_MODEL if language in {None, ENGLISH} else AUTO_MODEL.removesuffix(".en")
+    try:
+        return _open_whisper(wanted, device, threads, language)
+    except RecogniserError:
+        missing = f"faster-whisper {wanted} is neither cached nor reachable"
+    if wanted != AUTO_MODEL:
+        notify(f"{missing}, and the recognisers that are installed know English only: going by the voice alone")
+        return None
+    try:
+        recogniser = _open_moonshine(threads, language)
+    except RecogniserError as error:
+        notify(
+            f"{missing}, and {error}: using PocketSphinx, transcripts will be rough (about 3 words in 10 wrong on"
+            " clear speech; what it is not sure of is left out)"
+        )
+        return _open_pocketsphinx(language)
+    notify(f"{missing}: using Moonshine tiny, which is installed")
+    return recogniser
+
+
+def _open_whisper(choice: str, device: str, threads: int, language: str | None) -> Recogniser:
     from emotrack.tracker.recognisers.faster_whisper import FasterWhisper
 
-    if choice != "auto":
-        return FasterWhisper(choice, device, threads, language)
-    try:
-        return FasterWhisper(AUTO_MODEL, device, threads, language)
-    except RecogniserError:
-        notify(
-            f"faster-whisper {AUTO_MODEL} is neither cached nor reachable: using PocketSphinx, transcripts will be"
-            " rough (about 3 words in 10 wrong on clear speech; what it is not sure of is left out)"
-        )
-        return _open_pocketsphinx()
+    return FasterWhisper(choice, device, threads, language)
 
 
-def _open_pocketsphinx() -> Recogniser:
+def _open_moonshine(threads: int, language: str | None) -> Recogniser:
+    from emotrack.tracker.recognisers.moonshine import Moonshine
+
+    _only_english("moonshine", language)
+    return Moonshine(threads)
+
+
+def _open_pocketsphinx(language: str | None) -> Recogniser:
     from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
 
+    _only_english("pocketsphinx", language)
     return PocketSphinx()
+
+
+def _only_english(choice: str, language: str | None) -> None:
+    if language not in {None, ENGLISH}:
+        raise RecogniserError(f"{choice} knows English only, not {language!r}")

@@ -22,11 +22,10 @@ import pocketsphinx
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.recognisers import Transcript
+from emotrack.tracker.recognisers import ENGLISH, Transcript
 from emotrack.tracker.recognisers.gates import GateOptions, rejection
 
 _GATES = GateOptions(min_confidence=0.4)
-_LANGUAGE = "en"
 _NOT_WORDS = ("<", "[", "+")  # <s>, <sil>, [NOISE], ++UM++
 
 _decoder: pocketsphinx.Decoder  # of the process that decodes
@@ -59,7 +58,7 @@ class PocketSphinx:
         text, confidence = self._process.submit(_decode, _pcm(turn.samples)).result()
         rejected = rejection(text, confidence, turn.speech_probability, turn.end_s - turn.start_s, _GATES)
         return Transcript(
-            None if rejected else text, None if rejected else "pocketsphinx", rejected, confidence, _LANGUAGE
+            None if rejected else text, None if rejected else "pocketsphinx", rejected, confidence, ENGLISH
         )
 
     def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:

@@ -51,7 +51,7 @@ run goes on. Turns made with another recogniser, language or cutting are never m
 examples:
   emotrack train transcribe --audio LibriSpeech/train-clean-100 --asr large-v3 --language en --out corpus
   emotrack train transcribe --audio talks --asr ./whisper-large-v3-ct2 --out corpus --batch 512
-  emotrack train transcribe --audio talks.txt --asr pocketsphinx --out rough      no download; 3 words in 10 are wrong
+  emotrack train transcribe --audio talks.txt --asr moonshine --out corpus        English, no download
 """
 
 
@@ -63,7 +63,7 @@ def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--asr",
         default="large-v3",
-        metavar="NAME|DIR|pocketsphinx",
+        metavar="NAME|DIR|moonshine|pocketsphinx",
         help="a faster-whisper size (tiny.en, base, large-v3 ...), hub id or CTranslate2 folder (default large-v3)",
     )
     parser.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")

@@ -39,7 +39,7 @@ class Manner:
     """How speech is transcribed. Turns that were made in two manners are never mixed."""
 
     asr: str
-    """A size of faster-whisper, a hub id, a CTranslate2 folder, or pocketsphinx."""
+    """A size of faster-whisper, a hub id, a CTranslate2 folder, moonshine or pocketsphinx."""
     language: str | None = None
     """None: detected in every turn."""
     turns: SegmenterOptions = field(default_factory=SegmenterOptions)
