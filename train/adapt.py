@@ -3,7 +3,8 @@
 Everything before the co-attention's classifier stays as it is. The classifier's weights may move a little from where
 they were (a ridge penalty on the move), which also calibrates it anew. How far is decided by what they knew before: the
 penalty is the least at which they are no more than a point worse on general data. The result is accepted only if it
-also does better than the bundle on corrections that it was not trained on.
+also does better than the bundle on corrections that it was not trained on. Where the classifier has no part in turns
+with one modality (``residual``), corrections of those teach it nothing, and are counted only to be named.
 
 Notation: N corrected turns, D width of what the classifier reads, C labels.
 """
@@ -52,6 +53,7 @@ class CorrectedTurn:
     evidence: Tensor  # (C,) scores that are added to the classifier's
     temperature: float  # by which the sum is divided
     truth: int  # index into the bundle's labels
+    has_say: bool  # whether the classifier has a part in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,13 @@ def adapt(bundle: str, sessions: Path, general: dict[str, Path], out: Path, seed
     network = load_bundle(bundle)
     if network.config.stage < 3:
         raise TrainError(f"{bundle}: only a bundle with all three stages can be adapted")
-    turns = collect(network, sessions)
+    corrected = collect(network, sessions)
+    turns = [turn for turn in corrected if turn.has_say]
     if len(turns) < MIN_CORRECTIONS:
-        raise TrainError(f"{sessions}: {len(turns)} corrected turns; adapting needs at least {MIN_CORRECTIONS}")
+        told = f"{sessions}: {len(turns)} corrected turns; adapting needs at least {MIN_CORRECTIONS}"
+        if others := len(corrected) - len(turns):
+            told += f" with voice and words ({others} others have only one of them; live --keep-audio keeps voices)"
+        raise TrainError(told)
     guards = {
         name: encode(network, read_dialogues(_corpus(name), data, "dev", "both")) for name, data in general.items()
     }
@@ -202,8 +208,12 @@ def _as_met(network: EmotionNetwork, context: RollingContext, truth: int) -> Cor
     turns = network.collate([context.turns])
     scores = network(turns)
     state = scores.states["fused"][0, -1]  # (D,)
-    evidence = scores.fused[0, -1] - network.co_attention.classify(state)  # (C,)
-    return CorrectedTurn(state, evidence, float(network.temperatures(turns)[0, -1]), truth)
+    both = not bool((turns.text_missing | turns.speech_missing)[0, -1])
+    has_say = both or not network.config.conversation.residual
+    evidence = scores.fused[0, -1]  # (C,)
+    if has_say:
+        evidence = evidence - network.co_attention.classify(state)  # (C,)
+    return CorrectedTurn(state, evidence, float(network.temperatures(turns)[0, -1]), truth, has_say)
 
 
 def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
@@ -211,7 +221,9 @@ def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
     states = torch.stack([turn.state for turn in turns])  # (N, D)
     evidence = torch.stack([turn.evidence for turn in turns])  # (N, C)
     temperature = torch.tensor([turn.temperature for turn in turns]).unsqueeze(1)  # (N, 1)
-    scores: Tensor = network.co_attention.classify(states) + evidence  # (N, C)
+    said: Tensor = network.co_attention.classify(states)  # (N, C)
+    has_say = torch.tensor([turn.has_say for turn in turns]).unsqueeze(1)  # (N, 1)
+    scores = evidence + said.masked_fill(~has_say, 0.0)  # (N, C)
     return (scores / temperature).log_softmax(dim=1)  # (N, C)
 
 

@@ -28,9 +28,10 @@ def network() -> EmotionNetwork:
 
 def corrected(network: EmotionNetwork, pairs: list[tuple[str, str]]) -> list[CorrectedTurn]:
     found = []
-    for text, emotion in pairs:
+    voices = [network.embed_speech(tone(sound, 1.0, 0)) for sound in range(4)]
+    for number, (text, emotion) in enumerate(pairs):
         context = network.new_context()
-        network.estimate(context, TurnEmbedding(None, network.embed_text(text), None, text))
+        network.estimate(context, TurnEmbedding(voices[number % 4], network.embed_text(text), None, text))
         found.append(_as_met(network, context, network.labels.index(emotion)))
     return found
 
@@ -61,7 +62,9 @@ def test_a_corrected_turn_is_met_as_it_was_tracked(network: EmotionNetwork) -> N
         voice = speech if number % 2 else None
         turn = TurnEmbedding(voice, network.embed_text(text, context.words), f"speaker {number % 2}", text)
         estimate = network.estimate(context, turn)
-        met = predict(network, [_as_met(network, context, 0)])[0].exp()
+        turn_met = _as_met(network, context, 0)
+        assert turn_met.has_say == (voice is not None)  # the last layer has no part in a turn without a voice
+        met = predict(network, [turn_met])[0].exp()
         torch.testing.assert_close(met, torch.tensor(estimate.probabilities), atol=1e-6, rtol=1e-4)
 
 
@@ -102,12 +105,12 @@ def run(tmp_path: Path, meld: Path) -> int:
 
 def test_from_saved_sessions_to_a_bundle(tmp_path: Path, meld: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "talks").mkdir()
-    write_session(tmp_path / "talks" / "monday.jsonl", habitual(20), with_audio=True)
-    write_session(tmp_path / "talks" / "tuesday.jsonl", habitual(40)[20:], with_audio=False)
+    write_session(tmp_path / "talks" / "monday.jsonl", habitual(30), with_audio=True)
+    write_session(tmp_path / "talks" / "tuesday.jsonl", habitual(40)[30:], with_audio=False)
     code = run(tmp_path, meld)
     said = capsys.readouterr()
     figures = json.loads(said.out)
-    assert figures["corrections"] == 40
+    assert figures["corrections"] == 30
     loss_before, loss_after = figures["held_out"]["loss"]
     assert loss_after < loss_before
     general_before, general_after = figures["general_weighted_f1"]["meld"]
@@ -126,7 +129,7 @@ def test_what_does_not_help_is_refused(
 
     (tmp_path / "talks").mkdir()
     sentences = [("I am so happy for you", "joy"), ("I hate you", "anger"), ("I miss him so much", "sadness")]
-    write_session(tmp_path / "talks" / "a.jsonl", sentences * 8, with_audio=False)
+    write_session(tmp_path / "talks" / "a.jsonl", sentences * 8, with_audio=True)
     monkeypatch.setattr("emotrack.train.adapt.cross_validate", off_by_one)
     code = run(tmp_path, meld)
     said = capsys.readouterr()
@@ -144,9 +147,13 @@ def test_too_few_corrections_and_missing_data_are_said(
     (tmp_path / "talks").mkdir()
     assert run(tmp_path, meld) == 1
     assert "no saved sessions" in capsys.readouterr().err
-    write_session(tmp_path / "talks" / "a.jsonl", habitual(19), with_audio=False)
+    write_session(tmp_path / "talks" / "a.jsonl", habitual(19), with_audio=True)
     assert run(tmp_path, meld) == 1
     assert "19 corrected turns; adapting needs at least 20" in capsys.readouterr().err
+    write_session(tmp_path / "talks" / "b.jsonl", habitual(7), with_audio=False)
+    assert run(tmp_path, meld) == 1
+    assert "19 corrected turns; adapting needs at least 20 with voice and words (7 others" in capsys.readouterr().err
+    (tmp_path / "talks" / "b.jsonl").unlink()
     write_session(tmp_path / "talks" / "a.jsonl", [("hello there", "bliss")] * 20, with_audio=False)
     assert run(tmp_path, meld) == 1
     assert "'bliss', which the bundle does not know" in capsys.readouterr().err
