@@ -47,10 +47,13 @@ class _Columns:
     label: int
 
 
+_CHANNEL = len("channel 1")  # whose number would be cut off first
+
+
 def _columns(width: int, label: int) -> _Columns:
     if width >= 70:
-        return _Columns(time=7, speaker=8 if width < 100 else 14, label=label)
-    return _Columns(time=0, speaker=6, label=label) if width >= 48 else _Columns(time=0, speaker=0, label=0)
+        return _Columns(time=7, speaker=_CHANNEL if width < 100 else 14, label=label)
+    return _Columns(time=0, speaker=_CHANNEL, label=label) if width >= 48 else _Columns(time=0, speaker=0, label=0)
 
 
 def transcript(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:

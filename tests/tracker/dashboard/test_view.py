@@ -285,3 +285,14 @@ def test_the_summary_of_a_session_without_turns() -> None:
     out = io.StringIO()
     Console(file=out, width=80).print(summary(DashboardState()))
     assert "Recorded  nothing" in out.getvalue()
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 34), (200, 50)], ids=lambda size: "{}x{}".format(*size))
+def test_the_channels_of_a_recording_can_be_told_apart(size: tuple[int, int]) -> None:
+    state = DashboardState(site="kitchen")
+    state.apply(started(channels=2))
+    for channel in (1, 2):
+        state.apply(turn(channel, speaker=f"channel {channel}", text=f"said on {channel}"))
+    shown = lines_of(state, Activity(), *size)
+    for channel in (1, 2):
+        assert any(f"channel {channel}" in line and f"said on {channel}" in line for line in shown)
