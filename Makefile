@@ -31,7 +31,8 @@ system:
 	@sh tests/system-packages.sh
 
 # What only computes runs two at a time, each on one thread; what listens as time goes by has the machine to itself.
-COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/models tests/train
+COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/models tests/train tests/tracker/sessions \
+  tests/tracker/test_recognisers.py
 
 test: .venv/dev.done system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
