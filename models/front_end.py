@@ -22,13 +22,14 @@ class StemLayer(nn.Module):
     def __init__(self, channels: tuple[int, int], mels: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        convolution = nn.Conv2d(*channels, kernel_size=3, stride=(stride, 2), padding=1)
-        self.convolution = convolution.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.convolution = nn.Conv2d(*channels, kernel_size=3, stride=(stride, 2), padding=1)
         self.norm = nn.LayerNorm((channels[1], mels))
 
     def forward(self, image: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, T, M), (B,) -> (B, H', T', M / 2), (B,); frames past the length are zero on both sides."""
-        image = self.convolution(image).permute(0, 2, 3, 1)  # (B, T', M / 2, H')
+        weight = self.convolution.weight.contiguous(memory_format=torch.channels_last)  # (H', H, 3, 3)
+        image = nn.functional.conv2d(image, weight, self.convolution.bias, stride=(self.stride, 2), padding=1)
+        image = image.permute(0, 2, 3, 1)  # (B, T', M / 2, H')
         scale, shift = self.norm.weight.T.contiguous(), self.norm.bias.T.contiguous()  # (M / 2, H'), (M / 2, H')
         image = nn.functional.layer_norm(image, image.shape[2:], scale, shift, self.norm.eps)  # (B, T', M / 2, H')
         lengths = (lengths + self.stride - 1) // self.stride  # (B,)
