@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from emotrack.models.context import EmotionEstimate
@@ -92,5 +93,9 @@ def estimated(estimate: EmotionEstimate) -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Of what an estimate depends on."""
-    return {package: version(package) for package in _VERSIONS_OF}
+    """Of what an estimate depends on, where it is installed: not every platform has all."""
+    found = {}
+    for package in _VERSIONS_OF:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
