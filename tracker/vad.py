@@ -16,9 +16,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
-from emotrack.tracker.packaged_weights import packaged_weights
+from emotrack.tracker.packaged_weights import packaged_model
 
-_WEIGHTS: Final = (
+_MODEL: Final = (
     "silero-vad==6.2.3",
     "data/silero_vad_16k_op15.onnx",
     "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
@@ -34,13 +34,7 @@ _CONTEXT_SAMPLES = 64  # the end of the frame before, which the model wants in f
 @cache
 def _load_model() -> onnxruntime.InferenceSession:
     """The one copy of the model in this process; it holds no state, so every channel may share it."""
-    weights = packaged_weights(*_WEIGHTS)
-    options = onnxruntime.SessionOptions()
-    # A frame takes about 0.1 ms: a second thread, or one that spins between frames, costs more than it gives.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    return packaged_model(*_MODEL, threads=1)  # a frame takes about 0.1 ms: a second one costs more than it gives
 
 
 class VoiceActivityDetector:

@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers import Transcript
-from emotrack.tracker.recognisers.gates import GateOptions, Rejection, rejection
+from emotrack.tracker.recognisers.gates import GateOptions, believed
 
 _GATES = GateOptions(min_confidence=0.35)  # a mean log-probability of about -1 per token
 _MAX_NO_SPEECH = 0.6  # Whisper's own probability of silence that, with little confidence, rejects
@@ -113,14 +113,8 @@ def _most_tokens(seconds: float) -> int:
 
 def _believed(turn: SpeechTurn, text: str, confidence: float, no_speech: float, language: str) -> Transcript:
     """The words, unless a gate rejects them."""
-    rejected: Rejection | None
-    if no_speech > _MAX_NO_SPEECH and confidence < _SURE:
-        rejected = "no_speech"
-    else:
-        rejected = rejection(text, confidence, turn.speech_probability, turn.end_s - turn.start_s, _GATES)
-    return Transcript(
-        None if rejected else text, None if rejected else "faster-whisper", rejected, confidence, language
-    )
+    rejected = "no_speech" if no_speech > _MAX_NO_SPEECH and confidence < _SURE else None
+    return believed(turn, Transcript(text, "faster-whisper", rejected, confidence, language), _GATES)
 
 
 def _find(choice: str) -> Path:

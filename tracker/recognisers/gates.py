@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from emotrack.tracker.listener import SpeechTurn
+from emotrack.tracker.recognisers import Transcript
 
 Rejection = Literal["empty", "no_speech", "low_confidence", "repetition", "stock_phrase", "too_fast"]
 
@@ -44,6 +47,14 @@ class GateOptions:
     """Length over compressed length; more of it means that the text repeats itself."""
     max_characters_per_s: float = 30.0
     """Nobody speaks faster."""
+
+
+def believed(turn: SpeechTurn, heard: Transcript, options: GateOptions) -> Transcript:
+    """What was ``heard`` in a turn; without its words where they are rejected, by the recogniser itself or a gate."""
+    rejected = heard.rejected or rejection(
+        heard.text or "", heard.confidence or 0.0, turn.speech_probability, turn.end_s - turn.start_s, options
+    )
+    return replace(heard, text=None, source=None, rejected=rejected) if rejected else heard
 
 
 def rejection(

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import EmotrackError, RecogniserError
 from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.packaged_weights import packaged_weights
+from emotrack.tracker.packaged_weights import packaged_model, packaged_weights
 from emotrack.tracker.recognisers import ENGLISH, Transcript
-from emotrack.tracker.recognisers.gates import GateOptions, rejection
+from emotrack.tracker.recognisers.gates import GateOptions, believed
 
 REQUIREMENT: Final = "moonshine-voice==0.0.73"
 _ENCODER: Final = (
@@ -58,8 +58,8 @@ class Moonshine:
     def __init__(self, threads: int) -> None:
         """Load and warm it; raises ``RecogniserError`` where its package is missing."""
         try:
-            self._encoder = _session(packaged_weights(*_ENCODER), threads)
-            self._decoder = _session(packaged_weights(*_DECODER), threads)
+            self._encoder = packaged_model(*_ENCODER, threads=threads)
+            self._decoder = packaged_model(*_DECODER, threads=threads)
             self._tokens = _read_tokens(packaged_weights(*_TOKENS))
         except EmotrackError as error:
             raise RecogniserError(str(error)) from error
@@ -70,8 +70,7 @@ class Moonshine:
     def transcribe(self, turn: SpeechTurn) -> Transcript:
         """The words of ``turn``; rejected when Moonshine itself is not sure of them."""
         text, confidence = self._read(turn.samples)
-        rejected = rejection(text, confidence, turn.speech_probability, turn.end_s - turn.start_s, _GATES)
-        return Transcript(None if rejected else text, None if rejected else "moonshine", rejected, confidence, ENGLISH)
+        return believed(turn, Transcript(text, "moonshine", None, confidence, ENGLISH), _GATES)
 
     def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
         """The words of several turns, one after the other."""
@@ -106,14 +105,6 @@ class Moonshine:
         spelled = b"".join(self._tokens[token] for token in found if token > _END)
         text = spelled.decode(errors="ignore").replace("▁", " ").strip()
         return text, math.exp(certainty / len(found))
-
-
-def _session(weights: bytes, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the encoders want the core
-    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
 
 def _value(array: NDArray[np.generic]) -> onnxruntime.OrtValue:

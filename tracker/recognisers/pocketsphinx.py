@@ -23,7 +23,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers import ENGLISH, Transcript
-from emotrack.tracker.recognisers.gates import GateOptions, rejection
+from emotrack.tracker.recognisers.gates import GateOptions, believed
 
 _GATES = GateOptions(min_confidence=0.4)
 _NOT_WORDS = ("<", "[", "+")  # <s>, <sil>, [NOISE], ++UM++
@@ -56,10 +56,7 @@ class PocketSphinx:
     def transcribe(self, turn: SpeechTurn) -> Transcript:
         """The words of ``turn``; rejected when PocketSphinx itself is not sure of them."""
         text, confidence = self._process.submit(_decode, _pcm(turn.samples)).result()
-        rejected = rejection(text, confidence, turn.speech_probability, turn.end_s - turn.start_s, _GATES)
-        return Transcript(
-            None if rejected else text, None if rejected else "pocketsphinx", rejected, confidence, ENGLISH
-        )
+        return believed(turn, Transcript(text, "pocketsphinx", None, confidence, ENGLISH), _GATES)
 
     def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
         """The words of several turns, one after the other."""
