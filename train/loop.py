@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emotrack.train.errors import CollapsedError, TrainError
+from emotrack.train.muon import Muon
 from emotrack.train.ranks import add_up, add_up_gradients, from_rank_0, rank, ranks, training_device, wait
 
 Batch = TypeVar("Batch", bound=Sequence[Any])
@@ -78,7 +79,13 @@ class Task(Protocol, Generic[Batch, Found_co]):
 
 
 def fit(
-    name: str, model: nn.Module, task: Task[Batch, Found_co], options: LoopOptions, folder: Path, seed: int
+    name: str,
+    model: nn.Module,
+    task: Task[Batch, Found_co],
+    options: LoopOptions,
+    folder: Path,
+    seed: int,
+    matrices: Mapping[Tensor, int] | None = None,
 ) -> Found_co:
     """Train ``model``, leave the weights of its best epoch in it, and return that epoch's dev scores.
 
@@ -89,6 +96,7 @@ def fit(
         options: how to optimise.
         folder: gets ``NAME.jsonl`` (a line per epoch), ``NAME-best.safetensors`` and, while unfinished, the state.
         seed: of batches, dropout and augmentation.
+        matrices: those of the model that Muon trains, all else is AdamW's.
 
     Raises:
         TrainError: the loss is no longer finite, or the best epoch does not tell items apart.
@@ -98,8 +106,13 @@ def fit(
     model.to(device)
     state = _State(folder, name)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay, fused=True
+    optimizer = Muon(
+        parameters,
+        matrices or {},
+        lr=options.learning_rate,
+        betas=options.betas,
+        weight_decay=options.weight_decay,
+        fused=True,
     )
     done, best, best_epoch = state.resume(model, optimizer, options.epochs)
     steps = len(task.batches(_generator(seed, 0)))
@@ -209,7 +222,7 @@ class _State:
         model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
-            if name.startswith("adam."):
+            if name.startswith("optimizer."):
                 _, index, key = name.split(".")
                 moments.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -234,7 +247,7 @@ class _State:
         """
         weights = {name: value.contiguous() for name, value in model.state_dict().items()}
         moments = {
-            f"adam.{index}.{key}": value
+            f"optimizer.{index}.{key}": value
             for index, values in optimizer.state_dict()["state"].items()
             for key, value in values.items()
         }

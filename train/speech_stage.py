@@ -119,6 +119,16 @@ class SpeechClassifier(nn.Module):
         self.semantic_target = nn.Linear(recipe.encoder.width, teacher_width)
         self.summary_target = nn.Linear(recipe.head.embedding, summary_width)
 
+    def hidden_matrices(self) -> dict[Tensor, int]:
+        """The matrices between frames and embedding, each with how many are stacked in it."""
+        found: dict[Tensor, int] = {}
+        for module in (*self.encoder.modules(), self.head.reduce, self.head.project):
+            if isinstance(module, nn.MultiheadAttention):
+                found[module.in_proj_weight] = 3  # queries, keys, values
+            elif isinstance(module, nn.Linear) and module.out_features > 1:
+                found[module.weight] = 1
+        return found
+
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, MELS), (B,) -> (B, C) scores, (frames, 2 W) predicted states, (B, 2 L W) predicted summaries."""
         states = self.encoder.states(features, lengths)
@@ -196,4 +206,5 @@ def train_speech(
     model = SpeechClassifier(recipe, train[0].states.shape[1] // 2, len(train[0].summary))
     if pretrained is not None:
         model.encoder.load_state_dict(pretrained.state_dict())
-    return model, fit("speech", model, SpeechTask(model, train, dev, recipe), recipe.loop, folder, seed)
+    task, matrices = SpeechTask(model, train, dev, recipe), model.hidden_matrices()
+    return model, fit("speech", model, task, recipe.loop, folder, seed, matrices)

@@ -118,7 +118,7 @@ def test_the_rate_stays_where_the_schedule_is_constant(tmp_path: Path, monkeypat
     step = torch.optim.AdamW.step
     for schedule, found in rates.items():
 
-        def noted(optimizer: torch.optim.AdamW, into: list[float] = found) -> None:
+        def noted(optimizer: torch.optim.AdamW, closure: None, into: list[float] = found) -> None:
             into.append(optimizer.param_groups[0]["lr"])
             assert optimizer.param_groups[0]["betas"] == (0.9, 0.99)
             step(optimizer)
