@@ -44,7 +44,7 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
         TrainError: data that is missing or malformed, or a training that went wrong.
     """
     network, measured = start(recipe, out, seed, "stage1", stage=3)
-    train, dev = conversations(recipe, data, out, seed, measured), dev_conversations(network, recipe, data, out)
+    train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     torch.manual_seed(seed)
     encoder, _, _ = pretrained_words(recipe, data)
     network.text_encoder.load_state_dict(encoder.state_dict())

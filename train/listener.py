@@ -2,7 +2,7 @@
 
 A linear classifier on what the teacher heard of each clip, fitted to other speakers only (cross-fitted, a share of the
 speakers of every corpus at a time). A network trained on a clip knows its label; this listener has to hear it. So its
-opinions are softer and truer targets than the labels, and its mistakes say how far a voice can be trusted.
+opinions are softer and truer targets than the labels.
 
 Notation: N clips, F features, C labels.
 """
@@ -44,13 +44,6 @@ def listen(features: Tensor, labels: Tensor, weights: Tensor, speakers: Sequence
             with torch.inference_mode():
                 found[~known] = classify(features[~known]).softmax(dim=1)
     return found
-
-
-def confusion(probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """(N, C), (N,), (N,) -> (C, C) how often an emotion (row) is heard as which (column); rows sum to 1."""
-    found = torch.eye(probabilities.shape[1]) * 1e-3  # (C, C) so that an emotion nobody shows is heard as itself
-    found.index_put_((labels, probabilities.argmax(dim=1)), weights, accumulate=True)
-    return found / found.sum(dim=1, keepdim=True)
 
 
 def _fitted(features: Tensor, labels: Tensor, weights: Tensor, count: int) -> nn.Linear:

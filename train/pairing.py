@@ -2,15 +2,14 @@
 
 Two kinds are made anew in every epoch:
 
-- A dialogue of MELD, to whose turns acted voices are given that mostly agree with them. So words and voice support each
+- A dialogue of MELD, to whose turns acted voices are given that agree with them. So words and voice support each
   other, and emotions follow one another as they do in a dialogue.
 - A conversation of two actors, whose words say nothing: their own neutral sentences, or neutral lines of MELD, or none.
   So an emotional voice is believed even where the words are plain.
 
-How reliable a voice is cannot be learned from clips that the speech encoder was trained on: it is nearly always right
-on them. So an emotion's voice is drawn from clips of the emotion that an honest listener would have heard, who is right
-as often as a classifier on actors it has not met (``Voices.heard``). For the same reason a line of MELD is read with
-words left out at random, so many that the text classifier is right on it as often as on lines it has not met.
+How reliable voice and words are cannot be learned from clips and lines that the encoders were trained on: they are
+nearly always right on them. So only a stretch of a clip is heard, and a line of MELD is read with words left out: so
+much of either that Stage I is right as often as on speakers and lines that it has not met.
 
 Notation: N lines, V readings of each, M clips, E embedding, C labels.
 """
@@ -49,7 +48,6 @@ class Voices:
     speakers: Sequence[str]
     words: Tensor  # (M, E) embedding of what is said
     worded: Tensor  # (M,) True where that is known
-    heard: Tensor  # (C, C) how often an emotion (row) is heard as which (column) from an unknown speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,7 @@ class PairingOptions:
     turns: int  # in each of them
     voiced: float  # share of the corpus's dialogues that are given voices
     unread: float  # share of a line's words that are left out
+    unheard: float  # share of a clip that is cut off
     readings: int  # of every line and every clip
 
 
@@ -86,12 +85,14 @@ class Paired:
     def _dialogue(self, lines: range, generator: torch.Generator) -> EncodedDialogue:
         targets = self.lines.targets[lines.start : lines.stop]  # (K,)
         is_voiced = float(torch.rand((), generator=generator)) < self.options.voiced
-        actors: dict[str | None, str] = {}
+        emotions: dict[str | None, set[int]] = {}
+        for line, target in zip(lines, targets.tolist(), strict=True):
+            emotions.setdefault(self.lines.speakers[line], set()).add(target)
+        actors = {speaker: self._actor(shown - {UNLABELLED}, generator) for speaker, shown in emotions.items()}
         turns = []
         for line, target in zip(lines, targets.tolist(), strict=True):
             speaker = self.lines.speakers[line]
-            actor = actors.setdefault(speaker, self._actors[_below(len(self._actors), generator)])
-            voice = self._voice(actor, target, generator) if is_voiced and target != UNLABELLED else None
+            voice = self._voice(actors[speaker], target, generator) if is_voiced else None
             turns.append(TurnEmbedding(voice, _one_of(self.lines.readings[line], generator), speaker))
         return EncodedDialogue(tuple(turns), targets)
 
@@ -107,16 +108,18 @@ class Paired:
             targets.append(target)
         return EncodedDialogue(tuple(turns), torch.tensor(targets))
 
-    def _voice(self, actor: str, target: int, generator: torch.Generator) -> Tensor:
+    def _actor(self, emotions: set[int], generator: torch.Generator) -> str:
+        """One who shows all of a speaker's emotions, so that a missing voice gives none of them away."""
+        able = [actor for actor in self._actors if emotions <= self._clips[actor].keys()] or self._actors
+        return able[_below(len(able), generator)]
+
+    def _voice(self, actor: str, target: int, generator: torch.Generator) -> Tensor | None:
+        if target not in self._clips[actor]:
+            return None
         return _one_of(self.voices.readings[self._clip(actor, target, generator)], generator)  # (E,)
 
     def _clip(self, actor: str, target: int, generator: torch.Generator) -> int:
-        """A clip of the actor that sounds as ``target`` would to somebody who does not know the actor."""
-        known = sorted(self._clips[actor])
-        chances = self.voices.heard[target, known]  # (emotions,)
-        if chances.sum() == 0:  # the actor shows nothing that this emotion was ever heard as
-            chances = torch.ones(len(known))  # (emotions,)
-        clips = self._clips[actor][known[int(torch.multinomial(chances, 1, generator=generator))]]
+        clips = self._clips[actor][target]
         return clips[_below(len(clips), generator)]
 
     def _words(self, clip: int, generator: torch.Generator) -> Tensor | None:

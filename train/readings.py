@@ -34,6 +34,7 @@ from emotrack.train.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.text_stage import Reading, embed, read_dialogue
 
 CLIPS_AT_ONCE = 8
+SHORTEST_STRETCH = 20  # frames of a clip, or all of a shorter one: 0.2 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Dev:
 
 
 def training_conversations(
-    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, seed: int, heard: Tensor | None
+    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, seed: int
 ) -> Training:
     """Encode a recipe's conversations, or load what an earlier run of the same Stage I encoded.
 
@@ -65,7 +66,6 @@ def training_conversations(
         data: where corpora lie.
         out: the run's folder; ``readings-train.safetensors`` is kept there.
         seed: of what is left out of lines, and of how clips are augmented.
-        heard: (C, C) for acted voices, ``Voices.heard``.
 
     Raises:
         TrainError: data that is missing or malformed.
@@ -73,8 +73,8 @@ def training_conversations(
     options = recipe.conversations
     text_alone = replace(options, withhold_speech=1.0, withhold_text=0.0)
     speech_alone = replace(options, withhold_speech=0.0, withhold_text=1.0)
-    if isinstance(recipe.speech, ActedSpeechRecipe) and recipe.pairing is not None and heard is not None:
-        lines, voices = _lines_and_voices(network, recipe, (recipe.speech, recipe.pairing), data, out, seed, heard)
+    if isinstance(recipe.speech, ActedSpeechRecipe) and recipe.pairing is not None:
+        lines, voices = _lines_and_voices(network, recipe, (recipe.speech, recipe.pairing), data, out, seed)
         return Training(
             text=Paired(lines, voices, replace(recipe.pairing, acted=0, voiced=0.0), text_alone),
             speech=Paired(lines, voices, recipe.pairing, speech_alone),
@@ -115,7 +115,6 @@ def _lines_and_voices(
     data: dict[str, Path],
     out: Path,
     seed: int,
-    heard: Tensor,
 ) -> tuple[Lines, Voices]:
     speech, pairing = acted
     generator = torch.Generator().manual_seed(seed)
@@ -131,7 +130,7 @@ def _lines_and_voices(
         ]  # (N, E) each
         return {
             "lines": torch.stack(partly, dim=1),  # (N, V, E)
-            "voices": _voices(network, clips, pairing.readings),  # (M, V, E)
+            "voices": _voices(network, clips, pairing),  # (M, V, E)
             "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
         }
 
@@ -148,7 +147,6 @@ def _lines_and_voices(
         [clip.speaker for clip in clips],
         tensors["words"],
         torch.tensor([clip.text is not None for clip in clips]),
-        heard,
     )
     return lines, voices
 
@@ -183,20 +181,29 @@ def _partly(reading: Reading, unread: float, generator: torch.Generator) -> Read
 
 
 @torch.inference_mode()
-def _voices(network: EmotionNetwork, clips: list[Clip], takes: int) -> Tensor:
-    """(M, V, E) embeddings of clips, each as several other recordings."""
+def _voices(network: EmotionNetwork, clips: list[Clip], pairing: PairingOptions) -> Tensor:
+    """(M, V, E) embeddings of stretches of clips, each as another recording."""
     log_mel = LogMel()
     found = []
     for first in track(range(0, len(clips), CLIPS_AT_ONCE), "encode voices"):
         copies = []
         for clip in clips[first : first + CLIPS_AT_ONCE]:
             frames = log_mel(torch.from_numpy(read_audio(clip.path)))  # (T, MELS)
-            copies += [another_recording(frames)[0] for _ in range(takes)]  # (T2, MELS) each
+            copies += [
+                _stretch(another_recording(frames)[0], pairing.unheard) for _ in range(pairing.readings)
+            ]  # (T2, MELS) each
         features, lengths = pad(copies, multiple=FRAME_MULTIPLE)  # (B V, T2, MELS), (B V,)
         encoded = network.speech_encoder(features.to(network.device), lengths.to(network.device))
         embeddings: Tensor = network.speech_head.embed(encoded).cpu()  # (B V, E)
-        found.append(embeddings.view(-1, takes, embeddings.shape[1]))  # (B, V, E)
+        found.append(embeddings.view(-1, pairing.readings, embeddings.shape[1]))  # (B, V, E)
     return torch.cat(found)
+
+
+def _stretch(frames: Tensor, unheard: float) -> Tensor:
+    """A stretch of the clip, (T, MELS) -> (T', MELS): as much as is not to be cut off, from anywhere in it."""
+    length = min(len(frames), max(SHORTEST_STRETCH, round(len(frames) * (1.0 - unheard))))
+    start = int(torch.randint(len(frames) - length + 1, ()))
+    return frames[start : start + length]
 
 
 def _acted_dev(network: EmotionNetwork, recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[EncodedDialogue]:

@@ -28,11 +28,10 @@ from emotrack.train.checkpoint import load_text_encoder
 from emotrack.train.corpora import READERS, Corpus, read_text_corpus
 from emotrack.train.errors import TrainError
 from emotrack.train.frozen_speech_stage import train_speech_head, voiced
-from emotrack.train.listener import confusion
 from emotrack.train.pretraining.saved_care import care_address, load_care
 from emotrack.train.ranks import rank, rank_0_first
 from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
-from emotrack.train.speech_stage import HeardClip, hear, opinions_of, standardise, train_speech
+from emotrack.train.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.teacher import WhisperEncoder
 from emotrack.train.text_stage import TextClassifier, train_text
 
@@ -173,10 +172,7 @@ def _pretraining(data: dict[str, Path]) -> dict[str, Any]:
 def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:
     train, dev = hear_corpora(recipe, data)
     voice, scores = train_speech(recipe, train, dev, out, seed, _pretrained_care(recipe.encoder, data))
-    labels = torch.tensor([clip.label for clip in train])  # (clips,)
-    weights = torch.tensor([clip.weight for clip in train])  # (clips,)
-    heard = confusion(opinions_of(train), labels, weights)  # (C, C)
-    return Voice(recipe.encoder, voice.encoder, voice.head, {"speech": scores.to_dict(), "heard": heard.tolist()})
+    return Voice(recipe.encoder, voice.encoder, voice.head, {"speech": scores.to_dict()})
 
 
 def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list[HeardClip], list[HeardClip]]:

@@ -43,7 +43,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
     """
     network, measured = start(recipe, out, seed, "stage1", stage=2)
-    train, dev = conversations(recipe, data, out, seed, measured), dev_conversations(network, recipe, data, out)
+    train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     options = (recipe.stage2.loop, recipe.stage2.loss)
     measured["stage2"] = {
         "text": train_context(network, "text", train.text, dev.text, options, (out, seed)).to_dict(),
@@ -55,7 +55,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
 def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
     """Train the co-attention on ``out/stage2`` and write ``out/stage3``. Raises as ``run_stage_two``."""
     network, measured = start(recipe, out, seed, "stage2", stage=3)
-    train, dev = conversations(recipe, data, out, seed, measured), dev_conversations(network, recipe, data, out)
+    train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     options = (recipe.stage3.loop, recipe.stage3.loss)
     measured["stage3"] = train_context(network, "fused", train.both, dev.both, options, (out, seed)).to_dict()
     return write(network, out / "stage3", measured)
@@ -118,11 +118,10 @@ def start(recipe: Recipe, out: Path, seed: int, before: str, stage: int) -> tupl
     return network.eval().to(training_device()), measured
 
 
-def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int, measured: dict[str, Any]) -> Training:
+def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Training:
     """The training conversations, as ``out/stage1`` encodes them."""
     first = load_bundle(out / "stage1", str(training_device()))
-    heard = torch.tensor(measured["stage1"]["heard"]) if "heard" in measured["stage1"] else None  # (C, C)
-    return training_conversations(first, recipe, data, out, seed, heard)
+    return training_conversations(first, recipe, data, out, seed)
 
 
 def write(network: EmotionNetwork, folder: Path, measured: dict[str, Any]) -> Path:

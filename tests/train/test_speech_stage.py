@@ -11,7 +11,7 @@ from emotrack.models.care import CareConfig
 from emotrack.train import listener
 from emotrack.train.augment import active_span, frame_positions, new_recording, resample, spec_augment
 from emotrack.train.errors import TrainError
-from emotrack.train.listener import confusion, listen
+from emotrack.train.listener import listen
 from emotrack.train.loop import dev_scores
 from emotrack.train.recipe import ActedSpeechRecipe, load_recipe
 from emotrack.train.speech_stage import HeardClip, SpeechClassifier, SpeechTask, new_take, opinions_of, standardise
@@ -132,14 +132,6 @@ class TestListener:
         features, labels, weights = self.features()
         found = listen(features[:12], labels[:12], weights[:12], self.SPEAKERS[:12], 3)
         torch.testing.assert_close(found, torch.full((12, 3), 1 / 3))
-
-    def test_confusion_has_rows_that_sum_to_one(self) -> None:
-        probabilities = torch.eye(3)[[0, 0, 1, 1, 2]]
-        found = confusion(probabilities, torch.tensor([0, 1, 1, 1, 0]), torch.tensor([1.0, 2.0, 1.0, 1.0, 3.0]))
-        torch.testing.assert_close(found.sum(dim=1), torch.ones(3))
-        torch.testing.assert_close(
-            found, torch.tensor([[0.25, 0.0, 0.75], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]), atol=1e-3, rtol=0
-        )
 
     def test_opinions_are_of_clips(self) -> None:
         assert opinions_of(standardise([clip(number) for number in range(20)])).shape == (20, 7)

@@ -43,12 +43,11 @@ def test_every_stage_runs_and_the_bundle_is_whole(toy: Path) -> None:
     assert (network.name, network.config.stage, network.default_context) == ("toy", 3, 4)
     metrics = json.loads((toy / "bundle" / "metrics.json").read_text())
     assert metrics["seed"] == 0
-    assert set(metrics["stage1"]) == {"text", "speech", "heard"}
+    assert set(metrics["stage1"]) == {"text", "speech"}
     assert set(metrics["stage2"]) == {"text", "speech"}
     assert metrics["stage3"]["count"] > 28
     assert metrics["dev"]["text, online"]["count"] == 28
     assert {name.partition(",")[0] for name in metrics["dev"]} == {"text", "speech", "both"}
-    assert all(sum(row) == pytest.approx(1.0, abs=1e-5) for row in metrics["stage1"]["heard"])
     temperatures = network.config.calibration
     assert len({temperatures.text, temperatures.speech, temperatures.both, 1.0}) > 1
     card = (toy / "bundle" / "README.md").read_text()
@@ -103,6 +102,21 @@ def test_a_finished_run_is_not_trained_again(
     for path in sorted(toy.rglob("*")):
         if path.is_file():
             assert (out / path.relative_to(toy)).read_bytes() == path.read_bytes(), path
+
+
+def test_a_stretch_of_a_clip_is_heard() -> None:
+    frames = torch.arange(100.0).unsqueeze(1)
+    starts = set()
+    for seed in range(200):
+        torch.manual_seed(seed)
+        stretch = readings._stretch(frames, 0.4)
+        assert torch.equal(stretch, frames[int(stretch[0]) :][:60])
+        starts.add(int(stretch[0]))
+    assert min(starts) <= 2
+    assert max(starts) >= 38
+    assert torch.equal(readings._stretch(frames, 0.0), frames)
+    assert len(readings._stretch(frames, 0.99)) == 20  # a voice needs some
+    assert torch.equal(readings._stretch(frames[:7], 0.4), frames[:7])
 
 
 def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
