@@ -93,6 +93,14 @@ class FrozenSpeechRecipe:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class ContextRecipe:
+    """Stage II, which is trained for each modality by itself."""
+
+    text: StageRecipe
+    speech: StageRecipe
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Recipe:
     """How a bundle is made."""
 
@@ -102,7 +110,7 @@ class Recipe:
     speech: ActedSpeechRecipe | FrozenSpeechRecipe
     network: ContextConfig
     conversations: ConversationOptions
-    stage2: StageRecipe
+    stage2: ContextRecipe
     stage3: StageRecipe
     right_when_certain: float  # share of the certain turns on dev that are to be right
     pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without

@@ -44,10 +44,10 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     """
     network, measured = start(recipe, out, seed, "stage1", stage=2)
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
-    options = (recipe.stage2.loop, recipe.stage2.loss)
+    text, speech = ((each.loop, each.loss) for each in (recipe.stage2.text, recipe.stage2.speech))
     measured["stage2"] = {
-        "text": train_context(network, "text", train.text, dev.text, options, (out, seed)).to_dict(),
-        "speech": train_context(network, "speech", train.speech, dev.speech, options, (out, seed)).to_dict(),
+        "text": train_context(network, "text", train.text, dev.text, text, (out, seed)).to_dict(),
+        "speech": train_context(network, "speech", train.speech, dev.speech, speech, (out, seed)).to_dict(),
     }
     return write(network, out / "stage2", measured)
 

@@ -74,7 +74,11 @@ withhold_speech = 0.1
 withhold_text = 0.1
 withhold_turn = 0.1
 
-[stage2]
+[stage2.text]
+loop = {{ epochs = 40, learning_rate = 2e-2, batch = 3, bf16 = false }}
+loss = {{ contrastive = 0.1 }}
+
+[stage2.speech]
 loop = {{ epochs = 40, learning_rate = 2e-2, batch = 3, bf16 = false }}
 loss = {{ contrastive = 0.1 }}
 

@@ -34,7 +34,7 @@ PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nunread = 0.0\nunheard 
         ),
         (TOY.replace("ravdess =", "friends ="), "speech.draws: no acted corpus 'friends'"),
         (
-            TOY[: TOY.index("[pairing]")] + TOY[TOY.index("[stage2]") :],
+            TOY[: TOY.index("[pairing]")] + TOY[TOY.index("[stage2.text]") :],
             "pairing: acted voices, and no others, are paired",
         ),
         (MERITS_L + PAIRING, "pairing: acted voices, and no others, are paired"),
