@@ -24,12 +24,15 @@ from emotrack.models.network import EmotionNetwork, NetworkConfig
 from emotrack.models.published_care import PublishedCare
 from emotrack.models.text_encoder import TextEncoder
 from emotrack.train.acted import read_clips, split_of
+from emotrack.train.calibration import fit_temperature
 from emotrack.train.checkpoint import load_text_encoder
 from emotrack.train.corpora import READERS, Corpus, read_text_corpus
 from emotrack.train.errors import TrainError
 from emotrack.train.frozen_speech_stage import train_speech_head, voiced
+from emotrack.train.losses import UNLABELLED
 from emotrack.train.pretraining.saved_care import care_address, load_care
-from emotrack.train.ranks import rank, rank_0_first
+from emotrack.train.ranks import rank, rank_0_first, training_device
+from emotrack.train.readings import Dev, dev_conversations
 from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
 from emotrack.train.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.teacher import WhisperEncoder
@@ -80,10 +83,33 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.text_head.load_state_dict(words.head.state_dict())
     network.speech_encoder.load_state_dict(voice.encoder.state_dict())
     network.speech_head.load_state_dict(voice.head.state_dict())
+    network.eval().to(training_device())
+    _calibrate(network, dev_conversations(network, recipe, data, out))
     metrics = {"seed": seed, **_pretraining(data), "stage1": {"text": measured, **voice.metrics}}
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nNot calibrated, not for use.\n")
     return out / "stage1"
+
+
+@torch.inference_mode()
+def _calibrate(network: EmotionNetwork, dev: Dev) -> None:
+    """Make both classifiers as sure as they are right: Stage II adds to their scores, and an only turn keeps them."""
+    for what, head, dialogues in (
+        ("text", network.text_head, dev.text),
+        ("speech", network.speech_head, dev.speech),
+    ):
+        known = [
+            (embedding, target)
+            for dialogue in dialogues
+            for turn, target in zip(dialogue.turns, dialogue.targets.tolist(), strict=True)
+            if (embedding := getattr(turn, what)) is not None and target != UNLABELLED
+        ]
+        if known:
+            embeddings, truth = (list(each) for each in zip(*known, strict=True))
+            scores = head(torch.stack(embeddings).to(network.device)).cpu()  # (N, C)
+            temperature = fit_temperature(scores.softmax(dim=1), torch.tensor(truth))
+            head.classify.weight.div_(temperature)
+            head.classify.bias.div_(temperature)
 
 
 def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:

@@ -19,7 +19,11 @@ from torch import Tensor
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.train import readings
+from emotrack.train.calibration import fit_temperature
 from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
+from emotrack.train.evaluate import judge
+from emotrack.train.recipe import load_recipe
+from emotrack.train.stages import dev_sets
 
 
 def train(*words: str) -> int:
@@ -55,6 +59,15 @@ def test_every_stage_runs_and_the_bundle_is_whole(toy: Path) -> None:
     assert "sitcom" in card
     assert "MELD" in card
     assert "TESS" not in card
+
+
+def test_stage_one_is_as_sure_as_it_is_right(toy: Path, meld: Path, ravdess: Path, tmp_path: Path) -> None:
+    network = load_bundle(toy / "stage1")
+    dev = readings.dev_conversations(network, load_recipe("toy"), {"meld": meld, "ravdess": ravdess}, tmp_path)
+    voices = dev_sets(dev, network.labels)["speech"]
+    assert fit_temperature(*judge(network, voices)) == pytest.approx(1.0, abs=0.02)
+    words = dev_sets(dev, network.labels)["text"]  # which are never mistaken here, so that no sureness is enough
+    assert fit_temperature(*judge(network, words)) < 1.0
 
 
 def test_frozen_stages_stay_frozen(toy: Path) -> None:
