@@ -24,7 +24,7 @@ DATA = {
 PAIRING = """\
 No corpus at hand
   has both voice and words of real conversation, so they learned from dialogues of {corpus} with acted voices that
-  show the same emotions, and from actors whose words say nothing."""
+  agree with the words or do not, and from actors whose words say nothing."""
 
 PAIRED_LIMITS = """\
 - The voices it learned from are acted, by few speakers, in a quiet room. Acted speech transfers poorly to real

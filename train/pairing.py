@@ -2,8 +2,8 @@
 
 Two kinds are made anew in every epoch:
 
-- A dialogue of MELD, to whose turns acted voices are given that agree with them. So words and voice support each
-  other, and emotions follow one another as they do in a dialogue.
+- A dialogue of MELD, to whose turns acted voices are given, some that agree with them and some that do not, as the
+  voices of strangers are misheard. So what words say is believed, and emotions follow one another as in a dialogue.
 - A conversation of two actors, whose words say nothing: their own neutral sentences, or neutral lines of MELD, or none.
   So an emotional voice is believed even where the words are plain.
 
@@ -57,6 +57,7 @@ class PairingOptions:
     acted: int  # conversations of two actors in an epoch
     turns: int  # in each of them
     voiced: float  # share of the corpus's dialogues that are given voices
+    astray: float  # share of their turns whose voice shows any emotion, whatever the turn is labelled with
     unread: float  # share of a line's words that are left out
     unheard: float  # share of a clip that is cut off
     readings: int  # of every line and every clip
@@ -114,7 +115,10 @@ class Paired:
         return able[_below(len(able), generator)]
 
     def _voice(self, actor: str, target: int, generator: torch.Generator) -> Tensor | None:
-        if target not in self._clips[actor]:
+        shown = self._clips[actor]
+        if target != UNLABELLED and float(torch.rand((), generator=generator)) < self.options.astray:
+            target = sorted(shown)[_below(len(shown), generator)]
+        if target not in shown:
             return None
         return _one_of(self.voices.readings[self._clip(actor, target, generator)], generator)  # (E,)
 

@@ -77,7 +77,7 @@ def training_conversations(
         lines, voices = _lines_and_voices(network, recipe, (recipe.speech, recipe.pairing), data, out, seed)
         return Training(
             text=Paired(lines, voices, replace(recipe.pairing, acted=0, voiced=0.0), text_alone),
-            speech=Paired(lines, voices, recipe.pairing, speech_alone),
+            speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
             both=Paired(lines, voices, recipe.pairing, options),
         )
     dialogues = _recorded(network, recipe, data, out, "train")

@@ -97,7 +97,7 @@ def paired(**changes: float) -> Paired:
         words=100 + takes[:, 0, :1],
         worded=torch.tensor([actor < 2 for _, actor in clips]),
     )
-    options = PairingOptions(acted=0, turns=8, voiced=1.0, unread=0.0, unheard=0.0, readings=2)
+    options = PairingOptions(acted=0, turns=8, voiced=1.0, astray=0.0, unread=0.0, unheard=0.0, readings=2)
     return Paired(lines, voices, replace(options, **changes), WHOLE)  # type: ignore[arg-type]
 
 
@@ -109,6 +109,18 @@ class TestPaired:
     def test_voices_agree_with_labels(self) -> None:
         for each in paired().epoch(generator()):
             assert emotions(each.turns) == each.targets.tolist()  # and what nobody labelled has no voice
+
+    def test_voices_go_astray_as_often_as_asked_for(self) -> None:
+        epochs = [paired(astray=0.6).epoch(generator(seed)) for seed in range(300)]
+        agree = [
+            sound == target
+            for epoch in epochs
+            for each in epoch
+            for sound, target in zip(emotions(each.turns), each.targets.tolist(), strict=True)
+            if target != UNLABELLED
+        ]
+        assert 0.57 < sum(agree) / len(agree) < 0.63  # four in ten, and a third of the rest by chance
+        assert all(each.turns[4].speech is None for epoch in epochs for each in epoch)  # nobody labelled it
 
     def test_words_are_the_dialogues_and_a_speaker_keeps_a_voice(self) -> None:
         first, second = paired().epoch(generator())

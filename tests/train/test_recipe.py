@@ -12,7 +12,7 @@ from emotrack.train.recipe import PACKAGED, ActedSpeechRecipe, FrozenSpeechRecip
 TOY = (PACKAGED / "toy.toml").read_text()
 MERITS_L = (PACKAGED / "merits-l.toml").read_text()
 CARE = next(line for line in MERITS_L.splitlines() if line.startswith("care = "))
-PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nunread = 0.0\nunheard = 0.0\nreadings = 1\n"
+PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread = 0.0\nunheard = 0.0\nreadings = 1\n"
 
 
 @pytest.mark.parametrize(
