@@ -237,10 +237,10 @@ def _recorded(
 
 def _encoders_print(network: EmotionNetwork) -> str:
     """What tells apart networks that encode differently, however far they are trained and whatever they conclude."""
-    stage_one = ("text_encoder.", "text_head.", "speech_encoder.", "speech_head.")
+    encoding = ("text_encoder.", "speech_encoder.", "speech_head.")
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        if name.startswith(stage_one) and ".classify." not in name:
+        if name.startswith(encoding) and not name.startswith("speech_head.classify."):
             digest.update(tensor.cpu().half().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 

@@ -87,7 +87,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     _calibrate(network, dev_conversations(network, recipe, data, out))
     metrics = {"seed": seed, **_pretraining(data), "stage1": {"text": measured, **voice.metrics}}
     if rank() == 0:
-        save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nNot calibrated, not for use.\n")
+        save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
     return out / "stage1"
 
 
