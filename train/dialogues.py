@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -139,23 +139,28 @@ def corpus_speaker(name: str) -> str:
     return name.replace("actor", "ravdess-")
 
 
-def converse(clips: list[Clip], generator: torch.Generator) -> list[list[LabelledTurn]]:
-    """Conversations of two actors each, in turn, in random order, out of clips of an even number of actors.
-
-    Silence is cut from both ends of a clip, as a segmenter would.
-    """
-    speakers = sorted({clip.speaker for clip in clips})
+def converse(turns: Sequence[Turn], generator: torch.Generator) -> list[Dialogue]:
+    """Conversations of two actors each, in turn, in random order, out of turns of an even number of actors."""
+    speakers = sorted({str(turn.speaker) for turn in turns})
     conversations = []
     for pair in zip(speakers[::2], speakers[1::2], strict=False):
-        shuffled = [[clip for clip in clips if clip.speaker == speaker] for speaker in pair]
+        shuffled = [[turn for turn in turns if turn.speaker == speaker] for speaker in pair]
         for own in shuffled:
             own[:] = [own[index] for index in torch.randperm(len(own), generator=generator).tolist()]
-        turns = [_spoken(clip) for both in zip(*shuffled, strict=False) for clip in both]
-        conversations += [turns[start : start + TURNS] for start in range(0, len(turns), TURNS)]
+        said = [turn for both in zip(*shuffled, strict=False) for turn in both]
+        conversations += [
+            Dialogue(f"{'-'.join(pair)}-{start // TURNS}", tuple(said[start : start + TURNS]))
+            for start in range(0, len(said), TURNS)
+        ]
     return conversations
 
 
-def _spoken(clip: Clip) -> LabelledTurn:
-    waveform = read_audio(clip.path)  # (samples,)
-    first, end = active_span(LogMel()(torch.from_numpy(waveform)))
-    return LabelledTurn(waveform[first * HOP : end * HOP], clip.text, clip.speaker, clip.emotion)
+def as_turn(clip: Clip) -> Turn:
+    """A clip as a turn of a conversation, without the silence at both ends, which a segmenter cuts off.
+
+    Raises:
+        TrainError: its file cannot be read.
+    """
+    first, end = active_span(LogMel()(torch.from_numpy(read_audio(clip.path))))
+    span = (first * HOP / SAMPLE_RATE, end * HOP / SAMPLE_RATE)
+    return Turn(clip.path.stem, clip.text, (clip.emotion,), clip.speaker, clip.path, span)

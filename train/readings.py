@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,13 +19,14 @@ from torch import Tensor
 
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.features import LogMel
+from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.acted import Clip, read_clips, split_of
 from emotrack.train.audio import read_audio
 from emotrack.train.conversations import Conversations, EncodedDialogue, Recorded
-from emotrack.train.corpora import READERS, Corpus, Dialogue
-from emotrack.train.dialogues import converse, hear
-from emotrack.train.evaluate import EncodedTurn, encode_dialogue
+from emotrack.train.corpora import READERS, Corpus
+from emotrack.train.dialogues import as_turn, converse, hear
+from emotrack.train.evaluate import encode_dialogue
 from emotrack.train.loop import pad, write_whole
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pairing import Lines, Paired, PairingOptions, Voices
@@ -34,6 +36,7 @@ from emotrack.train.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.text_stage import Reading, embed, read_dialogue
 
 CLIPS_AT_ONCE = 8
+DEV_ORDERS = 4  # of the same acted clips: one order of a few hundred turns tells little of what context does
 SHORTEST_STRETCH = 20  # frames of a clip, or all of a shorter one: 0.2 s
 
 
@@ -80,7 +83,8 @@ def training_conversations(
             speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
             both=Paired(lines, voices, recipe.pairing, options),
         )
-    dialogues = _recorded(network, recipe, data, out, "train")
+    corpus = READERS[recipe.corpus](data[recipe.corpus], "train")
+    dialogues = _recorded(network, corpus, out / "readings-train.safetensors")
     return Training(
         text=Recorded(dialogues, text_alone),
         speech=Recorded(dialogues, speech_alone),
@@ -90,12 +94,10 @@ def training_conversations(
 
 def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Dev:
     """Encode the dev conversations with the bundle that is judged by them. Raises ``TrainError``."""
+    text = _recorded(network, READERS[recipe.corpus](data[recipe.corpus], "dev"), out / "readings-dev.safetensors")
     if not isinstance(recipe.speech, ActedSpeechRecipe):
-        dialogues = _recorded(network, recipe, data, out, "dev")
-        return Dev(dialogues, dialogues, dialogues)
-    corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
-    text = [_encoded(network, dialogue) for dialogue in track(corpus.dialogues, "encode dev words")]
-    acted = _acted_dev(network, recipe.speech, data)
+        return Dev(text, text, text)
+    acted = _recorded(network, _acted_dev(recipe.speech, data), out / "readings-dev-acted.safetensors")
     return Dev(
         text=text,
         speech=[
@@ -206,32 +208,32 @@ def _stretch(frames: Tensor, unheard: float) -> Tensor:
     return frames[start : start + length]
 
 
-def _acted_dev(network: EmotionNetwork, recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[EncodedDialogue]:
+def _acted_dev(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> Corpus:
     """Conversations put together from the clips of the dev speakers of the first corpus that has some."""
     for corpus in recipe.draws:
-        clips = [clip for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
-        if clips:
-            conversations = converse(clips, torch.Generator().manual_seed(0))  # the same for every run
-            return [
-                _as_dialogue(encode_dialogue(network, turns), network.labels)
-                for turns in track(conversations, "encode dev voices")
-            ]
-    return []
+        turns = [as_turn(clip) for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
+        if turns:
+            generator = torch.Generator().manual_seed(0)  # the same for every run
+            orders = [converse(turns, generator) for _ in range(DEV_ORDERS)]
+            return Corpus(f"{corpus} in conversation", EMOTIONS, tuple(chain.from_iterable(orders)))
+    return Corpus("acted", EMOTIONS, ())
 
 
 # -- a corpus with voices of its own --------------------------------------------------------------------------------
 
 
-def _recorded(
-    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, split: str
-) -> list[EncodedDialogue]:
-    corpus = READERS[recipe.corpus](data[recipe.corpus], split)
+def _recorded(network: EmotionNetwork, corpus: Corpus, path: Path) -> list[EncodedDialogue]:
+    """A corpus's own words and voices, as the file keeps them or as they are encoded now."""
 
     def compute() -> dict[str, Tensor]:
-        dialogues = [_encoded(network, dialogue) for dialogue in track(corpus.dialogues, f"encode {split}")]
-        return _packed([turn for dialogue in dialogues for turn in dialogue.turns], network)
+        encoded = [
+            turn.embedding
+            for dialogue in track(corpus.dialogues, f"encode {corpus.name}")
+            for turn in encode_dialogue(network, [hear(turn) for turn in dialogue.turns])
+        ]
+        return _packed(encoded, network)
 
-    tensors = _kept(out / f"readings-{split}.safetensors", _encoders_print(network), compute)
+    tensors = _kept(path, _encoders_print(network), compute) if corpus.dialogues else {}
     return _unpacked(tensors, corpus, network.labels)
 
 
@@ -271,23 +273,6 @@ def _unpacked(tensors: dict[str, Tensor], corpus: Corpus, labels: tuple[str, ...
 
 
 # -- both -----------------------------------------------------------------------------------------------------------
-
-
-def _encoded(network: EmotionNetwork, dialogue: Dialogue) -> EncodedDialogue:
-    return _as_dialogue(encode_dialogue(network, [hear(turn) for turn in dialogue.turns]), network.labels)
-
-
-def _as_dialogue(turns: list[EncodedTurn], labels: tuple[str, ...]) -> EncodedDialogue:
-    # Cloned, as what inference mode makes cannot be learned from.
-    embeddings = [
-        replace(
-            turn.embedding,
-            speech=None if turn.embedding.speech is None else turn.embedding.speech.cpu().clone(),
-            text=None if turn.embedding.text is None else turn.embedding.text.cpu().clone(),
-        )
-        for turn in turns
-    ]
-    return EncodedDialogue(tuple(embeddings), torch.tensor([_target(turn.emotion, labels) for turn in turns]))
 
 
 def _kept(path: Path, encoders: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -83,6 +83,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.text_head.load_state_dict(words.head.state_dict())
     network.speech_encoder.load_state_dict(voice.encoder.state_dict())
     network.speech_head.load_state_dict(voice.head.state_dict())
+    network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
     network.eval().to(training_device())
     _calibrate(network, dev_conversations(network, recipe, data, out))
     metrics = {"seed": seed, **_pretraining(data), "stage1": {"text": measured, **voice.metrics}}

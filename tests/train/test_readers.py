@@ -10,7 +10,7 @@ from emotrack.models.labels import EMOTIONS
 from emotrack.train.acted import SPEAKERS, read_clips, read_conversations, split_of
 from emotrack.train.audio import read_audio
 from emotrack.train.corpora import read_text_corpus
-from emotrack.train.dialogues import converse, read_dialogues
+from emotrack.train.dialogues import as_turn, converse, hear, read_dialogues
 from emotrack.train.errors import TrainError
 from tests.train.conftest import RATE, tone, write_audio
 
@@ -131,8 +131,9 @@ def test_modalities_that_a_corpus_does_not_have(meld: Path, ravdess: Path, tmp_p
 def test_clips_put_together_take_turns(ravdess: Path) -> None:
     import torch
 
-    clips = [clip for clip in read_clips(ravdess) if split_of(clip.speaker) == "dev"]
-    (conversation,) = converse(clips, torch.Generator().manual_seed(0))
-    assert [turn.speaker for turn in conversation[:4]] == ["ravdess-17", "ravdess-18"] * 2
-    assert len(conversation) == 16
-    assert all(turn.waveform is not None and len(turn.waveform) < 0.7 * RATE for turn in conversation)
+    turns = [as_turn(clip) for clip in read_clips(ravdess) if split_of(clip.speaker) == "dev"]
+    (conversation,) = converse(turns, torch.Generator().manual_seed(0))
+    assert [turn.speaker for turn in conversation.turns[:4]] == ["ravdess-17", "ravdess-18"] * 2
+    assert len(conversation.turns) == 16
+    heard = [hear(turn).waveform for turn in conversation.turns]
+    assert all(waveform is not None and len(waveform) < 0.7 * RATE for waveform in heard)

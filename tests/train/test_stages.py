@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from emotrack.train import readings
 from emotrack.train.calibration import fit_temperature
 from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
 from emotrack.train.evaluate import judge
-from emotrack.train.recipe import load_recipe
+from emotrack.train.recipe import ActedSpeechRecipe, load_recipe
 from emotrack.train.stages import dev_sets
 
 
@@ -111,6 +112,7 @@ def test_a_finished_run_is_not_trained_again(
         raise AssertionError
 
     monkeypatch.setattr(readings, "_voices", encoded)
+    monkeypatch.setattr(readings, "encode_dialogue", encoded)
     assert train("all", "--recipe", "toy", "--out", str(out), *toy_data) == 0
     for path in sorted(toy.rglob("*")):
         if path.is_file():
@@ -130,6 +132,16 @@ def test_a_stretch_of_a_clip_is_heard() -> None:
     assert torch.equal(readings._stretch(frames, 0.0), frames)
     assert len(readings._stretch(frames, 0.99)) == 20  # a voice needs some
     assert torch.equal(readings._stretch(frames[:7], 0.4), frames[:7])
+
+
+def test_dev_clips_are_heard_in_several_orders(ravdess: Path) -> None:
+    recipe = load_recipe("toy").speech
+    assert isinstance(recipe, ActedSpeechRecipe)
+    found = readings._acted_dev(recipe, {"ravdess": ravdess}).dialogues
+    assert found == readings._acted_dev(recipe, {"ravdess": ravdess}).dialogues  # the same for every run
+    said = Counter(turn.audio for dialogue in found for turn in dialogue.turns)
+    assert set(said.values()) == {readings.DEV_ORDERS}
+    assert len({tuple(turn.name for turn in dialogue.turns) for dialogue in found}) == len(found)
 
 
 def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
