@@ -101,8 +101,12 @@ class HubTextEncoder(nn.Module):
         Returns:
             (B, D) embeddings.
         """
-        states: Tensor = self.model(input_ids=ids, attention_mask=(~padding).long()).last_hidden_state  # (B, N, D)
-        return states[:, 0]
+        return self.states(ids, padding)[:, 0]
+
+    def states(self, ids: Tensor, padding: Tensor) -> Tensor:
+        """(B, N) token ids, (B, N) padding -> (B, N, D) what the last layer makes of every token."""
+        found: Tensor = self.model(input_ids=ids, attention_mask=(~padding).long()).last_hidden_state  # (B, N, D)
+        return found
 
 
 class HubSpeechEncoder(nn.Module):

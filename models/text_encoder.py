@@ -73,9 +73,15 @@ class TextEncoder(nn.Module):
         states = self.dropout(self.norm(self.tokens(ids) + self.positions(places)))  # (B, N, D)
         for layer in self.layers.layers:
             states = layer(states, src_key_padding_mask=padding)  # (B, N, D)
-        present = (places < own.unsqueeze(1)).unsqueeze(-1).to(states.dtype)  # (B, N, 1)
-        mean: Tensor = (states * present).sum(dim=1) / present.sum(dim=1)  # (B, D)
-        return mean
+        return own_mean(states, own)
+
+
+def own_mean(states: Tensor, own: Tensor) -> Tensor:
+    """(B, N, D) states of tokens, (B,) how many, from the first, are a turn's own -> (B, D) the mean of those."""
+    places = torch.arange(states.shape[1], device=states.device)  # (N,)
+    present = (places < own.unsqueeze(1)).unsqueeze(-1).to(states.dtype)  # (B, N, 1)
+    mean: Tensor = (states * present).sum(dim=1) / present.sum(dim=1)  # (B, D)
+    return mean
 
 
 def read_turn(

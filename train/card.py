@@ -143,6 +143,11 @@ def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
         made = f"`{silver.get('origin', network.config.text.origin)}`"
     if silver:
         made += f", pre-trained on {silver['train']:,} sentences that {silver['annotator']} labelled"
+    if recipe.text.teacher:
+        before += (
+            f", with the opinions of `{recipe.text.teacher.encoder}`, fine-tuned on it first, as further targets; none "
+            "of its weights are in here"
+        )
     return f"{made}; fine-tuned on {phases}{before}"
 
 

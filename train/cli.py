@@ -52,6 +52,7 @@ data (which ones a recipe needs, it says when one is missing):
   encoder    folder of a pre-trained BERT in the Hugging Face layout, or what `emotrack train pretrain` wrote
   care       what `emotrack train care` wrote: stage 1's voice begins with it (no recipe needs it)
   teacher    Whisper tiny.en's encoder, one .safetensors file
+  text-teacher   folder of the larger encoder that teaches a recipe's words, in place of the one on the hub
   meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
   ravdess, tess, nemo, emodb       folders with an index.csv (file, speaker, emotion) beside the clips
 

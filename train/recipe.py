@@ -39,6 +39,16 @@ class TextPhase(StageRecipe):
 
 
 @dataclass(frozen=True, config=_STRICT)
+class TextTeacher:
+    """A larger encoder that learns the last phase's corpus first, and whose opinions of it are learned from too."""
+
+    encoder: str  # hub id or folder; --data text-teacher=DIR is taken instead
+    loop: LoopOptions
+    share: float = Field(gt=0.0, le=1.0)  # of a target that is its opinion; the rest is the label
+    frozen: int = Field(default=0, ge=0)  # of its layers, from the first, stay as they are
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TextRecipe:
     """Stage I, words. The phases follow one another; the last one, on the recipe's corpus, gives the classifier."""
 
@@ -50,6 +60,7 @@ class TextRecipe:
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
     dropout: float = 0.1  # of the embedding
     pretraining: StageRecipe | None = None  # on silver labels, before all phases
+    teacher: TextTeacher | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -37,6 +37,7 @@ from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
 from emotrack.train.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.teacher import WhisperEncoder
 from emotrack.train.text_stage import TextClassifier, train_text
+from emotrack.train.text_teacher import opinions
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,11 @@ def train_words(
     encoder, config, tokenizer = pretrained_words(recipe, data)
     for phase in recipe.text.phases:
         train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
+        says = None
+        if recipe.text.teacher and phase is recipe.text.phases[-1]:
+            says = opinions(recipe.text, recipe.text.teacher, (train, dev), data, out, seed)
         words, scores = train_text(
-            f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed
+            f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed, says
         )
     return words, config, tokenizer, scores.to_dict()
 

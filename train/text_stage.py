@@ -45,6 +45,14 @@ class TokenisedCorpus:
     targets: Tensor  # (utterances, C), each row a distribution over the labels
 
 
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """What a teacher thinks of the N utterances of a corpus."""
+
+    probabilities: Tensor  # (2 N, C) of each after the turns before it, then of each by itself
+    share: float  # of a target that they are; the rest is the label
+
+
 def read_dialogue(texts: Sequence[str], tokenizer: Tokenizer, config: AnyTextConfig) -> list[Reading]:
     """Every turn of a dialogue as the text encoder reads it, in the light of those before it."""
     turns = (read_turn(tokenizer, text, texts[:place], config) for place, text in enumerate(texts))
@@ -61,6 +69,18 @@ def tokenise(corpus: TextCorpus, tokenizer: Tokenizer, config: AnyTextConfig) ->
         for label in utterance.labels:
             row[corpus.labels.index(label)] = 1.0 / len(utterance.labels)
     return TokenisedCorpus(corpus.labels, readings, targets)
+
+
+def in_context_and_alone(readings: Sequence[Reading]) -> list[Reading]:
+    """N utterances after the turns before them, then each of them by itself."""
+    return [*readings, *(Reading(reading.ids[: reading.own], reading.own) for reading in readings)]
+
+
+def taught(corpus: TokenisedCorpus, opinions: Opinions) -> TokenisedCorpus:
+    """A corpus of which labels and opinions are learned, from every utterance in context and alone."""
+    labels = corpus.targets.repeat(2, 1)  # (2 N, C)
+    targets = (1.0 - opinions.share) * labels + opinions.share * opinions.probabilities  # (2 N, C)
+    return TokenisedCorpus(corpus.labels, in_context_and_alone(corpus.readings), targets)
 
 
 def text_batch(readings: Sequence[Reading], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -135,10 +155,13 @@ def train_text(
     dropout: float,
     folder: Path,
     seed: int,
+    opinions: Opinions | None = None,
 ) -> tuple[TextClassifier, Scores]:
-    """Train ``encoder`` with a new head on (train, dev) of one corpus."""
+    """Train ``encoder`` with a new head on (train, dev) of one corpus, and on a teacher's opinions of it."""
     torch.manual_seed(seed)
     train, dev = (tokenise(corpus, tokenizer, encoder.config) for corpus in corpora)
+    if opinions is not None:
+        train = taught(train, opinions)
     model = TextClassifier(encoder, encoder.width, len(train.labels), dropout)
     scores = fit(name, model, TextTask(model, train, dev, phase), phase.loop, folder, seed)
     return model.cpu(), scores

@@ -1,0 +1,135 @@
+"""The text encoder learns from labels and from what a larger one of the hub thinks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from emotrack.models.hub_encoders import HubTextEncoder
+from emotrack.train import text_teacher
+from emotrack.train.corpora import read_text_corpus
+from emotrack.train.errors import TrainError
+from emotrack.train.loop import LoopOptions
+from emotrack.train.recipe import Recipe, TextTeacher, load_recipe
+from emotrack.train.stage_one import train_words
+from emotrack.train.text_stage import Opinions, Reading, TokenisedCorpus, taught
+from emotrack.train.text_teacher import SentenceEncoder, freeze, with_names
+
+LOOP = LoopOptions(epochs=3, learning_rate=3e-3, batch=8, bf16=False)
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
+    """An MPNet with the words of the small encoder, in the hub's layout."""
+    folder = tmp_path_factory.mktemp("hub") / "mpnet"
+    torch.manual_seed(0)
+    config = transformers.MPNetConfig(
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        vocab_size=200,
+        max_position_embeddings=40,
+        pad_token_id=0,
+    )
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    words = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_file(str(encoder / "tokenizer.json")), pad_token="[PAD]"
+    )
+    words.save_pretrained(folder)
+    return folder
+
+
+def recipe_with(teacher: TextTeacher) -> Recipe:
+    recipe = load_recipe("toy")
+    phases = tuple(replace(phase, loop=LOOP) for phase in recipe.text.phases)
+    return replace(recipe, text=replace(recipe.text, phases=phases, teacher=teacher))
+
+
+@pytest.fixture(scope="module")
+def data(encoder: Path, meld: Path, goemotions: Path) -> dict[str, Path]:
+    return {"encoder": encoder, "meld": meld, "goemotions": goemotions}
+
+
+def test_words_learn_from_a_teacher(
+    data: dict[str, Path], larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_with(TextTeacher(encoder=str(larger), loop=LOOP, share=0.6, frozen=1))
+    words, _, _, scores = train_words(recipe, data, tmp_path, seed=0)
+    assert scores["weighted_f1"] > 0.9
+    kept = load_file(tmp_path / "text-teacher.safetensors")["opinions"]
+    assert kept.shape == (2 * 84, 7)
+    assert kept.sum(dim=1).numpy() == pytest.approx(1.0, abs=1e-5)
+    assert (tmp_path / "text-teacher.jsonl").is_file()
+
+    def asked(*arguments: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(text_teacher, "_ask", asked)  # once a run
+    again, _, _, _ = train_words(recipe, data, tmp_path, seed=0)
+    weights, others = words.state_dict(), again.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_opinions_of_another_corpus_are_refused(data: dict[str, Path], tmp_path: Path) -> None:
+    save_file({"opinions": torch.zeros(14, 7)}, tmp_path / "text-teacher.safetensors")
+    recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=0.6))
+    with pytest.raises(TrainError, match=r"text-teacher.safetensors: is of 7 turns, not of 84: choose another --out"):
+        train_words(recipe, data, tmp_path, seed=0)
+
+
+def test_a_folder_takes_the_place_of_the_hub(data: dict[str, Path], larger: Path, tmp_path: Path) -> None:
+    recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=0.6))
+    train_words(recipe, data | {"text-teacher": larger}, tmp_path, seed=0)
+    assert (tmp_path / "text-teacher.safetensors").is_file()
+
+
+def test_targets_are_labels_and_opinions() -> None:
+    corpus = TokenisedCorpus(
+        ("neutral", "joy"),
+        [Reading(torch.tensor([1, 5, 2, 6, 2]), 3), Reading(torch.tensor([1, 6, 2]), 3)],
+        torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+    )
+    opinions = torch.tensor([[0.5, 0.5], [0.1, 0.9], [0.7, 0.3], [0.2, 0.8]])
+    found = taught(corpus, Opinions(opinions, share=0.6))
+    assert [reading.ids.tolist() for reading in found.readings] == [[1, 5, 2, 6, 2], [1, 6, 2], [1, 5, 2], [1, 6, 2]]
+    assert found.targets.flatten().tolist() == pytest.approx([0.7, 0.3, 0.06, 0.94, 0.82, 0.18, 0.12, 0.88])
+    assert [reading.own for reading in found.readings] == [3, 3, 3, 3]
+
+
+def test_names_stand_before_what_is_said(meld: Path) -> None:
+    corpus = read_text_corpus("meld", meld, "dev")
+    named = with_names(corpus)
+    assert named.utterances[1].text == f"Rachel: {corpus.utterances[1].text}"
+    unknown = replace(corpus, utterances=(replace(corpus.utterances[0], speaker=None),))
+    assert with_names(unknown) == unknown
+
+
+def test_the_first_layers_stay_as_they_are(larger: Path) -> None:
+    encoder = SentenceEncoder.from_hub(str(larger), max_tokens=16)
+    freeze(encoder, 0)
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+    freeze(encoder, 2)
+    trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert all(name.startswith("model.encoder.layer.2.") for name in trained)
+    with pytest.raises(TrainError, match="cannot keep 3 of its 3 layers as they are"):
+        freeze(encoder, 3)
+
+
+def test_a_sentence_is_the_mean_of_its_own_tokens(larger: Path) -> None:
+    torch.manual_seed(0)
+    encoder = SentenceEncoder.from_hub(str(larger), max_tokens=16).eval()
+    assert isinstance(encoder, HubTextEncoder)
+    ids, padding = torch.randint(5, 100, (2, 6)), torch.zeros(2, 6, dtype=torch.bool)
+    with torch.inference_mode():
+        states = encoder.states(ids, padding)  # (2, 6, D)
+        found = encoder(ids, padding, torch.tensor([6, 2]))  # (2, D)
+    assert torch.allclose(found[0], states[0].mean(dim=0), atol=1e-6)
+    assert torch.allclose(found[1], states[1, :2].mean(dim=0), atol=1e-6)
