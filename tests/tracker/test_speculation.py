@@ -70,9 +70,10 @@ def test_speculation_changes_nothing_but_when_the_work_is_done(
         recorder, share = track(network, audio, recogniser=recogniser, speculate=speculate, **options)
         found[speculate] = findings(recorder)
     assert found[True] == found[False], "bit for bit"
-    assert len(found[True]) >= 4
+    turns = [turn for turn in found[True] if turn["revision"] == 0]  # a revision costs no encoding
+    assert len(turns) >= 4
     assert share is not None
-    assert share.kept == len(found[True])
+    assert share.kept == len(turns)
     assert share.kept_s > 0
 
 
