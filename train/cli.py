@@ -58,8 +58,9 @@ data (which ones a recipe needs, it says when one is missing):
 
 examples:
   emotrack train all --recipe mini --out runs/mini --seed 0 1 2 \\
-      --data encoder=all-MiniLM-L6-v2 --data teacher=whisper-tiny.en-encoder.safetensors \\
-      --data meld=text/meld --data goemotions=text/goemotions \\
+      --data encoder=all-MiniLM-L6-v2 --data text-teacher=all-mpnet-base-v2 \\
+      --data teacher=whisper-tiny.en-encoder.safetensors \\
+      --data meld=text/meld --data emorynlp=text/emorynlp --data goemotions=text/goemotions \\
       --data ravdess=speech/ravdess --data tess=speech/tess --data nemo=speech/nemo --data emodb=speech/emodb
   emotrack train stage3 --recipe mini --out runs/mini --data meld=text/meld ...
   emotrack train all --joint --recipe mini --out runs/joint ...

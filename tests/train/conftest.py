@@ -6,11 +6,13 @@ import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
+import transformers
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -331,3 +333,18 @@ def toy(tmp_path_factory: pytest.TempPathFactory, toy_data: list[str]) -> Path:
     out = tmp_path_factory.mktemp("toy")
     assert main(["train", "all", "--recipe", "toy", "--out", str(out), *toy_data]) == 0
     return out
+
+
+def save_hub_encoder(config: Any, folder: Path, seed: int, vocabulary: Path | None = None) -> None:
+    """Write an encoder of random weights as the hub has them, with the vocabulary of a folder if that is given."""
+    torch.manual_seed(seed)
+    model = transformers.AutoModel.from_config(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:  # as made, everything reads and sounds nearly the same to it
+            torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    if vocabulary is not None:
+        words = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer.from_file(str(vocabulary / "tokenizer.json")), pad_token="[PAD]"
+        )
+        words.save_pretrained(folder)

@@ -10,7 +10,6 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 
 from emotrack.models.bundle import load_bundle
 from emotrack.models.hub_encoders import HubSpeechConfig, HubTextConfig
@@ -20,6 +19,7 @@ from emotrack.tracker.cli import main
 from emotrack.train import frozen_speech_stage, readings
 from emotrack.train.dialogues import hear, read_corpus
 from emotrack.train.evaluate import encode_dialogue
+from tests.train.conftest import save_hub_encoder
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 CONVOLUTIONS = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
@@ -98,17 +98,8 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> dict[st
     }
     folders = {}
     for seed, (name, config) in enumerate(configs.items()):
-        torch.manual_seed(seed)
         folders[name] = tmp_path_factory.mktemp("hub") / name
-        model = transformers.AutoModel.from_config(config)
-        for parameter in model.parameters():
-            if parameter.ndim > 1:  # as made, everything sounds nearly the same to it
-                torch.nn.init.normal_(parameter, std=0.2)
-        model.save_pretrained(folders[name])
-    words = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_file(str(encoder / "tokenizer.json")), pad_token="[PAD]"
-    )
-    words.save_pretrained(folders["roberta"])
+        save_hub_encoder(config, folders[name], seed, vocabulary=encoder if name == "roberta" else None)
     return folders
 
 

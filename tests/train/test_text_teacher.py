@@ -9,7 +9,6 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
 from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.train import text_teacher
@@ -20,15 +19,15 @@ from emotrack.train.recipe import Recipe, TextTeacher, load_recipe
 from emotrack.train.stage_one import train_words
 from emotrack.train.text_stage import Opinions, Reading, TokenisedCorpus, taught
 from emotrack.train.text_teacher import SentenceEncoder, freeze, with_names
+from tests.train.conftest import save_hub_encoder
 
-LOOP = LoopOptions(epochs=3, learning_rate=3e-3, batch=8, bf16=False)
+LOOP = LoopOptions(epochs=12, learning_rate=3e-3, batch=8, bf16=False)
 
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
     """An MPNet with the words of the small encoder, in the hub's layout."""
     folder = tmp_path_factory.mktemp("hub") / "mpnet"
-    torch.manual_seed(0)
     config = transformers.MPNetConfig(
         hidden_size=32,
         num_hidden_layers=3,
@@ -38,11 +37,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
         max_position_embeddings=40,
         pad_token_id=0,
     )
-    transformers.AutoModel.from_config(config).save_pretrained(folder)
-    words = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_file(str(encoder / "tokenizer.json")), pad_token="[PAD]"
-    )
-    words.save_pretrained(folder)
+    save_hub_encoder(config, folder, seed=0, vocabulary=encoder)
     return folder
 
 
@@ -66,7 +61,11 @@ def test_words_learn_from_a_teacher(
     kept = load_file(tmp_path / "text-teacher.safetensors")["opinions"]
     assert kept.shape == (2 * 84, 7)
     assert kept.sum(dim=1).numpy() == pytest.approx(1.0, abs=1e-5)
-    assert (tmp_path / "text-teacher.jsonl").is_file()
+    before, after = load_file(larger / "model.safetensors"), load_file(tmp_path / "text-teacher-best.safetensors")
+    names = {name for name in before if not name.startswith("pooler.")}  # which no encoder here has
+    changed = {name for name in names if not torch.equal(before[name], after[f"encoder.model.{name}"])}
+    assert changed
+    assert all(name.startswith(("encoder.layer.1.", "encoder.layer.2.")) for name in changed)
 
     def asked(*arguments: object) -> None:
         raise AssertionError
@@ -75,6 +74,17 @@ def test_words_learn_from_a_teacher(
     again, _, _, _ = train_words(recipe, data, tmp_path, seed=0)
     weights, others = words.state_dict(), again.state_dict()
     assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_words_believe_the_teacher(data: dict[str, Path], tmp_path: Path) -> None:
+    """Where nothing but its opinion counts and that is always wrong, so are they."""
+    recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=1.0))
+    corpus = read_text_corpus("meld", data["meld"], "train")
+    labels = torch.tensor([corpus.labels.index(utterance.labels[0]) for utterance in corpus.utterances])  # (84,)
+    wrong = torch.nn.functional.one_hot((labels + 1) % 7, 7).float().repeat(2, 1)  # (168, 7)
+    save_file({"opinions": wrong}, tmp_path / "text-teacher.safetensors")
+    _, _, _, scores = train_words(recipe, data, tmp_path, seed=0)
+    assert scores["weighted_f1"] < 0.1
 
 
 def test_opinions_of_another_corpus_are_refused(data: dict[str, Path], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.text import labels_address, read_labels
 from emotrack.train.recipe import PACKAGED, load_recipe
 from emotrack.train.stage_one import pretrained_words, run_stage_one, train_words
-from tests.train.conftest import SENTIMENTS, write_labels
+from tests.train.conftest import SENTIMENTS, save_hub_encoder, write_labels
 
 
 def train(*words: str) -> int:
@@ -38,10 +38,8 @@ def train(*words: str) -> int:
 def hub_encoder(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
     """A RoBERTa with random weights, and the small BERT's vocabulary."""
     folder = tmp_path_factory.mktemp("roberta")
-    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-    torch.manual_seed(0)
     config = transformers.RobertaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=Tokenizer.from_file(str(encoder / "tokenizer.json")).get_vocab_size(),
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -49,12 +47,7 @@ def hub_encoder(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path
         max_position_embeddings=40,
         pad_token_id=0,
     )
-    model = transformers.RobertaModel(config)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:  # as made, everything reads nearly the same to it
-            torch.nn.init.normal_(parameter, std=0.2)
-    model.save_pretrained(folder)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]").save_pretrained(folder)
+    save_hub_encoder(config, folder, seed=0, vocabulary=encoder)
     return folder
 
 
