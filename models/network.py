@@ -256,8 +256,11 @@ class EmotionNetwork(nn.Module, Pretrained):
 
     def probabilities(self, turns: Conversations) -> Tensor:
         """Calibrated probabilities of every turn -> (B, K, C)."""
-        scores: Tensor = self(turns, with_states=False).fused  # (B, K, C)
-        return (scores / self.temperatures(turns).unsqueeze(-1)).softmax(dim=-1)  # (B, K, C)
+        return self._calibrated(turns, self(turns, with_states=False))
+
+    def _calibrated(self, turns: Conversations, scores: Scores) -> Tensor:
+        """(B, K, C)."""
+        return (scores.fused / self.temperatures(turns).unsqueeze(-1)).softmax(dim=-1)  # (B, K, C)
 
     def temperatures(self, turns: Conversations) -> Tensor:
         """(B, K) what the scores of every turn are divided by."""
@@ -303,25 +306,30 @@ class EmotionNetwork(nn.Module, Pretrained):
         if any(turn.speech is None and turn.text is None for _, turn in newest):
             raise ValueError("a turn needs speech, text or both")
         windows = [[*context.turns[-(context.size - 1) :], turn][-context.size :] for context, turn in newest]
-        believed = self._believe(windows)  # (B, K, C)
-        without = self._ablated(windows)
+        turns = self.collate(windows)
+        scores: Scores = self(turns, with_states=False)
+        believed = self._calibrated(turns, scores).tolist()  # (B, K, C)
+        without = self._ablated(windows, scores)
         return [
-            self._remember(*each, list(believed[row, : len(windows[row])]), without[row])
-            for row, each in enumerate(newest)
+            self._remember(*each, believed[row][: len(windows[row])], without[row]) for row, each in enumerate(newest)
         ]
 
     def _remember(
-        self, context: RollingContext, turn: TurnEmbedding, believed: Sequence[Tensor], without: dict[Part, Tensor]
+        self,
+        context: RollingContext,
+        turn: TurnEmbedding,
+        believed: Sequence[Sequence[float]],
+        without: dict[Part, Sequence[float]],
     ) -> tuple[EmotionEstimate, list[Revision]]:
         """Of K turns, what is believed, (C,) each, and of the newest, what would be without some of it, (C,) each."""
         newest = self._estimated(believed[-1])
         emotion = self.labels.index(newest.emotion)
-        newest = replace(newest, why={part: newest.confidence - float(rest[emotion]) for part, rest in without.items()})
+        newest = replace(newest, why={part: newest.confidence - rest[emotion] for part, rest in without.items()})
         context.append(turn, newest.emotion)
         revisions = []
         for place, published in enumerate(context.published[:-1]):
             revised = self._estimated(believed[place])
-            lead = revised.confidence - float(believed[place][self.labels.index(published)])
+            lead = revised.confidence - believed[place][self.labels.index(published)]
             if lead >= REVISION_MARGIN:
                 context.republish(place, revised.emotion)
                 revisions.append(Revision(len(believed) - 1 - place, revised))
@@ -330,34 +338,48 @@ class EmotionNetwork(nn.Module, Pretrained):
     @torch.inference_mode()
     def score_dialogue(self, turns: Sequence[TurnEmbedding]) -> list[EmotionEstimate]:
         """Score a conversation that has ended, each turn seeing all others."""
-        return [self._estimated(probabilities) for probabilities in self._believe([turns])[0]] if turns else []
+        if not turns:
+            return []
+        return [self._estimated(each) for each in self.probabilities(self.collate([turns]))[0].tolist()]
 
-    def _believe(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> Tensor:
-        """(B, K, C) probabilities."""
-        return self.probabilities(self.collate(conversations))
+    def _ablated(self, windows: Sequence[Sequence[TurnEmbedding]], scores: Scores) -> list[dict[Part, Sequence[float]]]:
+        """What would be believed of each newest turn without its voice, its words, the turns before it: (C,) each.
 
-    def _ablated(self, windows: Sequence[Sequence[TurnEmbedding]]) -> list[dict[Part, Tensor]]:
-        """What would be believed of each newest turn without its voice, its words, the turns before it: (C,) each."""
+        Args:
+            windows: of each conversation the turns up to the newest.
+            scores: of those.
+        """
+        without: list[dict[Part, Sequence[float]]] = [{} for _ in windows]
         variants: list[tuple[int, Part, list[TurnEmbedding]]] = []
         for row, (*past, newest) in enumerate(windows):
-            if newest.speech is not None:
-                variants.append((row, "speech", [*past, replace(newest, speech=None)]))
-            if newest.text is not None:
-                variants.append((row, "text", [*past, replace(newest, text=None)]))
+            if newest.speech is not None and newest.text is not None and self._adds_up:
+                text, speech = scores.text[row, len(past)], scores.speech[row, len(past)]  # (C,), (C,)
+                without[row]["speech"] = (text / self.config.calibration.text).softmax(dim=0).tolist()
+                without[row]["text"] = (speech / self.config.calibration.speech).softmax(dim=0).tolist()
+            else:
+                if newest.speech is not None:
+                    variants.append((row, "speech", [*past, replace(newest, speech=None)]))
+                if newest.text is not None:
+                    variants.append((row, "text", [*past, replace(newest, text=None)]))
             if past:
                 variants.append((row, "context", [newest]))
-        believed = self._believe([turns for _, _, turns in variants])  # (B, K, C)
-        without: list[dict[Part, Tensor]] = [{} for _ in windows]
-        for place, (row, part, turns) in enumerate(variants):
-            without[row][part] = believed[place, len(turns) - 1]
+        if variants:
+            believed = self.probabilities(self.collate([turns for _, _, turns in variants])).tolist()  # (B, K, C)
+            for (row, part, turns), found in zip(variants, believed, strict=True):
+                without[row][part] = found[len(turns) - 1]
         return without
 
-    def _estimated(self, probabilities: Tensor) -> EmotionEstimate:
+    @property
+    def _adds_up(self) -> bool:
+        """Whether a turn with one modality is scored as that alone is where both were heard."""
+        return self.config.stage < 3 or self.config.conversation.residual
+
+    def _estimated(self, probabilities: Sequence[float]) -> EmotionEstimate:
         """(C,) -> what is said of the turn."""
-        emotion = int(probabilities.argmax())
-        confidence = float(probabilities[emotion])
+        confidence = max(probabilities)
+        emotion = probabilities.index(confidence)
         return EmotionEstimate(
-            probabilities=tuple(probabilities.tolist()),
+            probabilities=tuple(probabilities),
             labels=self.labels,
             emotion=self.labels[emotion],
             confidence=confidence,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.conversation import Conversations, TurnEmbedding
-from emotrack.models.network import REVISION_MARGIN, EmotionNetwork
+from emotrack.models.network import REVISION_MARGIN, Calibration, EmotionNetwork, Scores
 from tests.models.conftest import tiny_network
 from tests.models.test_conversation import TURNS, turn
 
@@ -93,8 +93,14 @@ class TestWhy:
     ) -> None:
         assert set(self.why(network, *past, turn(9, parts)).why) == expected
 
-    def test_each_part_is_what_the_estimate_loses_without_it(self, network: EmotionNetwork) -> None:
-        past, newest = TURNS[:2], turn(9, "both", "Ana")
+    @pytest.mark.parametrize("stage", [1, 2, 3])
+    @pytest.mark.parametrize("residual", [True, False])
+    @pytest.mark.parametrize("past", [TURNS[:2], []])
+    def test_each_part_is_what_the_estimate_loses_without_it(
+        self, stage: int, residual: bool, past: list[TurnEmbedding]
+    ) -> None:
+        network, newest = tiny_network(stage, residual=residual), turn(9, "both", "Ana")
+        network.config = replace(network.config, calibration=Calibration(text=0.7, speech=1.5, both=1.2))
         found = self.why(network, *past, newest)
         emotion = network.labels.index(found.emotion)
         without = {
@@ -102,9 +108,10 @@ class TestWhy:
             "text": [*past, replace(newest, text=None)],
             "context": [newest],
         }
-        for part, turns in without.items():
-            left = network.score_dialogue(turns)[-1].probabilities[emotion]
-            assert found.why[part] == pytest.approx(found.confidence - left, abs=1e-6)  # type: ignore[index]
+        assert set(found.why) == set(without) - (set() if past else {"context"})
+        for part in found.why:
+            left = network.score_dialogue(without[part])[-1].probabilities[emotion]
+            assert found.why[part] == pytest.approx(found.confidence - left, abs=1e-6)
 
     def test_its_sign_says_which_way(self) -> None:
         """A network that adds up what words and voice say for its first emotion."""
@@ -130,12 +137,14 @@ class Hand(EmotionNetwork):
         self.requires_grad_(False).eval()
         self._belief = belief
 
-    def probabilities(self, turns: Conversations) -> torch.Tensor:
+    def forward(self, turns: Conversations, *, with_states: bool = True) -> Scores:
         words = turns.text[..., 0].masked_fill(turns.text_missing, 0.0)  # (B, K)
         voice = turns.speech[..., 0].masked_fill(turns.speech_missing, 0.0)  # (B, K)
+        nothing = torch.zeros_like(words)  # (B, K)
         others = words.sum(dim=1, keepdim=True) - words  # (B, K)
-        first = self._belief(words, voice, others)  # type: ignore[operator]  # (B, K)
-        return torch.nn.functional.pad(first.unsqueeze(-1), (0, 6)).softmax(dim=-1)  # (B, K, C)
+        heard = ((words, nothing), (nothing, voice), (words, voice))
+        first = [self._belief(*each, others) for each in heard]  # type: ignore[operator]  # (B, K) each
+        return Scores(*(torch.nn.functional.pad(each.unsqueeze(-1), (0, 6)) for each in first), states={})
 
 
 def said(words: float | None = None, voice: float | None = None) -> TurnEmbedding:
