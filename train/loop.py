@@ -47,7 +47,7 @@ class LoopOptions:
     betas: tuple[float, float] = (0.9, 0.999)  # of Adam
     weight_decay: float = 0.01
     clip: float = 1.0  # largest norm of a gradient
-    bf16: bool = True  # half-width arithmetic in the forward pass
+    bf16: bool = True  # half-width arithmetic in the forward pass, where the machine has it
     patience: int | None = None  # epochs without a better one after which it stops early
 
     def __post_init__(self) -> None:
@@ -159,8 +159,16 @@ def fit(
 def _arithmetic(device: torch.device, options: LoopOptions) -> Iterator[None]:
     """Half width if that is wanted. On a processor, for short sequences, plain attention beats the fused kernel."""
     attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-    with attention, torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+    with attention, torch.autocast(device.type, torch.bfloat16, enabled=options.bf16 and has_bf16(device)):
         yield
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether it multiplies in half width; a processor that has to imitate it takes four times as long as in full."""
+    if device.type != "cpu":
+        return True
+    able = torch.cpu.get_capabilities()
+    return any(able.get(feature, False) for feature in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def dev_scores(model: nn.Module, task: Task[Batch, Found_co]) -> Found_co:

@@ -52,6 +52,32 @@ def new_model(dropout: float = 0.2) -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.Dropout(dropout), nn.Linear(8, 2))
 
 
+@pytest.mark.parametrize(
+    ("able", "wanted", "expected"),
+    [
+        ({"avx512_bf16": True}, True, torch.bfloat16),
+        ({"amx_bf16": True}, True, torch.bfloat16),
+        ({"amx_bf16": True}, False, torch.float32),
+        ({"avx512_bf16": False, "avx2": True}, True, torch.float32),
+        ({}, True, torch.float32),
+    ],
+)
+def test_half_width_is_for_processors_that_have_it(
+    able: dict[str, bool], wanted: bool, expected: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    found = set()
+
+    class Watched(Sides):
+        def loss(self, batch: list[int]) -> Tensor:
+            found.add(self.model(POINTS[batch]).dtype)
+            return super().loss(batch)
+
+    model = new_model()
+    fit("sides", model, Watched(model), replace(OPTIONS, epochs=1, bf16=wanted), tmp_path, seed=0)
+    assert found == {expected}
+
+
 def test_it_learns_and_writes_a_line_an_epoch(tmp_path: Path) -> None:
     model = new_model()
     scores = fit("sides", model, Sides(model), OPTIONS, tmp_path, seed=0)
