@@ -159,11 +159,11 @@ def fit(
 def _arithmetic(device: torch.device, options: LoopOptions) -> Iterator[None]:
     """Half width if that is wanted. On a processor, for short sequences, plain attention beats the fused kernel."""
     attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-    with attention, torch.autocast(device.type, torch.bfloat16, enabled=options.bf16 and has_bf16(device)):
+    with attention, torch.autocast(device.type, torch.bfloat16, enabled=options.bf16 and _has_bf16(device)):
         yield
 
 
-def has_bf16(device: torch.device) -> bool:
+def _has_bf16(device: torch.device) -> bool:
     """Whether it multiplies in half width; a processor that has to imitate it takes four times as long as in full."""
     if device.type != "cpu":
         return True
