@@ -264,9 +264,20 @@ class EmotionNetwork(nn.Module, Pretrained):
 
     def temperatures(self, turns: Conversations) -> Tensor:
         """(B, K) what the scores of every turn are divided by."""
-        calibration = self.config.calibration
-        one = torch.where(turns.text_missing, calibration.speech, calibration.text)  # (B, K)
-        return torch.where(turns.text_missing | turns.speech_missing, one, calibration.both)  # (B, K)
+        text, speech = self._own_temperatures(turns)  # (B, 1), (B, 1)
+        one = torch.where(turns.text_missing, speech, text)  # (B, K)
+        return torch.where(turns.text_missing | turns.speech_missing, one, self.config.calibration.both)  # (B, K)
+
+    def _own_temperatures(self, turns: Conversations) -> tuple[Tensor, Tensor]:
+        """Of words alone and of the voice alone, (B, 1) each.
+
+        With ``residual``, the only turn with a modality has Stage I's scores, which are calibrated already.
+        """
+        by_stage_one = self.config.conversation.residual and self.config.stage > 1
+        fitted = self.config.calibration
+        each = ((turns.text_missing, fitted.text), (turns.speech_missing, fitted.speech))
+        text, speech = (torch.where(_has_only_one(missing)[:, 0] & by_stage_one, 1.0, own) for missing, own in each)
+        return text, speech
 
     def collate(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> Conversations:
         """Conversations of embedded turns as a batch that this network reads."""
@@ -309,7 +320,7 @@ class EmotionNetwork(nn.Module, Pretrained):
         turns = self.collate(windows)
         scores: Scores = self(turns, with_states=False)
         believed = self._calibrated(turns, scores).tolist()  # (B, K, C)
-        without = self._ablated(windows, scores)
+        without = self._ablated(windows, turns, scores)
         return [
             self._remember(*each, believed[row][: len(windows[row])], without[row]) for row, each in enumerate(newest)
         ]
@@ -342,20 +353,24 @@ class EmotionNetwork(nn.Module, Pretrained):
             return []
         return [self._estimated(each) for each in self.probabilities(self.collate([turns]))[0].tolist()]
 
-    def _ablated(self, windows: Sequence[Sequence[TurnEmbedding]], scores: Scores) -> list[dict[Part, Sequence[float]]]:
+    def _ablated(
+        self, windows: Sequence[Sequence[TurnEmbedding]], turns: Conversations, scores: Scores
+    ) -> list[dict[Part, Sequence[float]]]:
         """What would be believed of each newest turn without its voice, its words, the turns before it: (C,) each.
 
         Args:
             windows: of each conversation the turns up to the newest.
+            turns: those, as a batch.
             scores: of those.
         """
         without: list[dict[Part, Sequence[float]]] = [{} for _ in windows]
         variants: list[tuple[int, Part, list[TurnEmbedding]]] = []
+        read, heard = self._own_temperatures(turns)  # (B, 1), (B, 1)
         for row, (*past, newest) in enumerate(windows):
             if newest.speech is not None and newest.text is not None and self._adds_up:
                 text, speech = scores.text[row, len(past)], scores.speech[row, len(past)]  # (C,), (C,)
-                without[row]["speech"] = (text / self.config.calibration.text).softmax(dim=0).tolist()
-                without[row]["text"] = (speech / self.config.calibration.speech).softmax(dim=0).tolist()
+                without[row]["speech"] = (text / read[row]).softmax(dim=0).tolist()
+                without[row]["text"] = (speech / heard[row]).softmax(dim=0).tolist()
             else:
                 if newest.speech is not None:
                     variants.append((row, "speech", [*past, replace(newest, speech=None)]))
@@ -364,9 +379,9 @@ class EmotionNetwork(nn.Module, Pretrained):
             if past:
                 variants.append((row, "context", [newest]))
         if variants:
-            believed = self.probabilities(self.collate([turns for _, _, turns in variants])).tolist()  # (B, K, C)
-            for (row, part, turns), found in zip(variants, believed, strict=True):
-                without[row][part] = found[len(turns) - 1]
+            believed = self.probabilities(self.collate([rest for _, _, rest in variants])).tolist()  # (B, K, C)
+            for (row, part, rest), found in zip(variants, believed, strict=True):
+                without[row][part] = found[len(rest) - 1]
         return without
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emotrack.models.context import EmotionEstimate
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import Calibration, EmotionNetwork
+from tests.models.conftest import tiny_network
 
 RATE = 16_000
 
@@ -90,6 +91,27 @@ def test_each_modality_has_its_temperature(network: EmotionNetwork) -> None:
     (found,) = network.probabilities(network.collate([turns]))
     for row, temperature in enumerate((3.0, 2.0, 0.5)):
         torch.testing.assert_close(found[row], (scores[row] / temperature).softmax(dim=0))
+
+
+@pytest.mark.parametrize(
+    ("stage", "residual", "stage_one_scores"), [(3, True, True), (3, False, False), (1, True, False)]
+)
+def test_the_only_turn_with_a_modality_is_as_stage_one_calibrated_it(
+    stage: int, residual: bool, stage_one_scores: bool
+) -> None:
+    network = tiny_network(stage, residual=residual)
+    speech, text = network.embed_speech(voice(1.0)), network.embed_text("i am so happy")
+    heard, read = TurnEmbedding(speech, None, None), TurnEmbedding(None, text, None)
+    network.config = replace(network.config, calibration=Calibration(text=2.0, speech=3.0, both=0.5))
+    for turns, expected in [
+        ([heard], [1.0]),
+        ([heard, heard], [3.0, 3.0]),
+        ([heard, read], [1.0, 1.0]),
+        ([read, heard, read], [2.0, 1.0, 2.0]),
+    ]:
+        fitted = [3.0 if turn is heard else 2.0 for turn in turns]
+        found = network.temperatures(network.collate([turns]))[0].tolist()
+        assert found == (expected if stage_one_scores else fitted)
 
 
 def test_encoders_run_in_different_threads(network: EmotionNetwork) -> None:
