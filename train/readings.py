@@ -136,7 +136,7 @@ def _lines_and_voices(
             "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
         }
 
-    tensors = _kept(out / "readings-train.safetensors", _encoders_print(network), compute)
+    tensors = _kept(out / "readings-train.safetensors", _origin(network, (train.dialogues, clips)), compute)
     lines = Lines(
         tensors["lines"],
         torch.tensor([_target(turn.emotion, network.labels) for turn in train.turns]),
@@ -233,17 +233,18 @@ def _recorded(network: EmotionNetwork, corpus: Corpus, path: Path) -> list[Encod
         ]
         return _packed(encoded, network)
 
-    tensors = _kept(path, _encoders_print(network), compute) if corpus.dialogues else {}
+    tensors = _kept(path, _origin(network, corpus.dialogues), compute) if corpus.dialogues else {}
     return _unpacked(tensors, corpus, network.labels)
 
 
-def _encoders_print(network: EmotionNetwork) -> str:
-    """What tells apart networks that encode differently, however far they are trained and whatever they conclude."""
+def _origin(network: EmotionNetwork, encoded: object) -> str:
+    """What tells encodings apart: how a network encodes, however far it is trained, and the ``repr`` of what is."""
     encoding = ("text_encoder.", "speech_encoder.", "speech_head.")
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         if name.startswith(encoding) and not name.startswith("speech_head.classify."):
             digest.update(tensor.cpu().half().contiguous().view(torch.uint8).numpy().tobytes())
+    digest.update(repr(encoded).encode())
     return digest.hexdigest()
 
 
@@ -275,18 +276,18 @@ def _unpacked(tensors: dict[str, Tensor], corpus: Corpus, labels: tuple[str, ...
 # -- both -----------------------------------------------------------------------------------------------------------
 
 
-def _kept(path: Path, encoders: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What a file keeps of these encoders, or else what is computed, which it then keeps."""
+def _kept(path: Path, origin: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What a file keeps of this origin, or else what is computed, which it then keeps."""
     with rank_0_first():
         if path.is_file():
             with safe_open(path, "pt") as file:
-                is_current = (file.metadata() or {}).get("encoders") == encoders
+                is_current = (file.metadata() or {}).get("origin") == origin
             if is_current:
                 return load_file(path)
         with torch.inference_mode():
             tensors = compute()
         tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-        write_whole(tensors, path, {"encoders": encoders})
+        write_whole(tensors, path, {"origin": origin})
         return tensors
 
 

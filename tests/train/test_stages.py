@@ -19,12 +19,15 @@ from torch import Tensor
 
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.labels import EMOTIONS
 from emotrack.train import readings
 from emotrack.train.calibration import fit_temperature
 from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
+from emotrack.train.corpora import Corpus, Dialogue, Turn
 from emotrack.train.evaluate import judge
 from emotrack.train.recipe import ActedSpeechRecipe, load_recipe
 from emotrack.train.stages import dev_sets
+from tests.models.conftest import tiny_network
 
 
 def train(*words: str) -> int:
@@ -154,9 +157,24 @@ def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
     found = [float(readings._kept(path, name, compute)["lines"][0]) for name in ("a", "a", "b", "b", "a")]
     assert found == [1, 1, 2, 2, 3]
     with safe_open(path, "pt") as file:
-        assert file.metadata() == {"encoders": "a"}
+        assert file.metadata() == {"origin": "a"}
     save_file({"lines": torch.zeros(2)}, path)  # by nobody known
     assert readings._kept(path, "a", compute)["lines"].tolist() == [4, 4]
+
+
+def test_readings_of_another_corpus_are_not_taken(tmp_path: Path) -> None:
+    network, path = tiny_network(1), tmp_path / "readings.safetensors"
+
+    def read(*dialogues: list[str]) -> Tensor:
+        turns = [tuple(Turn(str(n), text, ("joy",)) for n, text in enumerate(texts)) for texts in dialogues]
+        corpus = Corpus("home", EMOTIONS, tuple(Dialogue(str(n), each) for n, each in enumerate(turns)))
+        found = readings._recorded(network, corpus, path)
+        return torch.stack([turn.text for each in found for turn in each.turns if turn.text is not None])  # (N, E)
+
+    first = read(["so happy", "so sad"])
+    assert torch.equal(read(["so happy", "so sad"]), first)
+    assert not torch.equal(read(["so happy", "not sad"])[1], first[1])
+    assert not torch.equal(read(["so happy"], ["so sad"])[1], first[1])  # nothing was said before it
 
 
 @pytest.mark.parametrize(("stage", "missing"), [("stage2", "stage1"), ("stage3", "stage2")])
