@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotrack.models.care import Care, CareConfig, small_care
+from emotrack.models.care import Care, CareConfig, CareLayer, small_care
 from emotrack.models.features import MELS
 from emotrack.models.network import EmotionNetwork
 
@@ -94,3 +94,12 @@ def test_the_head_mixes_all_layers(network: EmotionNetwork) -> None:
     before = network.speech_head.embed(features)
     network.speech_head.layer_weights[0] = 9.0
     assert not torch.allclose(network.speech_head.embed(features), before)
+
+
+def test_frames_are_related_to_their_neighbours_in_full_width() -> None:
+    """On processors with bf16, one batch of a narrow encoder took a minute otherwise."""
+    layer, frames = CareLayer(CareConfig(width=16, heads=2, feed_forward=32)), torch.randn(2, 50, 16)  # (B, T, D)
+    expected = layer._relate(frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer._relate(frames), expected)
+        assert layer._relate(frames.bfloat16()).dtype == torch.float32
