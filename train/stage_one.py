@@ -13,7 +13,7 @@ from rich.progress import track
 from tokenizers import Tokenizer
 from torch import nn
 
-from emotrack.models.bundle import save_bundle
+from emotrack.models.bundle import BundleError, load_bundle, save_bundle
 from emotrack.models.care import Care, CareConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
@@ -51,7 +51,7 @@ class Voice:
 
 
 def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
-    """Train both classifiers and write the bundle ``out/stage1``, which scores each turn alone.
+    """Train both classifiers and write the bundle ``out/stage1``, which scores each turn alone, unless it is there.
 
     Raises:
         TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
@@ -59,6 +59,8 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     """
     with rank_0_first():
         claim(out, recipe, seed, care=care_address(data["care"]) if "care" in data else None)
+    if _is_whole(out / "stage1"):
+        return out / "stage1"
     corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
     _check(recipe, corpus)
     words, config, tokenizer, measured = train_words(recipe, data, out, seed)
@@ -91,6 +93,14 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
     return out / "stage1"
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        load_bundle(folder)
+    except BundleError:  # there is none, or a kill left a part of one
+        return False
+    return True
 
 
 @torch.inference_mode()

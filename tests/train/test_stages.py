@@ -20,7 +20,7 @@ from torch import Tensor
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import EMOTIONS
-from emotrack.train import readings
+from emotrack.train import readings, stage_one
 from emotrack.train.calibration import fit_temperature
 from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
 from emotrack.train.corpora import Corpus, Dialogue, Turn
@@ -107,7 +107,7 @@ def test_stage_one_does_not_look_at_other_turns(toy: Path) -> None:
 def test_a_finished_run_is_not_trained_again(
     toy: Path, toy_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor are clips and lines encoded again: the second command only reads what the first one left."""
+    """Nor are clips heard, and lines encoded, again: the second command only reads what the first one left."""
     out = tmp_path / "run"
     shutil.copytree(toy, out)
 
@@ -116,7 +116,22 @@ def test_a_finished_run_is_not_trained_again(
 
     monkeypatch.setattr(readings, "_voices", encoded)
     monkeypatch.setattr(readings, "encode_dialogue", encoded)
+    monkeypatch.setattr(stage_one, "hear", encoded)
     assert train("all", "--recipe", "toy", "--out", str(out), *toy_data) == 0
+    assert_same_files(out, toy)
+
+
+def test_a_stage_one_that_a_kill_left_half_written_is_written_again(
+    toy: Path, toy_data: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(toy, out)
+    (out / "stage1/README.md").unlink()
+    assert train("stage1", "--recipe", "toy", "--out", str(out), *toy_data) == 0
+    assert_same_files(out, toy)
+
+
+def assert_same_files(out: Path, toy: Path) -> None:
     for path in sorted(toy.rglob("*")):
         if path.is_file():
             assert (out / path.relative_to(toy)).read_bytes() == path.read_bytes(), path
