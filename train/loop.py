@@ -142,7 +142,8 @@ def fit(
                 add_up_gradients(parameters)
                 nn.utils.clip_grad_norm_(parameters, options.clip)
                 optimizer.step()
-                progress.advance(bar, steps / len(batches))  # an epoch may have a few batches more than the first
+                # As a share of the epoch, which may have a few batches more or fewer than the first.
+                progress.update(bar, completed=(epoch + (step + 1) / len(batches)) * steps)
             add_up([total])
             scores = dev_scores(model, task) if rank() == 0 else None
             value = from_rank_0(0.0 if scores is None else float(getattr(scores, task.metric)), device)
@@ -151,7 +152,7 @@ def fit(
             if scores is not None:
                 record = {"epoch": epoch + 1, "loss": round(float(total) / len(batches), 4), **scores.to_dict()}
                 state.write(model, optimizer, record, (best, best_epoch), is_best=is_best)
-            progress.update(bar, completed=(epoch + 1) * steps, note=f"{task.metric} {value:.3f}, best {best:.3f}")
+            progress.update(bar, note=f"{task.metric} {value:.3f}, best {best:.3f}")
     return state.finish(model, task)
 
 
