@@ -33,7 +33,7 @@ from emotrack.train.readings import clip_readings, dev_conversations, line_readi
 from emotrack.train.recipe import ActedSpeechRecipe, Recipe
 from emotrack.train.stage_one import pretrained_words
 from emotrack.train.stages import conversations, start, write
-from emotrack.train.text_stage import Reading, text_batch
+from emotrack.train.text_stage import Reading, embed
 
 
 def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
@@ -84,8 +84,7 @@ class _JointTask(ConversationTask):
         numbers = sorted({int(number) for number in said})  # actors say the same few sentences again and again
         embedded: dict[int, Tensor] = {}
         if numbers:
-            readings = [self._readings[number] for number in numbers]
-            embeddings = self.network.text_encoder(*text_batch(readings, self.network.device)).float()  # (words, E)
+            embeddings = embed(self.network.text_encoder, [self._readings[number] for number in numbers])  # (words, E)
             embedded = dict(zip(numbers, embeddings, strict=True))
         return self.network.collate(
             [
