@@ -284,11 +284,10 @@ def _print_evaluation(asked: dict[str, str], found: Evaluation) -> None:
 
     console = Console()
     console.print(", ".join(f"{name} {value}" for name, value in asked.items()), highlight=False)
-    summary = Table(
-        "from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
+    summary = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for modalities, scores in found.scores.items():
-        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, scores.ece)
+        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, scores.ece, scores.ece_by_chance)
         summary.add_row(MODALITIES[modalities], str(scores.count), *(f"{value:.3f}" for value in values))
     console.print(summary)
     for modalities, scores in found.scores.items():

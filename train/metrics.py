@@ -22,6 +22,7 @@ class Scores:
     uar: float  # unweighted average recall
     accuracy: float
     ece: float  # expected calibration error
+    ece_by_chance: float  # what it would be on average were the probabilities exactly right; much with few items
     f1: tuple[float, ...]  # per label
     confusion: tuple[tuple[int, ...], ...]  # rows truth, columns prediction
 
@@ -42,6 +43,7 @@ class Scores:
             "uar": round(self.uar, 4),
             "accuracy": round(self.accuracy, 4),
             "ece": round(self.ece, 4),
+            "ece_by_chance": round(self.ece_by_chance, 4),
             "f1": {label: round(value, 4) for label, value in zip(self.labels, self.f1, strict=True)},
             "labels": list(self.labels),
             "confusion": [list(row) for row in self.confusion],
@@ -72,6 +74,7 @@ def score(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.integer[An
         uar=float((hits[present] / support[present]).mean()),
         accuracy=float(hits.sum() / support.sum()),
         ece=expected_calibration_error(probabilities, truth),
+        ece_by_chance=calibration_error_by_chance(probabilities),
         f1=tuple(f1.tolist()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )
@@ -84,6 +87,21 @@ def expected_calibration_error(probabilities: NDArray[np.floating[Any]], truth: 
     """
     confidence = probabilities.max(axis=1)  # (N,)
     correct = probabilities.argmax(axis=1) == truth  # (N,)
-    which = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)  # (N,)
-    gaps = np.bincount(which, weights=correct - confidence, minlength=ECE_BINS)  # (ECE_BINS,)
+    gaps = np.bincount(_bins(confidence), weights=correct - confidence)  # (bins,)
     return float(np.abs(gaps).sum() / len(truth))
+
+
+def calibration_error_by_chance(probabilities: NDArray[np.floating[Any]]) -> float:
+    """The expected calibration error that (N, C) probabilities have on average if they are exactly right.
+
+    Of N items that do not depend on each other, each right with its own confidence, as many are right in a bin as chance
+    will have it; that number is taken to be normally distributed.
+    """
+    confidence = probabilities.max(axis=1)  # (N,)
+    variance = np.bincount(_bins(confidence), weights=confidence * (1.0 - confidence))  # (bins,)
+    return float(np.sqrt(variance * 2.0 / np.pi).sum() / len(confidence))
+
+
+def _bins(confidence: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
+    """Which of the equally wide bins each of (N,) confidences is in."""
+    return np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)  # (N,)

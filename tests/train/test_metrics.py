@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emotrack.train.calibration import fit_temperature, uncertain_threshold
-from emotrack.train.metrics import expected_calibration_error, score
+from emotrack.train.metrics import calibration_error_by_chance, expected_calibration_error, score
 
 LABELS = ("a", "b", "c")
 
@@ -31,6 +31,24 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     probabilities = np.tile([0.9, 0.1], (10, 1))
     assert expected_calibration_error(probabilities, np.array([0] * 9 + [1])) == pytest.approx(0.0)
     assert expected_calibration_error(probabilities, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+
+
+def test_right_probabilities_have_the_calibration_error_of_chance() -> None:
+    noise = np.random.default_rng(0)
+    probabilities = noise.dirichlet(np.ones(3), size=200)  # (N, C)
+    wholes = probabilities.cumsum(axis=1)  # (N, C)
+    errors = [
+        expected_calibration_error(probabilities, (noise.random((200, 1)) > wholes).sum(axis=1)) for _ in range(300)
+    ]
+    assert np.mean(errors) > 0.05
+    assert calibration_error_by_chance(probabilities) == pytest.approx(np.mean(errors), rel=0.05)
+
+
+def test_the_calibration_error_of_chance_vanishes_with_many_items() -> None:
+    probabilities = np.tile([0.6, 0.4], (100, 1))
+    assert calibration_error_by_chance(np.tile(probabilities, (100, 1))) == pytest.approx(
+        calibration_error_by_chance(probabilities) / 10
+    )
 
 
 def test_an_overconfident_classifier_is_cooled_down() -> None:
