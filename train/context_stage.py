@@ -84,11 +84,11 @@ class ConversationTask:
         return self.network.collate([each.turns for each in batch])
 
     def _as_heard(self, dialogue: EncodedDialogue) -> EncodedDialogue:
-        """Turns that lack the one modality that is trained are context, not something to answer."""
-        if self.what == "fused":
-            return dialogue
-        missing = torch.tensor([getattr(turn, self.what) is None for turn in dialogue.turns][-len(dialogue.targets) :])
-        return EncodedDialogue(dialogue.turns, dialogue.targets.masked_fill(missing, UNLABELLED))
+        """Turns of which nothing was heard that is trained are context, not something to answer."""
+        modalities = ("text", "speech") if self.what == "fused" else (self.what,)
+        missing = [all(getattr(turn, each) is None for each in modalities) for turn in dialogue.turns]  # K
+        unheard = torch.tensor(missing[-len(dialogue.targets) :])  # (targets,)
+        return EncodedDialogue(dialogue.turns, dialogue.targets.masked_fill(unheard, UNLABELLED))
 
 
 def train_context(

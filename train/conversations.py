@@ -34,7 +34,7 @@ class ConversationOptions:
     window: int  # turns of a cut conversation that are kept, as many as the rolling context holds
     withhold_speech: float  # share of conversations without any voice
     withhold_text: float  # share of conversations without any words
-    withhold_turn: float  # share of turns, in the others, that lack voice, words or both, a third each
+    withhold_turn: float  # share of turns, in all of them, that lack voice, words or both, a third each
 
 
 class Conversations(Protocol):
@@ -67,14 +67,13 @@ def cut(dialogue: EncodedDialogue, options: ConversationOptions, generator: torc
 
 
 def withhold(dialogue: EncodedDialogue, options: ConversationOptions, generator: torch.Generator) -> EncodedDialogue:
-    """Without voice, without words, or with single turns lacking either."""
+    """With single turns lacking voice, words or both, and now and then without any voice or any words."""
     choice = _draw(generator)
+    turns = tuple(_withheld(turn, options.withhold_turn, generator) for turn in dialogue.turns)
     if choice < options.withhold_speech:
-        turns = tuple(replace(turn, speech=None) for turn in dialogue.turns)
+        turns = tuple(replace(turn, speech=None) for turn in turns)
     elif choice < options.withhold_speech + options.withhold_text:
-        turns = tuple(replace(turn, text=None) for turn in dialogue.turns)
-    else:
-        turns = tuple(_withheld(turn, options.withhold_turn, generator) for turn in dialogue.turns)
+        turns = tuple(replace(turn, text=None) for turn in turns)
     return replace(dialogue, turns=turns)
 
 

@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.train.context_stage import ConversationTask, What
 from emotrack.train.conversations import ConversationOptions, EncodedDialogue, Recorded, cut, prefixes, withhold
-from emotrack.train.losses import UNLABELLED
+from emotrack.train.loop import LoopOptions
+from emotrack.train.losses import UNLABELLED, LossOptions
 from emotrack.train.pairing import Lines, Paired, PairingOptions, Voices
+from tests.models.conftest import tiny_network
 
 WHOLE = ConversationOptions(cut=0.0, window=4, withhold_speech=0.0, withhold_text=0.0, withhold_turn=0.0)
 LABELS = 3  # 0 is neutral
@@ -51,6 +54,8 @@ class TestWithhold:
             ({"withhold_text": 1.0}, {(True, False)}),
             ({"withhold_turn": 1.0}, {(True, False), (False, True), (False, False)}),
             ({"withhold_turn": 0.5}, {(True, True), (True, False), (False, True), (False, False)}),
+            ({"withhold_speech": 1.0, "withhold_turn": 0.5}, {(False, True), (False, False)}),
+            ({"withhold_text": 1.0, "withhold_turn": 0.5}, {(True, False), (False, False)}),
         ],
     )
     def test_what_is_left(self, changes: dict[str, float], expected: set[tuple[bool, bool]]) -> None:
@@ -63,6 +68,19 @@ class TestWithhold:
         found = [withhold(dialogue(2), options, random).turns[0] for _ in range(1_000)]
         assert 450 < sum(turn.speech is None for turn in found) < 550
         assert 150 < sum(turn.text is None for turn in found) < 250
+
+
+@pytest.mark.parametrize(("what", "answered"), [("text", [0, 1]), ("speech", [0, 2]), ("fused", [0, 1, 2])])
+def test_only_what_was_heard_is_to_be_answered(what: What, answered: list[int]) -> None:
+    network = tiny_network()
+    words, voice = torch.zeros(network.text_head.embedding), torch.zeros(network.speech_head.embedding)  # (E,), (E,)
+    heard = ((voice, words), (None, words), (voice, None), (None, None))
+    turns = tuple(TurnEmbedding(*each, "Ana") for each in heard)
+    source = Recorded([EncodedDialogue(turns, torch.arange(4))], WHOLE)
+    task = ConversationTask(network, what, source, [], LoopOptions(1, 1e-3, 8), LossOptions())
+    [[found]] = task.batches(generator())
+    assert found.targets.tolist() == [place if place in answered else UNLABELLED for place in range(4)]
+    assert found.turns == turns
 
 
 def test_prefixes_are_what_a_live_tracker_sees() -> None:
