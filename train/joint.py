@@ -1,9 +1,9 @@
 """Joint training, for comparison: everything after the speech encoder at once, from the first weights on.
 
 The paper's ablation (Fig. 4) sets this against its hierarchical training. As there, the speech encoder is trained
-beforehand and frozen, with its head; the text encoder begins at its pre-trained weights and learns from the fused
-classification alone, together with both context networks and the co-attention. Epochs, rate and loss are those of the
-last phase of Stage I's words.
+beforehand and frozen, with its head; the text encoder begins at its pre-trained weights, and learns from the fused
+classification alone, together with a new head, both context networks and the co-attention. Epochs, rate and loss are
+those of the last phase of Stage I's words.
 
 Words are embedded while the network learns, so a turn carries the number of what is read in place of an embedding.
 
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from emotrack.models.conversation import Conversations as Batch
+from emotrack.models.heads import TextHead
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import read_turn
 from emotrack.train.context_stage import ConversationTask
@@ -48,9 +49,10 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
     torch.manual_seed(seed)
     encoder, _, _ = pretrained_words(recipe, data)
     network.text_encoder.load_state_dict(encoder.state_dict())
+    network.text_head = TextHead(encoder.width, len(network.labels))
     network.requires_grad_(False).to(training_device())
-    trained = nn.ModuleList([network.text_encoder, network.text_context, network.speech_context, network.co_attention])
-    trained.requires_grad_(True)
+    words = (network.text_encoder, network.text_head, network.text_context)
+    trained = nn.ModuleList([*words, network.speech_context, network.co_attention]).requires_grad_(True)
     task = _JointTask(network, recipe, data, train.both, dev.both)
     scores = fit("joint", trained, task, recipe.text.phases[-1].loop, out, seed)
     return write(network.cpu(), out / "stage3", measured | {"joint": scores.to_dict()})

@@ -10,6 +10,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from emotrack.tracker.cli import main
 from emotrack.train import figures
@@ -71,6 +73,9 @@ def test_figure_4(toy: Path, toy_data: list[str], tmp_path: Path, monkeypatch: p
     assert main(command) == 0
     stage1 = [(tmp_path / "toy" / arm / "seed-0/stage1/model.safetensors").read_bytes() for arm in ("staged", "joint")]
     assert stage1[0] == stage1[1]
+    before, after = (load_file(tmp_path / f"toy/joint/seed-0/stage{stage}/model.safetensors") for stage in (1, 3))
+    learned = {name for name, weights in before.items() if not torch.equal(weights, after[name])}
+    assert {name.partition(".")[0] for name in learned} == {"text_encoder", "text_head"}  # not the voice
     found = rows(tmp_path / "figure4.csv")
     assert {row["group"] for row in found} == {
         f"meld, {heard}, {mode}" for heard in ("words", "voice", "voice and words") for mode in ("online", "offline")
