@@ -140,7 +140,7 @@ def corpus_speaker(name: str) -> str:
 
 
 def converse(turns: Sequence[Turn], generator: torch.Generator) -> list[Dialogue]:
-    """Conversations of two actors each, in turn, in random order, out of turns of an even number of actors."""
+    """Conversations of two actors each, in turn, in random order; of an odd number of actors, the last has no part."""
     speakers = sorted({str(turn.speaker) for turn in turns})
     conversations = []
     for pair in zip(speakers[::2], speakers[1::2], strict=False):

@@ -1,6 +1,7 @@
 """Stage I, voice, as published: a head on the features of a frozen speech encoder.
 
-Every utterance is encoded once; the features stay on disk, so that a run that was killed does not encode again.
+Every utterance is encoded once; the features stay on disk, so that a run that was killed does not encode again unless
+its data have changed.
 
 Notation: N utterances, L layers, F features, S summary, B batch, C labels.
 """
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from safetensors.torch import load_file
 from torch import Tensor
 
 from emotrack.models.care import Care, SpeechFeatures
@@ -22,13 +22,14 @@ from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
 from emotrack.models.network import MAX_SPEECH_S
+from emotrack.train.cache import cached, origin_of
 from emotrack.train.corpora import Corpus, Turn
 from emotrack.train.dialogues import hear
 from emotrack.train.errors import TrainError
-from emotrack.train.loop import fit, write_whole
+from emotrack.train.loop import fit
 from emotrack.train.losses import Loss
 from emotrack.train.metrics import Scores, score
-from emotrack.train.ranks import rank_0_first, training_device
+from emotrack.train.ranks import training_device
 from emotrack.train.recipe import FrozenSpeechRecipe
 
 EVALUATED_AT_ONCE = 256
@@ -119,13 +120,11 @@ def voiced(corpus: Corpus) -> list[Turn]:
     return turns
 
 
-@torch.inference_mode()
 def _encoded(encoder: Care | HubSpeechEncoder, corpus: Corpus, path: Path) -> dict[str, Tensor]:
     """The features of every labelled utterance with a voice: (N, L, F) layers, (N, S) summary and (N,) targets."""
-    with rank_0_first():
-        if path.is_file():
-            return load_file(path)
-        turns = voiced(corpus)
+    turns = voiced(corpus)
+
+    def compute() -> dict[str, Tensor]:
         found: dict[str, list[Tensor]] = {"layers": [], "summary": []}
         for turn in track(turns, f"encode {path.stem}"):
             features = _features(encoder, turn)
@@ -133,9 +132,9 @@ def _encoded(encoder: Care | HubSpeechEncoder, corpus: Corpus, path: Path) -> di
             if features.summary is not None:
                 found["summary"].append(features.summary[0].half().cpu())  # (S,)
         targets = torch.tensor([corpus.labels.index(turn.emotion or "") for turn in turns])  # (N,)
-        tensors = {name: torch.stack(parts) for name, parts in found.items() if parts} | {"targets": targets}
-        write_whole(tensors, path, {})
-        return tensors
+        return {name: torch.stack(parts) for name, parts in found.items() if parts} | {"targets": targets}
+
+    return cached(path, origin_of(encoder.state_dict(), turns), compute)
 
 
 def _features(encoder: Care | HubSpeechEncoder, turn: Turn) -> SpeechFeatures:

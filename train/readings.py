@@ -5,16 +5,12 @@ Notation: N lines, V readings of each, M clips, E embedding.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import torch
 from rich.progress import track
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from emotrack.models.conversation import TurnEmbedding
@@ -23,14 +19,15 @@ from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.acted import Clip, read_clips, split_of
 from emotrack.train.audio import read_audio
+from emotrack.train.cache import cached, origin_of
 from emotrack.train.conversations import Conversations, EncodedDialogue, Recorded
 from emotrack.train.corpora import READERS, Corpus
 from emotrack.train.dialogues import as_turn, converse, hear
+from emotrack.train.errors import TrainError
 from emotrack.train.evaluate import encode_dialogue
-from emotrack.train.loop import pad, write_whole
+from emotrack.train.loop import pad
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pairing import Lines, Paired, PairingOptions, Voices
-from emotrack.train.ranks import rank_0_first
 from emotrack.train.recipe import ActedSpeechRecipe, Recipe
 from emotrack.train.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.text_stage import Reading, embed, read_dialogue
@@ -136,7 +133,7 @@ def _lines_and_voices(
             "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
         }
 
-    tensors = _kept(out / "readings-train.safetensors", _origin(network, (train.dialogues, clips)), compute)
+    tensors = cached(out / "readings-train.safetensors", _origin(network, (train.dialogues, clips)), compute)
     lines = Lines(
         tensors["lines"],
         torch.tensor([_target(turn.emotion, network.labels) for turn in train.turns]),
@@ -208,15 +205,25 @@ def _stretch(frames: Tensor, unheard: float) -> Tensor:
     return frames[start : start + length]
 
 
-def _acted_dev(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> Corpus:
-    """Conversations put together from the clips of the dev speakers of the first corpus that has some."""
+def conversing(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[str, list[Clip]]:
+    """The first corpus in which two dev speakers can be put into a conversation, and their clips.
+
+    Raises:
+        TrainError: there is none.
+    """
     for corpus in recipe.draws:
-        turns = [as_turn(clip) for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
-        if turns:
-            generator = torch.Generator().manual_seed(0)  # the same for every run
-            orders = [converse(turns, generator) for _ in range(DEV_ORDERS)]
-            return Corpus(f"{corpus} in conversation", EMOTIONS, tuple(chain.from_iterable(orders)))
-    return Corpus("acted", EMOTIONS, ())
+        clips = [clip for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
+        if len({clip.speaker for clip in clips}) > 1:
+            return corpus, clips
+    raise TrainError(f"no two dev speakers in any of {', '.join(recipe.draws)}: no conversations to choose by")
+
+
+def _acted_dev(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> Corpus:
+    corpus, clips = conversing(recipe, data)
+    turns = [as_turn(clip) for clip in clips]
+    generator = torch.Generator().manual_seed(0)  # the same for every run
+    orders = [converse(turns, generator) for _ in range(DEV_ORDERS)]
+    return Corpus(f"{corpus} in conversation", EMOTIONS, tuple(chain.from_iterable(orders)))
 
 
 # -- a corpus with voices of its own --------------------------------------------------------------------------------
@@ -233,19 +240,19 @@ def _recorded(network: EmotionNetwork, corpus: Corpus, path: Path) -> list[Encod
         ]
         return _packed(encoded, network)
 
-    tensors = _kept(path, _origin(network, corpus.dialogues), compute) if corpus.dialogues else {}
+    tensors = cached(path, _origin(network, corpus.dialogues), compute) if corpus.dialogues else {}
     return _unpacked(tensors, corpus, network.labels)
 
 
 def _origin(network: EmotionNetwork, encoded: object) -> str:
-    """What tells encodings apart: how a network encodes, however far it is trained, and the ``repr`` of what is."""
+    """Tells encodings apart by how a network encodes, however far it is trained, and by what is encoded."""
     encoding = ("text_encoder.", "speech_encoder.", "speech_head.")
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        if name.startswith(encoding) and not name.startswith("speech_head.classify."):
-            digest.update(tensor.cpu().half().contiguous().view(torch.uint8).numpy().tobytes())
-    digest.update(repr(encoded).encode())
-    return digest.hexdigest()
+    weights = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if name.startswith(encoding) and not name.startswith("speech_head.classify.")
+    }
+    return origin_of(weights, encoded)
 
 
 def _packed(turns: list[TurnEmbedding], network: EmotionNetwork) -> dict[str, Tensor]:
@@ -274,21 +281,6 @@ def _unpacked(tensors: dict[str, Tensor], corpus: Corpus, labels: tuple[str, ...
 
 
 # -- both -----------------------------------------------------------------------------------------------------------
-
-
-def _kept(path: Path, origin: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What a file keeps of this origin, or else what is computed, which it then keeps."""
-    with rank_0_first():
-        if path.is_file():
-            with safe_open(path, "pt") as file:
-                is_current = (file.metadata() or {}).get("origin") == origin
-            if is_current:
-                return load_file(path)
-        with torch.inference_mode():
-            tensors = compute()
-        tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-        write_whole(tensors, path, {"origin": origin})
-        return tensors
 
 
 def _target(emotion: str | None, labels: tuple[str, ...]) -> int:

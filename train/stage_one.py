@@ -32,7 +32,7 @@ from emotrack.train.frozen_speech_stage import train_speech_head, voiced
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pretraining.saved_care import care_address, load_care
 from emotrack.train.ranks import rank, rank_0_first, training_device
-from emotrack.train.readings import Dev, dev_conversations
+from emotrack.train.readings import Dev, conversing, dev_conversations
 from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
 from emotrack.train.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.teacher import WhisperEncoder
@@ -62,7 +62,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     if _is_whole(out / "stage1"):
         return out / "stage1"
     corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
-    _check(recipe, corpus)
+    _check(recipe, corpus, data)
     words, config, tokenizer, measured = train_words(recipe, data, out, seed)
     voice = (
         _acted_voice(recipe.speech, data, out, seed)
@@ -142,16 +142,21 @@ def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
     if kept and any(kept.get(name) != value for name, value in run.items()):
         *others, last = ["recipe", "seed", *(name for name, value in made_of.items() if value)]
         raise TrainError(f"{out}: holds a run with another {', '.join(others)} or {last}: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(kept | run, indent=2) + "\n")
+    if rank() == 0:  # the others may all be here at once
+        out.mkdir(parents=True, exist_ok=True)
+        partial = note.with_suffix(".partial")
+        partial.write_text(json.dumps(kept | run, indent=2) + "\n")
+        partial.replace(note)  # a kill leaves the old note or the new one
 
 
-def _check(recipe: Recipe, corpus: Corpus) -> None:
-    """Whether the recipe suits its corpus, before hours are spent on it. Raises ``TrainError``."""
+def _check(recipe: Recipe, corpus: Corpus, data: dict[str, Path]) -> None:
+    """Whether the recipe suits its corpora, before hours are spent on them. Raises ``TrainError``."""
     if isinstance(recipe.speech, FrozenSpeechRecipe):
         voiced(corpus)
-    elif corpus.labels != EMOTIONS:
+        return
+    if corpus.labels != EMOTIONS:
         raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
+    conversing(recipe.speech, data)
 
 
 def train_words(

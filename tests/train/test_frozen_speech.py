@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import transformers
 from safetensors.torch import load_file
 
 from emotrack.models.bundle import load_bundle
-from emotrack.models.hub_encoders import HubSpeechConfig, HubTextConfig
+from emotrack.models.hub_encoders import HubSpeechConfig, HubSpeechEncoder, HubTextConfig
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCareConfig
 from emotrack.tracker.cli import main
@@ -195,6 +196,17 @@ def test_a_run_that_was_killed_goes_on_with_the_features_it_has(
     features = frozen_speech_stage._features(network.speech_encoder, turn)
     stored = load_file(tmp_path / "killed/speech-features-train.safetensors")
     torch.testing.assert_close(features.layers[0], stored["layers"][0].float(), atol=0.02, rtol=0.02)
+
+
+def test_features_of_other_data_are_not_taken(encoders: dict[str, Path], whole_iemocap: Path, tmp_path: Path) -> None:
+    encoder = HubSpeechEncoder.from_hub(str(encoders["whisper"]))
+    corpus = read_corpus("iemocap", whole_iemocap, "train")
+    fewer = replace(corpus, dialogues=corpus.dialogues[1:])
+    counts = [
+        len(frozen_speech_stage._encoded(encoder, each, tmp_path / "features.safetensors")["targets"])
+        for each in (corpus, fewer)
+    ]
+    assert 0 < counts[1] < counts[0]
 
 
 def test_conversations_are_encoded_once(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import EMOTIONS
 from emotrack.train import readings, stage_one
+from emotrack.train.cache import cached
 from emotrack.train.calibration import fit_temperature
 from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
 from emotrack.train.corpora import Corpus, Dialogue, Turn
+from emotrack.train.errors import TrainError
 from emotrack.train.evaluate import judge
 from emotrack.train.recipe import ActedSpeechRecipe, load_recipe
 from emotrack.train.stages import dev_sets
@@ -162,6 +165,32 @@ def test_dev_clips_are_heard_in_several_orders(ravdess: Path) -> None:
     assert len({tuple(turn.name for turn in dialogue.turns) for dialogue in found}) == len(found)
 
 
+def test_conversations_need_two_dev_speakers_of_one_corpus(ravdess: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("file,speaker,emotion\na.wav,emodb-10,joy\n")
+    data, toy = {"emodb": tmp_path, "ravdess": ravdess}, load_recipe("toy").speech
+    assert isinstance(toy, ActedSpeechRecipe)
+    corpus, clips = readings.conversing(replace(toy, draws={"emodb": 1.0, "ravdess": 1.0}), data)
+    assert corpus == "ravdess"
+    assert len({clip.speaker for clip in clips}) > 1
+    with pytest.raises(TrainError, match="no two dev speakers in any of emodb"):
+        readings.conversing(replace(toy, draws={"emodb": 1.0}), data)
+
+
+def test_the_note_of_a_run_is_written_by_one_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, note = load_recipe("toy"), tmp_path / "run.json"
+    monkeypatch.setattr(stage_one, "rank", lambda: 1)
+    stage_one.claim(tmp_path, recipe, 0)
+    assert not note.exists()
+    monkeypatch.setattr(stage_one, "rank", lambda: 0)
+    stage_one.claim(tmp_path, recipe, 0)
+    written = note.stat().st_ino
+    monkeypatch.setattr(stage_one, "rank", lambda: 1)
+    stage_one.claim(tmp_path, recipe, 0)
+    with pytest.raises(TrainError, match="holds a run with another"):
+        stage_one.claim(tmp_path, recipe, 1)
+    assert note.stat().st_ino == written
+
+
 def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
     path, calls = tmp_path / "readings.safetensors", []
 
@@ -169,12 +198,12 @@ def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
         calls.append(1)
         return {"lines": torch.full((2,), float(len(calls)))}
 
-    found = [float(readings._kept(path, name, compute)["lines"][0]) for name in ("a", "a", "b", "b", "a")]
+    found = [float(cached(path, name, compute)["lines"][0]) for name in ("a", "a", "b", "b", "a")]
     assert found == [1, 1, 2, 2, 3]
     with safe_open(path, "pt") as file:
         assert file.metadata() == {"origin": "a"}
     save_file({"lines": torch.zeros(2)}, path)  # by nobody known
-    assert readings._kept(path, "a", compute)["lines"].tolist() == [4, 4]
+    assert cached(path, "a", compute)["lines"].tolist() == [4, 4]
 
 
 def test_readings_of_another_corpus_are_not_taken(tmp_path: Path) -> None:
