@@ -1,6 +1,8 @@
 """Stage II: one modality of a conversation, each turn seen among its neighbours (Fig. 2 of the paper, left).
 
-A bidirectional GRU, then self-attention between the turns, beside a linear path straight from the Stage-I embedding.
+A bidirectional GRU, then self-attention between the turns, beside a linear path from the Stage-I embedding; both read
+it normalised, which is ours.
+
 A turn without the modality is given to the GRU as a learned vector of its own, so that the other turns keep their
 distances, and nobody attends to it.
 

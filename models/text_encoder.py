@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from emotrack.models.transformer import TransformerLayer
 
-MAX_EARLIER_TOKENS = 40  # of each earlier turn
+MAX_EARLIER_TOKENS = 40  # of each earlier turn, the token that begins a text counted, though it is left out
 
 
 class ReadsTurns(Protocol):

@@ -83,7 +83,7 @@ def spec_augment(features: Tensor) -> Tensor:
 
 
 def _reverberated(log_mel: Tensor) -> Tensor:
-    decay = torch.empty(()).uniform_(0.75, 0.93)  # of power a frame: 0.2 to 0.8 s to fall by 60 dB
+    decay = torch.empty(()).uniform_(0.75, 0.93)  # of power a frame: 0.5 to 1.9 s to fall by 60 dB
     direct = torch.empty(()).uniform_(0.02, 0.2)  # how loud the first echo is
     tail = direct * decay ** torch.arange(REVERBERATION)  # (R,)
     tail[0] = 1.0

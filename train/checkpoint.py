@@ -52,7 +52,7 @@ def load_text_encoder(
         dimensions = json.loads((folder / "config.json").read_text())
         vocabulary = json.loads((folder / "tokenizer.json").read_text())
         weights = load_file(folder / "model.safetensors")
-        tokenizer = Tokenizer.from_str(json.dumps(vocabulary))
+        tokenizer = _tokenizer(vocabulary)
         kept = _kept_tokens(tokenizer, texts)
         config = TextConfig(
             vocabulary=len(kept),
@@ -65,11 +65,11 @@ def load_text_encoder(
         )
         encoder = TextEncoder(config)
         encoder.load_state_dict(_renamed(weights, config, torch.tensor(kept)))
+        return encoder, _pruned(vocabulary, tokenizer, kept, max_tokens)
     except FileNotFoundError as error:
         raise TrainError(f"{error.filename}: missing from the text encoder's folder") from error
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise TrainError(f"{folder}: not a BERT in the Hugging Face layout: {str(error).splitlines()[0]}") from error
-    return encoder, _pruned(vocabulary, tokenizer, kept, max_tokens)
 
 
 def save_text_encoder(encoder: TextEncoder, origin: Path, folder: Path) -> None:
@@ -120,7 +120,15 @@ def _pruned(document: dict[str, object], tokenizer: Tokenizer, kept: list[int], 
         token["id"] = new_id[token["content"]]
     for name, token in text["post_processor"]["special_tokens"].items():
         token["ids"] = [new_id[name]]
-    return Tokenizer.from_str(json.dumps(text))
+    return _tokenizer(text)
+
+
+def _tokenizer(document: object) -> Tokenizer:
+    """The tokenizer that a ``tokenizer.json`` describes. Raises ``ValueError`` where it describes none."""
+    try:
+        return Tokenizer.from_str(json.dumps(document))
+    except Exception as error:  # the tokenizers package raises nothing narrower
+        raise ValueError(f"tokenizer.json: {error}") from error
 
 
 def _renamed(weights: dict[str, Tensor], config: TextConfig, kept: Tensor) -> dict[str, Tensor]:

@@ -28,9 +28,9 @@ class Scores:
 
     @property
     def collapsed(self) -> str | None:
-        """The one answer given to everything, in words; None where there are several."""
+        """The one answer given to everything, in words; None where there are several, or where just one is true."""
         predicted = [sum(column) for column in zip(*self.confusion, strict=True)]
-        if max(predicted) < self.count:
+        if max(predicted) < self.count or max(map(sum, self.confusion)) == self.count:
             return None
         return f"every dev item is called {self.labels[predicted.index(self.count)]}"
 
@@ -94,8 +94,8 @@ def expected_calibration_error(probabilities: NDArray[np.floating[Any]], truth: 
 def calibration_error_by_chance(probabilities: NDArray[np.floating[Any]]) -> float:
     """The expected calibration error that (N, C) probabilities have on average if they are exactly right.
 
-    Of N items that do not depend on each other, each right with its own confidence, as many are right in a bin as chance
-    will have it; that number is taken to be normally distributed.
+    How many of a bin are then right is up to chance, and taken to be normally distributed. Where items depend on each
+    other, it is larger.
     """
     confidence = probabilities.max(axis=1)  # (N,)
     variance = np.bincount(_bins(confidence), weights=confidence * (1.0 - confidence))  # (bins,)
@@ -104,4 +104,5 @@ def calibration_error_by_chance(probabilities: NDArray[np.floating[Any]]) -> flo
 
 def _bins(confidence: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
     """Which of the equally wide bins each of (N,) confidences is in."""
-    return np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)  # (N,)
+    which: NDArray[np.integer[Any]] = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)  # (N,)
+    return which

@@ -1,7 +1,8 @@
 """Training on several GPUs, or in several processes, started by ``torchrun``: each of them is a rank.
 
-Every rank holds the whole model, takes its share of each batch, and the gradients are added up, so that a step is the
-same as one process would make of the whole batch. Rank 0 alone writes files and looks at dev.
+Every rank holds the whole model, takes its share of each batch, and the gradients are added up, weighted by how many
+items each had: a step is that of one process with the whole batch where the loss is a mean over items, and nearly so
+where it is one over turns or frames, of which one rank may have more. Rank 0 alone writes files and looks at dev.
 """
 
 from __future__ import annotations

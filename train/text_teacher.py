@@ -23,7 +23,7 @@ from emotrack.train.corpora import TextCorpus
 from emotrack.train.errors import TrainError
 from emotrack.train.loop import write_whole
 from emotrack.train.losses import Loss
-from emotrack.train.ranks import rank, wait
+from emotrack.train.ranks import device_of, rank, training_device, wait
 from emotrack.train.recipe import StageRecipe, TextRecipe, TextTeacher
 from emotrack.train.text_stage import (
     Opinions,
@@ -74,9 +74,9 @@ def opinions(
     path = out / "text-teacher.safetensors"
     turns = len(corpora[0].utterances)
     if not path.is_file():
-        probabilities = _ask(recipe, teacher, (with_names(corpora[0]), with_names(corpora[1])), data, out, seed)
+        asked = _teach(recipe, teacher, corpora, data, out, seed)
         if rank() == 0:
-            write_whole({"opinions": probabilities}, path, {})
+            write_whole({"opinions": _ask(*asked)}, path, {})
         wait()
     kept = load_file(path)["opinions"]  # (2 N, C)
     if len(kept) != 2 * turns:
@@ -84,31 +84,37 @@ def opinions(
     return Opinions(kept, teacher.share)
 
 
-def _ask(
+def _teach(
     recipe: TextRecipe,
     teacher: TextTeacher,
     corpora: tuple[TextCorpus, TextCorpus],
     data: dict[str, Path],
     out: Path,
     seed: int,
-) -> Tensor:
-    """A trained teacher's probabilities, (2 N, C)."""
+) -> tuple[TextClassifier, list[Reading], Tensor]:
+    """The trained teacher, the 2 N readings that it is asked of, and (C,) by how much its loss adjusts scores."""
+    named = (with_names(corpora[0]), with_names(corpora[1]))
     name = str(data["text-teacher"].absolute()) if "text-teacher" in data else teacher.encoder
     encoder = SentenceEncoder.from_hub(name, max_tokens=recipe.max_tokens, turns_before=recipe.turns_before)
     tokenizer = load_tokenizer(name, max_tokens=recipe.max_tokens)
     freeze(encoder, teacher.frozen)
     phase = StageRecipe(teacher.loop, recipe.phases[-1].loss)
-    classifier, _ = train_text("text-teacher", encoder, tokenizer, corpora, phase, recipe.dropout, out, seed)
-    train = tokenise(corpora[0], tokenizer, encoder.config)
+    classifier, _ = train_text("text-teacher", encoder, tokenizer, named, phase, recipe.dropout, out, seed)
+    train = tokenise(named[0], tokenizer, encoder.config)
     adjustment = Loss(phase.loss, train.targets.sum(dim=0)).adjustment  # (C,)
-    readings = in_context_and_alone(train.readings)
+    return classifier.to(training_device()), in_context_and_alone(train.readings), adjustment
+
+
+def _ask(classifier: TextClassifier, readings: list[Reading], adjustment: Tensor) -> Tensor:
+    """A teacher's probabilities of 2 N readings, (2 N, C)."""
     pieces = [readings[first : first + ASKED_AT_ONCE] for first in range(0, len(readings), ASKED_AT_ONCE)]
     return torch.cat([_scores(classifier, piece) + adjustment for piece in track(pieces, "ask the teacher")]).softmax(1)
 
 
 @torch.no_grad()
 def _scores(classifier: TextClassifier, readings: list[Reading]) -> Tensor:
-    scores: Tensor = classifier.eval().head(embed(classifier.encoder, readings))  # (readings, C)
+    embeddings = embed(classifier.eval().encoder, readings)  # (readings, D)
+    scores: Tensor = classifier.head(embeddings.to(device_of(classifier))).cpu()  # (readings, C)
     return scores
 
 

@@ -55,3 +55,7 @@ def test_a_folder_that_is_no_bert_is_refused(encoder: Path, tmp_path: Path) -> N
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(TrainError, match="not a BERT"):
         load_text_encoder(tmp_path, ["hello"], 32)
+    (tmp_path / "config.json").write_bytes((encoder / "config.json").read_bytes())
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(TrainError, match=r"not a BERT in the Hugging Face layout: tokenizer\.json"):
+        load_text_encoder(tmp_path, ["hello"], 32)

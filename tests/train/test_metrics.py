@@ -22,6 +22,13 @@ def test_scores_of_a_known_confusion() -> None:
     assert scores.macro_f1 == pytest.approx(0.625)  # "c" is never true and has no part in it
 
 
+def test_one_answer_to_everything_is_collapse_unless_it_is_always_right() -> None:
+    answers = np.eye(3)[[1, 1, 1]]
+    assert score(answers, np.array([1, 0, 1]), LABELS).collapsed == "every dev item is called b"
+    assert score(answers, np.array([1, 1, 1]), LABELS).collapsed is None
+    assert score(np.eye(3)[[1, 1, 2]], np.array([1, 0, 1]), LABELS).collapsed is None
+
+
 def test_nothing_cannot_be_scored() -> None:
     with pytest.raises(ValueError, match="nothing to score"):
         score(np.zeros((0, 3)), np.zeros(0, int), LABELS)
