@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,8 @@ def _parse_config(folder: Path, document: dict[str, Any]) -> NetworkConfig:
         raise BundleError(f"bundle {folder}: sample rate {config.sample_rate} Hz, not {SAMPLE_RATE}")
     if len(set(config.labels)) != len(config.labels):
         raise BundleError(f"bundle {folder}: a label occurs twice among {', '.join(config.labels)}")
-    if min(asdict(config.calibration).values()) <= 0:
-        raise BundleError(f"bundle {folder}: a temperature of its calibration is not positive")
+    if not all(0 < temperature < math.inf for temperature in asdict(config.calibration).values()):
+        raise BundleError(f"bundle {folder}: a temperature of its calibration is not positive and finite")
     return config
 
 

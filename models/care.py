@@ -59,13 +59,23 @@ class CareStates:
 
 @dataclass(frozen=True, slots=True)
 class CareConfig:
-    """Dimensions of a small CARE on log-mel frames."""
+    """Dimensions of a small CARE on log-mel frames.
+
+    Raises:
+        ValueError: there is none of such dimensions.
+    """
 
     width: int = 192
     common: int = 2
     branch: int = 1  # layers of the semantic and of the acoustic encoder
     heads: int = 4
     feed_forward: int = 768
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.common, self.branch, self.heads, self.feed_forward) < 1:
+            raise ValueError("dimensions of a CARE are 1 or more")
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 
 
 class CareLayer(nn.Module):

@@ -21,7 +21,11 @@ from emotrack.models.attention import TurnAttention
 
 @dataclass(frozen=True, slots=True)
 class ContextConfig:
-    """Dimensions of stages II and III."""
+    """Dimensions of stages II and III.
+
+    Raises:
+        ValueError: there are none of such dimensions.
+    """
 
     hidden: int = 128  # of the GRU, in each direction
     layers: int = 1
@@ -31,6 +35,12 @@ class ContextConfig:
     speakers: bool = True  # attention knows which turns have the same speaker; the published model does not
     input_dropout: float = 0.3
     residual: bool = True  # a stage's scores are added to those of the stage before; the published ones start afresh
+
+    def __post_init__(self) -> None:
+        if min(self.hidden, self.layers, self.heads, self.head_width, self.blocks) < 1:
+            raise ValueError("hidden, layers, heads, head_width and blocks are 1 or more")
+        if not 0 <= self.input_dropout < 1:
+            raise ValueError(f"input_dropout is 0 or more and less than 1, not {self.input_dropout}")
 
 
 class ContextNetwork(nn.Module):

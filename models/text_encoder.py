@@ -33,7 +33,11 @@ class ReadsTurns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """Dimensions of a text encoder; the defaults are MiniLM-L6's."""
+    """Dimensions of a text encoder; the defaults are MiniLM-L6's.
+
+    Raises:
+        ValueError: there is none of such dimensions.
+    """
 
     vocabulary: int = 30_522
     width: int = 384
@@ -42,6 +46,12 @@ class TextConfig:
     feed_forward: int = 1_536
     max_tokens: int = 128  # longer texts are cut: 25 s of quick speech has about 110
     turns_before: int = 0  # how many earlier turns are read with a turn
+
+    def __post_init__(self) -> None:
+        if min(self.vocabulary, self.width, self.layers, self.heads, self.feed_forward, self.max_tokens) < 1:
+            raise ValueError("dimensions of a text encoder are 1 or more")
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 
 
 class TextEncoder(nn.Module):

@@ -13,9 +13,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
-from emotrack.models.labels import canonical
+from emotrack.models.labels import EMOTIONS, canonical
 from emotrack.train.corpora import read_table
 from emotrack.train.errors import TrainError
 
@@ -32,7 +32,7 @@ SPEAKERS = {
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One acted utterance; ``emotion`` is the network's name for what its corpus calls it."""
+    """One acted utterance; ``emotion`` is the network's name for what its corpus calls it, if it has one."""
 
     path: Path
     speaker: str
@@ -44,8 +44,8 @@ class Turn(BaseModel):
     """One turn of an acted conversation; times in seconds."""
 
     speaker: str
-    start: float
-    end: float
+    start: FiniteFloat
+    end: FiniteFloat
     text: str
     emotion: str
 
@@ -62,18 +62,25 @@ def split_of(speaker: str) -> str:
     return next((split for split, speakers in SPEAKERS.items() if speaker in speakers), "test")
 
 
+def read_index(folder: Path) -> list[Clip]:
+    """All clips of a corpus, in the order of its index; an emotion without a name here keeps its own.
+
+    Raises:
+        TrainError: ``index.csv`` or a column of it is missing.
+    """
+    return [
+        Clip(folder / row["file"], row["speaker"], canonical(row["emotion"]) or row["emotion"], row.get("text") or None)
+        for row in read_table(folder / "index.csv", ("file", "speaker", "emotion"))
+    ]
+
+
 def read_clips(folder: Path) -> list[Clip]:
     """The clips of a corpus whose emotion the network has a name for, in the order of its index.
 
     Raises:
         TrainError: ``index.csv`` or a column of it is missing, or there are no such clips.
     """
-    rows = read_table(folder / "index.csv", ("file", "speaker", "emotion"))
-    clips = [
-        Clip(folder / row["file"], row["speaker"], emotion, row.get("text") or None)
-        for row in rows
-        if (emotion := canonical(row["emotion"])) is not None
-    ]
+    clips = [clip for clip in read_index(folder) if clip.emotion in EMOTIONS]
     if not clips:
         raise TrainError(f"{folder / 'index.csv'}: no clips with a known emotion")
     return clips
@@ -92,7 +99,8 @@ def read_conversations(folder: Path) -> list[tuple[Path, ActedConversation]]:
     for path in paths:
         try:
             conversation = TypeAdapter(ActedConversation).validate_python(json.loads(path.read_bytes()))
+            audio = path.with_name(conversation.audio)
         except (ValidationError, ValueError) as error:
             raise TrainError(f"{path}: not an acted conversation: {str(error).splitlines()[0]}") from error
-        conversations.append((path.with_name(conversation.audio), conversation))
+        conversations.append((audio, conversation))
     return conversations

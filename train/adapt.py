@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from emotrack.models.bundle import bundle_folder, load_bundle, save_bundle
@@ -36,6 +34,7 @@ from emotrack.train.dialogues import read_dialogues
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluate import EncodedTurn, encode, judge
 from emotrack.train.metrics import Scores, score
+from emotrack.train.progress import track
 
 GENERAL = ("meld", *ACTED)  # what may guard the bundle's general knowledge
 MIN_CORRECTIONS = 20  # fewer say nothing about turns they were not made for
@@ -167,7 +166,7 @@ def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
     if not paths:
         raise TrainError(f"{sessions}: no saved sessions (*.jsonl)")
     found: list[CorrectedTurn] = []
-    for path in track(paths, "encode", console=Console(stderr=True)):
+    for path in track(paths, "encode"):
         try:
             for session in read_sessions(path):
                 found += _collect(network, session)

@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
-from emotrack.train.loop import write_whole
+from emotrack.train.loop import read_whole, write_whole
 from emotrack.train.ranks import rank_0_first
 
 
@@ -25,10 +23,9 @@ def cached(path: Path, origin: str, compute: Callable[[], dict[str, Tensor]]) ->
     """
     with rank_0_first():
         if path.is_file():
-            with safe_open(path, "pt") as file:
-                is_current = (file.metadata() or {}).get("origin") == origin
-            if is_current:
-                return load_file(path)
+            tensors, facts = read_whole(path)
+            if facts.get("origin") == origin:
+                return tensors
         with torch.inference_mode():
             tensors = compute()
         tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}

@@ -26,6 +26,9 @@ No corpus at hand
   has both voice and words of real conversation, so they learned from dialogues of {corpus} with acted voices that
   agree with the words or do not, and from actors whose words say nothing."""
 
+JOINT = """
+- **Jointly**: words and conversation were trained together, from the fused classification alone, not stage by stage."""
+
 PAIRED_LIMITS = """\
 - The voices it learned from are acted, by few speakers, in a quiet room. Acted speech transfers poorly to real
   conversation: expect much less than the figures for acted clips.
@@ -58,7 +61,7 @@ Tells, turn by turn and from the past alone, which emotion a speaker in a conver
 - **Words** (Stage I): {words}.
 - **Voice** (Stage I): {voice}.
 - **Conversation** (Stages II and III): for each modality a bidirectional GRU and self-attention over the last {context}
-  turns, then {blocks} co-attention block{s} of both (MERITS-L, arXiv 2501.11468). {pairing}
+  turns, then {blocks} co-attention block{s} of both (MERITS-L, arXiv 2501.11468). {pairing}{joint}
 
 A turn is called *uncertain* when no emotion reaches a probability of {threshold:.2f}.
 
@@ -111,6 +114,7 @@ def model_card(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]
         blocks=recipe.network.blocks,
         s="s" if recipe.network.blocks > 1 else "",
         pairing=PAIRING.format(corpus=recipe.corpus) if recipe.pairing else "",
+        joint=JOINT if "joint" in measured else "",
         threshold=network.config.uncertain_below,
         data="\n".join(_data(recipe)),
         seed=measured["seed"],

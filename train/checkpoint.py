@@ -68,8 +68,10 @@ def load_text_encoder(
         return encoder, _pruned(vocabulary, tokenizer, kept, max_tokens)
     except FileNotFoundError as error:
         raise TrainError(f"{error.filename}: missing from the text encoder's folder") from error
-    except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise TrainError(f"{folder}: not a BERT in the Hugging Face layout: {str(error).splitlines()[0]}") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise TrainError(
+            f"{folder}: not a BERT for this recipe, in the Hugging Face layout: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def save_text_encoder(encoder: TextEncoder, origin: Path, folder: Path) -> None:
@@ -132,8 +134,10 @@ def _tokenizer(document: object) -> Tokenizer:
 
 
 def _renamed(weights: dict[str, Tensor], config: TextConfig, kept: Tensor) -> dict[str, Tensor]:
-    """BertModel's state as the state of our encoder."""
+    """BertModel's state as the state of our encoder. Raises ``ValueError`` where it reads fewer tokens than that."""
     bert = {name.removeprefix("bert."): value.float() for name, value in weights.items()}
+    if config.max_tokens > len(bert[PLACES]):
+        raise ValueError(f"it reads {len(bert[PLACES])} tokens at most, not {config.max_tokens}")
     # One segment is all there is, so its embedding joins the positions'.
     segment = bert[SEGMENTS][0]  # (D,)
     state = {

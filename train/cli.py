@@ -14,7 +14,15 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from emotrack.train.figures_cli import FIGURES
-from emotrack.train.pretraining.cli import COMMANDS, EXIT_FAILURE, EXIT_USAGE, named_path
+from emotrack.train.pretraining.cli import (
+    COMMANDS,
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    add_seeds,
+    named_path,
+    seed_number,
+    seeds_of,
+)
 
 if TYPE_CHECKING:
     from emotrack.train.evaluate import Evaluation
@@ -51,10 +59,11 @@ TRAIN_EPILOG = """\
 data (which ones a recipe needs, it says when one is missing):
   encoder    folder of a pre-trained BERT in the Hugging Face layout, or what `emotrack train pretrain` wrote
   care       what `emotrack train care` wrote: stage 1's voice begins with it (no recipe needs it)
-  teacher    Whisper tiny.en's encoder, one .safetensors file
+  teacher    model.safetensors of openai/whisper-tiny.en, of which the encoder is read
   text-teacher   folder of the larger encoder that teaches a recipe's words, in place of the one on the hub
   meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
-  ravdess, tess, nemo, emodb       folders with an index.csv (file, speaker, emotion) beside the clips
+  ravdess, tess, nemo, emodb       folders with an index.csv beside the clips, its columns file, speaker and emotion
+             (text too, if known); speakers have the names by which `emotrack evaluate --help` splits them
 
 examples:
   emotrack train all --recipe mini --out runs/mini --seed 0 1 2 \\
@@ -85,7 +94,10 @@ corpora, in their official layouts:
   emorynlp, goemotions   words
   acted        a folder with index.csv: clips, by voice
                a folder with acted-*.json: conversations, voice and captions
-  Acted speakers are split by name, never by clip: see "emotrack/train/acted.py".
+  Acted speakers are split by name, never by clip:
+    train      ravdess-01 to -16, tess-OAF -YAF, nemo-EB0 -IC0 -KD0 -KS0 -MK0 -SM0, emodb-03 -08 -09 -11 -12 -13 -14
+    dev        ravdess-17 to -20, nemo-MP0, emodb-10
+    test       everybody else
 A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
 
 examples:
@@ -95,6 +107,11 @@ examples:
 """
 
 CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
+DATA = (
+    *("encoder", "care", "teacher", "text-teacher"),
+    *(name for name in CORPORA if name != "acted"),
+    *("ravdess", "tess", "nemo", "emodb"),
+)
 MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
 
 
@@ -115,17 +132,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "adapt":
             stage.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to adapt (default mini)")
             stage.add_argument("--sessions", required=True, type=Path, metavar="DIR", help="saved sessions (*.jsonl)")
-            stage.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
+            stage.add_argument(
+                "--seed", type=seed_number, default=0, metavar="N", help="of everything random (default 0)"
+            )
         else:
             stage.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged one, or a TOML file")
-            stage.add_argument(
-                "--seed",
-                nargs="+",
-                type=int,
-                default=[0],
-                metavar="N",
-                help="of everything random (default 0); several: a run with each, and a table of results",
-            )
+            add_seeds(stage)
         if name == "all":
             stage.add_argument("--joint", action="store_true", help="train the stages together, none of them frozen")
         stage.add_argument(
@@ -173,37 +185,43 @@ def run_train(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
-    from emotrack.train.errors import TrainError
+    from emotrack.train.errors import CollapsedError, TrainError
     from emotrack.train.ranks import joined, rank, wait
     from emotrack.train.recipe import load_recipe
     from emotrack.train.results import write_results
 
-    steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
-    if len(set(args.seed)) < len(args.seed):
-        print("emotrack train: --seed names a seed twice", file=sys.stderr)
-        return EXIT_USAGE
+    steps, seeds = STEPS["joint" if args.stage == "all" and args.joint else args.stage], seeds_of(args)
+    collapsed = False
     try:
         recipe = load_recipe(args.recipe)
         data = dict(args.data)
+        if unknown := sorted(set(data) - set(DATA)):
+            print(f"emotrack train: no data {unknown[0]!r}: there are {', '.join(DATA)}", file=sys.stderr)
+            return EXIT_USAGE
         if missing := [name for name in recipe.needs if name not in data]:
             print(f"emotrack train: recipe {recipe.name} also needs --data {missing[0]}=PATH", file=sys.stderr)
             return EXIT_USAGE
         with joined():
             made: dict[int, Path] = {}
-            for seed in args.seed:
-                out = args.out / f"seed-{seed}" if len(args.seed) > 1 else args.out
-                for step in steps:
-                    run: Runner = resolve_name(RUNNERS[step])
-                    made[seed] = run(recipe, data, out, seed)
-                    wait()  # for rank 0 to have written it
-                    if rank() == 0:
-                        print(f"{step}: {made[seed]}")
-            if len(made) > 1 and rank() == 0:
+            for seed in seeds:
+                out = args.out / f"seed-{seed}" if len(seeds) > 1 else args.out
+                try:
+                    for step in steps:
+                        run: Runner = resolve_name(RUNNERS[step])
+                        folder = run(recipe, data, out, seed)
+                        wait()  # for rank 0 to have written it
+                        if rank() == 0:
+                            print(f"{step}: {folder}")
+                    made[seed] = folder
+                except CollapsedError as error:  # the other seeds may not
+                    collapsed = True
+                    print(f"emotrack train: seed {seed}: {error}", file=sys.stderr)
+            if len(seeds) > 1 and made and rank() == 0:
                 print(f"results: {write_results(made, args.out)}")
     except (TrainError, BundleError, HubError, OSError) as error:
         print(f"emotrack train: {error}", file=sys.stderr)
         return EXIT_FAILURE
-    return 0
+    return EXIT_FAILURE if collapsed else 0
 
 
 def _plot(args: argparse.Namespace) -> int:
@@ -287,7 +305,8 @@ def _print_evaluation(asked: dict[str, str], found: Evaluation) -> None:
     headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
     summary = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for modalities, scores in found.scores.items():
-        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, scores.ece, scores.ece_by_chance)
+        calibration = (scores.ece, found.ece_by_chance[modalities])
+        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, *calibration)
         summary.add_row(MODALITIES[modalities], str(scores.count), *(f"{value:.3f}" for value in values))
     console.print(summary)
     for modalities, scores in found.scores.items():
@@ -298,4 +317,4 @@ def _print_evaluation(asked: dict[str, str], found: Evaluation) -> None:
         console.print(table)
     if found.left_out:
         labels = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
-        console.print(f"not scored, as the bundle has no such label: {labels}", highlight=False)
+        console.print(f"not scored, as the bundle has no such label, or no single one: {labels}", highlight=False)

@@ -28,13 +28,24 @@ class EncodedDialogue:
 
 @dataclass(frozen=True, slots=True)
 class ConversationOptions:
-    """How conversations are put before the network."""
+    """How conversations are put before the network.
+
+    Raises:
+        ValueError: a share is none, or no turn would be kept.
+    """
 
     cut: float  # share of conversations that end at a random turn
     window: int  # turns of a cut conversation that are kept, as many as the rolling context holds
     withhold_speech: float  # share of conversations without any voice
     withhold_text: float  # share of conversations without any words
     withhold_turn: float  # share of turns, in all of them, that lack voice, words or both, a third each
+
+    def __post_init__(self) -> None:
+        shares = (self.cut, self.withhold_speech, self.withhold_text, self.withhold_turn)
+        if not all(0 <= share <= 1 for share in shares) or self.withhold_speech + self.withhold_text > 1:
+            raise ValueError("cut and what is withheld are shares, from 0 to 1")
+        if self.window < 1:
+            raise ValueError("window is 1 or more")
 
 
 class Conversations(Protocol):

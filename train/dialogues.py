@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emotrack.models.features import HOP, SAMPLE_RATE, LogMel
 from emotrack.models.labels import EMOTIONS, canonical
 from emotrack.models.network import MIN_SPEECH_S
-from emotrack.train.acted import ACTED, Clip, read_clips, read_conversations, split_of
+from emotrack.train.acted import ACTED, Clip, read_conversations, read_index, split_of
 from emotrack.train.audio import read_audio
 from emotrack.train.augment import active_span
 from emotrack.train.corpora import READERS, Corpus, Dialogue, Turn
@@ -22,6 +22,7 @@ from emotrack.train.errors import TrainError
 
 CORPORA = (*READERS, "acted")
 TURNS = 16  # of a conversation that is put together
+ROUNDED_S = 0.5  # by which a turn's end may lie behind that of its file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def _acted_clips(name: str, folder: Path, split: str) -> Corpus:
     """Each clip a dialogue of one turn, and speech alone: its words were the same for every emotion."""
     dialogues = tuple(
         Dialogue(clip.path.stem, (Turn("0", None, (clip.emotion,), clip.speaker, clip.path),))
-        for clip in read_clips(folder)
+        for clip in read_index(folder)
         if split_of(clip.speaker) == split
     )
     if not dialogues:
@@ -101,6 +102,9 @@ def hear(turn: Turn) -> LabelledTurn:
     if turn.audio is not None:
         waveform = _samples(turn.audio)  # (samples,)
         if turn.span is not None:
+            if turn.span[1] > len(waveform) / SAMPLE_RATE + ROUNDED_S:
+                lasts = f"{len(waveform) / SAMPLE_RATE:.2f} s"
+                raise TrainError(f"{turn.audio}: lasts {lasts}, and a turn ends at {turn.span[1]:.2f} s")
             start, end = (round(seconds * SAMPLE_RATE) for seconds in turn.span)
             waveform = waveform[start:end]
         if len(waveform) < MIN_SPEECH_S * SAMPLE_RATE:

@@ -23,7 +23,7 @@ from emotrack.models.network import MAX_SPEECH_S, EmotionNetwork
 from emotrack.train.corpora import Corpus, Turn
 from emotrack.train.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
-from emotrack.train.metrics import Scores, score
+from emotrack.train.metrics import Scores, calibration_error_by_chance, score
 
 Mode = Literal["online", "offline"]
 Modalities = Literal["both", "speech", "text"]
@@ -42,13 +42,18 @@ class Evaluation:
     """What a network did on a corpus."""
 
     scores: dict[Modalities, Scores]  # the fullest first
+    ece_by_chance: dict[Modalities, float]
+    """What each calibration error would be on average were the probabilities exactly right: much with few turns."""
     left_out: dict[str, int]
     """Turns that were not scored, by label: the bundle has no counterpart of it; or "several labels"."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: the fullest scores on top, and the scores of each modality beside them."""
         fullest = next(iter(self.scores))
-        each = {name: scores.to_dict() for name, scores in self.scores.items()}
+        each = {
+            name: scores.to_dict() | {"ece_by_chance": round(self.ece_by_chance[name], 4)}
+            for name, scores in self.scores.items()
+        }
         return {"modalities": fullest, **each[fullest], "left_out": self.left_out, "by_modalities": each}
 
 
@@ -67,8 +72,9 @@ def evaluate_corpus(
         TrainError: audio that cannot be read, a modality that the corpus lacks, or no label that the bundle knows.
     """
     has = {"speech": any(turn.audio for turn in corpus.turns), "text": any(turn.text for turn in corpus.turns)}
-    if only is not None and not has.get(only, True):
-        raise TrainError(f"this copy of {corpus.name} has no {only}: evaluate it without --modalities {only}")
+    lacking = [name for name in has if only in (name, "both") and not has[name]]
+    if lacking:
+        raise TrainError(f"this copy of {corpus.name} has no {lacking[0]}: evaluate it without --modalities {only}")
     present: list[Modalities] = [only] if only else [name for name in ("speech", "text") if has[name]]
     if len(present) > 1:
         present.insert(0, "both")
@@ -82,11 +88,12 @@ def evaluate_corpus(
             encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns])
             for dialogue in progress.track(corpus.dialogues, description="encode")
         ]
-    scores = {}
+    scores, by_chance = {}, {}
     for modalities in present:
         probabilities, truth = judge(network, with_only(dialogues, modalities), mode)  # (N, C), (N,)
         scores[modalities] = score(probabilities.numpy(), truth.numpy(), network.labels)
-    return Evaluation(scores, dict(left_out.most_common()))
+        by_chance[modalities] = calibration_error_by_chance(probabilities.numpy())
+    return Evaluation(scores, by_chance, dict(left_out.most_common()))
 
 
 def _needed(turn: Turn, only: Modalities | None) -> Turn:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotrack.train.pretraining.cli import EXIT_FAILURE, EXIT_USAGE, Command, add_data_and_seeds, named_path
+from emotrack.train.pretraining.cli import EXIT_FAILURE, EXIT_USAGE, Command, add_data_and_seeds, named_path, seeds_of
 
 if TYPE_CHECKING:
     from emotrack.train.recipe import Recipe
@@ -91,7 +91,7 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
     from emotrack.train.ranks import joined, rank
     from emotrack.train.recipe import load_recipe
 
-    name, data, seeds = args.stage, dict(args.data), list(dict.fromkeys(args.seed))
+    name, data, seeds = args.stage, dict(args.data), seeds_of(args)
     try:
         recipes = [load_recipe(recipe) for recipe in args.recipe]
         if complaint := _complaint(recipes, data, args):

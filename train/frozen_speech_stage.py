@@ -14,7 +14,6 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from emotrack.models.care import Care, SpeechFeatures
@@ -29,6 +28,7 @@ from emotrack.train.errors import TrainError
 from emotrack.train.loop import fit
 from emotrack.train.losses import Loss
 from emotrack.train.metrics import Scores, score
+from emotrack.train.progress import track
 from emotrack.train.ranks import training_device
 from emotrack.train.recipe import FrozenSpeechRecipe
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emotrack.train.errors import CollapsedError, TrainError
 from emotrack.train.muon import Muon
+from emotrack.train.progress import epochs_bar
 from emotrack.train.ranks import add_up, add_up_gradients, from_rank_0, rank, ranks, training_device, wait
 
 Batch = TypeVar("Batch", bound=Sequence[Any])
@@ -36,7 +36,7 @@ class LoopOptions:
     """How a stage is optimised.
 
     Raises:
-        ValueError: there would be no epoch, no batch or no patience at all.
+        ValueError: there would be no epoch, no batch or no patience at all, or nothing could be learned.
     """
 
     epochs: int
@@ -53,6 +53,10 @@ class LoopOptions:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, 1 if self.patience is None else self.patience) < 1:
             raise ValueError("epochs, batch and patience are 1 or more")
+        if min(self.learning_rate, self.clip) <= 0 or self.weight_decay < 0:
+            raise ValueError("learning_rate and clip are more than 0, and weight_decay is 0 or more")
+        if not 0 <= self.warmup < 1 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("warmup and betas are 0 or more and less than 1")
 
 
 class Measured(Protocol):
@@ -116,7 +120,7 @@ def fit(
     )
     done, best, best_epoch = state.resume(model, optimizer, options.epochs)
     steps = len(task.batches(_generator(seed, 0)))
-    with _progress() as progress:
+    with epochs_bar(hidden=rank() > 0) as progress:
         bar = progress.add_task(name, total=options.epochs * steps, completed=done * steps, note="")
         for epoch in range(done, options.epochs):
             if options.patience is not None and epoch - best_epoch >= options.patience:
@@ -227,7 +231,7 @@ class _State:
         return found
 
     def _load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float, int]:
-        tensors = load_file(self.last)
+        tensors, facts = read_whole(self.last)
         model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
@@ -235,8 +239,6 @@ class _State:
                 _, index, key = name.split(".")
                 moments.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-        with safe_open(self.last, "pt") as file:
-            facts = file.metadata()
         if rank() == 0:
             self.log.write_text(facts["log"])
         return int(facts["epochs"]), float(facts["best"]), int(facts["best_epoch"])
@@ -269,7 +271,7 @@ class _State:
 
     def finish(self, model: nn.Module, task: Task[Batch, Found_co]) -> Found_co:
         wait()  # for rank 0 to have written the best
-        model.load_state_dict(load_file(self.best))
+        model.load_state_dict(read_whole(self.best)[0])
         scores = dev_scores(model, task)
         wait()
         if rank() == 0:
@@ -280,10 +282,22 @@ class _State:
 
 
 def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
-    """Write tensors with some facts; whoever finds the file finds all of it."""
+    """Write tensors with some facts; whoever finds the file finds all of it. Raises ``TrainError``."""
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=facts)
+    try:
+        save_file(tensors, partial, metadata=facts)
+    except SafetensorError as error:
+        raise TrainError(f"{path}: cannot be written: {error}") from error
     partial.replace(path)  # a kill leaves the old file or the new one
+
+
+def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What ``write_whole`` wrote: tensors and facts. Raises ``TrainError`` where something else has damaged it."""
+    try:
+        with safe_open(path, "pt") as file:
+            return load_file(path), file.metadata() or {}
+    except SafetensorError as error:
+        raise TrainError(f"{path}: is damaged; without it, what it held is made anew: {error}") from error
 
 
 def _rate(progress: float, options: LoopOptions) -> float:
@@ -298,14 +312,3 @@ def _rate(progress: float, options: LoopOptions) -> float:
 
 def _generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1000 + epoch)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<15}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        disable=rank() > 0,
-    )

@@ -52,7 +52,11 @@ class Voices:
 
 @dataclass(frozen=True, slots=True)
 class PairingOptions:
-    """How conversations are put together."""
+    """How conversations are put together.
+
+    Raises:
+        ValueError: a share is none, or there would be nothing to put together.
+    """
 
     acted: int  # conversations of two actors in an epoch
     turns: int  # in each of them
@@ -61,6 +65,12 @@ class PairingOptions:
     unread: float  # share of a line's words that are left out
     unheard: float  # share of a clip that is cut off
     readings: int  # of every line and every clip
+
+    def __post_init__(self) -> None:
+        if not all(0 <= share <= 1 for share in (self.voiced, self.astray, self.unread, self.unheard)):
+            raise ValueError("voiced, astray, unread and unheard are shares, from 0 to 1")
+        if min(self.turns, self.readings) < 1 or self.acted < 0:
+            raise ValueError("turns and readings are 1 or more, and acted is 0 or more")
 
 
 class Paired:

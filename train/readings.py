@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from emotrack.models.conversation import TurnEmbedding
@@ -28,6 +27,7 @@ from emotrack.train.evaluate import encode_dialogue
 from emotrack.train.loop import pad
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pairing import Lines, Paired, PairingOptions, Voices
+from emotrack.train.progress import track
 from emotrack.train.recipe import ActedSpeechRecipe, Recipe
 from emotrack.train.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.text_stage import Reading, embed, read_dialogue

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -21,6 +25,10 @@ from emotrack.train.pairing import PairingOptions
 
 PACKAGED = Path(__file__).parent / "recipes"
 _STRICT = ConfigDict(extra="forbid")
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -53,12 +61,12 @@ class TextRecipe:
     """Stage I, words. The phases follow one another; the last one, on the recipe's corpus, gives the classifier."""
 
     phases: tuple[TextPhase, ...]
-    max_tokens: int = 128
-    turns_before: int = 0  # how many earlier turns the encoder reads with a turn
+    max_tokens: int = Field(default=128, ge=8)
+    turns_before: int = Field(default=0, ge=0)  # how many earlier turns the encoder reads with a turn
     encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
-    dropout: float = 0.1  # of the embedding
+    dropout: Dropout = 0.1  # of the embedding
     pretraining: StageRecipe | None = None  # on silver labels, before all phases
     teacher: TextTeacher | None = None
 
@@ -78,13 +86,13 @@ class CareRecipe:
 class ActedSpeechRecipe:
     """Stage I, voice: a small CARE trained with its head on acted clips, with a teacher."""
 
-    draws: dict[str, float]  # how often each clip of a corpus is drawn in an epoch
-    labels: float  # weight among the losses: of what the actors meant
-    listener: float  # of what a listener hears who has not met them
-    frames: float  # of the teacher's states, frame by frame
-    summaries: float  # of their mean and deviation over the utterance
+    draws: dict[str, Annotated[float, Field(gt=0.0)]]  # how often each clip of a corpus is drawn in an epoch
+    labels: Weight  # among the losses: of what the actors meant
+    listener: Weight  # of what a listener hears who has not met them
+    frames: Weight  # of the teacher's states, frame by frame
+    summaries: Weight  # of their mean and deviation over the utterance
     loop: LoopOptions
-    dropout: float = 0.2
+    dropout: Dropout = 0.2
     pretraining: CareRecipe | None = None
     encoder: CareConfig = Field(default_factory=CareConfig)
     head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
@@ -99,7 +107,7 @@ class FrozenSpeechRecipe:
     care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
     pretraining: CareRecipe | None = None  # of that CARE
     loss: LossOptions = Field(default_factory=LossOptions)
-    dropout: float = 0.2
+    dropout: Dropout = 0.2
     head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
 
 
@@ -123,7 +131,7 @@ class Recipe:
     conversations: ConversationOptions
     stage2: ContextRecipe
     stage3: StageRecipe
-    right_when_certain: float  # share of the certain turns on dev that are to be right
+    right_when_certain: Share  # share of the certain turns on dev that are to be right
     pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without
 
     @property
@@ -153,7 +161,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise TrainError(f"no recipe {name_or_path!r}: give a TOML file, or one of {packaged}")
     try:
         recipe = TypeAdapter(Recipe).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -164,7 +172,9 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 
 def _complaint(recipe: Recipe) -> str | None:
-    """What does not go together in a recipe."""
+    """What does not go together in a recipe, or is no number."""
+    if odd := next(_not_finite(recipe), None):
+        return f"{odd}: is no finite number"
     if recipe.corpus not in READERS:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
@@ -183,3 +193,18 @@ def _complaint_of_speech(speech: ActedSpeechRecipe | FrozenSpeechRecipe) -> str 
     if speech.pretraining and speech.care is None:
         return "speech.pretraining: is that of a CARE, and there is none"
     return None
+
+
+def _not_finite(part: object) -> Iterator[str]:
+    """Where in a recipe, or a part of it, a number is infinite or none."""
+    if isinstance(part, float) and not math.isfinite(part):
+        yield ""
+    parts: dict[str, object] = {}
+    if is_dataclass(part):
+        parts = {field.name: getattr(part, field.name) for field in fields(part)}
+    elif isinstance(part, dict):
+        parts = part
+    elif isinstance(part, tuple):
+        parts = {str(place): each for place, each in enumerate(part)}
+    for name, each in parts.items():
+        yield from (f"{name}.{where}".rstrip(".") for where in _not_finite(each))

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
-from rich.progress import track
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -31,6 +30,7 @@ from emotrack.train.errors import TrainError
 from emotrack.train.frozen_speech_stage import train_speech_head, voiced
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pretraining.saved_care import care_address, load_care
+from emotrack.train.progress import track
 from emotrack.train.ranks import rank, rank_0_first, training_device
 from emotrack.train.readings import Dev, conversing, dev_conversations
 from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
@@ -131,15 +131,19 @@ def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
         out: the folder.
         recipe: of the run.
         seed: of the run.
-        made_of: content addresses of what else it is made of, under their names. What is not named is not compared.
+        made_of: content addresses of what else it is made of, and how, under their names. What is not named, or was not
+            when the folder was claimed, is not compared.
 
     Raises:
         TrainError: it holds another.
     """
     run = TypeAdapter(Recipe).dump_python(recipe, mode="json") | {"seed": seed} | made_of
     note = out / "run.json"
-    kept = json.loads(note.read_text()) if note.is_file() else {}
-    if kept and any(kept.get(name) != value for name, value in run.items()):
+    try:
+        kept = json.loads(note.read_text()) if note.is_file() else {}
+    except ValueError as error:
+        raise TrainError(f"{note}: is damaged; without it, the folder is taken for one of this run") from error
+    if any(kept[name] != value for name, value in run.items() if name in kept):
         *others, last = ["recipe", "seed", *(name for name, value in made_of.items() if value)]
         raise TrainError(f"{out}: holds a run with another {', '.join(others)} or {last}: choose another --out")
     if rank() == 0:  # the others may all be here at once

@@ -42,7 +42,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         BundleError: stage I has not been run.
         TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
     """
-    network, measured = start(recipe, out, seed, "stage1", stage=2)
+    network, measured = start(recipe, out, seed, "stage1", stage=2, plan="staged")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     text, speech = ((each.loop, each.loss) for each in (recipe.stage2.text, recipe.stage2.speech))
     measured["stage2"] = {
@@ -54,7 +54,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
 
 def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
     """Train the co-attention on ``out/stage2`` and write ``out/stage3``. Raises as ``run_stage_two``."""
-    network, measured = start(recipe, out, seed, "stage2", stage=3)
+    network, measured = start(recipe, out, seed, "stage2", stage=3, plan="staged")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     options = (recipe.stage3.loop, recipe.stage3.loss)
     measured["stage3"] = train_context(network, "fused", train.both, dev.both, options, (out, seed)).to_dict()
@@ -104,13 +104,15 @@ def _as_encoded(dialogues: list[EncodedDialogue], labels: tuple[str, ...]) -> li
     ]
 
 
-def start(recipe: Recipe, out: Path, seed: int, before: str, stage: int) -> tuple[EmotionNetwork, dict[str, Any]]:
+def start(
+    recipe: Recipe, out: Path, seed: int, before: str, stage: int, **made_of: str
+) -> tuple[EmotionNetwork, dict[str, Any]]:
     """The network of the stage before, with untrained modules for this one, and its metrics."""
     if not (out / before).is_dir():
         raise TrainError(f"{out / before} is missing: train {before} first")
     trained = load_bundle(out / before)
     with rank_0_first():
-        claim(out, recipe, seed)
+        claim(out, recipe, seed, **made_of)
     measured = json.loads((out / before / "metrics.json").read_text())
     torch.manual_seed(seed)
     network = EmotionNetwork(replace(trained.config, stage=stage, conversation=recipe.network), trained.tokenizer)

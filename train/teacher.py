@@ -24,14 +24,20 @@ FFT = 400
 HOP = 160
 HEADS = 6
 LAYERS = 4
+HUB = "model.encoder."  # before the encoder's names in the hub's file
 
 
 class WhisperEncoder:
     """Waveform -> hidden states of every layer, at 25 frames a second."""
 
     def __init__(self, path: Path) -> None:
+        """Read the encoder's weights, by themselves or among all of the hub's ``openai/whisper-tiny.en``.
+
+        Raises:
+            TrainError: they cannot be read, or are not such weights.
+        """
         try:
-            self.weights = {name: value.float() for name, value in load_file(path).items()}
+            self.weights = {name.removeprefix(HUB): value.float() for name, value in load_file(path).items()}
             self.width = len(self.weights["conv1.bias"])
         except (OSError, SafetensorError, KeyError) as error:
             raise TrainError(f"{path}: not the weights of a Whisper encoder: {error}") from error

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from rich.progress import track
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from emotrack.models.hub import load_tokenizer
@@ -21,8 +19,9 @@ from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.models.text_encoder import own_mean
 from emotrack.train.corpora import TextCorpus
 from emotrack.train.errors import TrainError
-from emotrack.train.loop import write_whole
+from emotrack.train.loop import read_whole, write_whole
 from emotrack.train.losses import Loss
+from emotrack.train.progress import track
 from emotrack.train.ranks import device_of, rank, training_device, wait
 from emotrack.train.recipe import StageRecipe, TextRecipe, TextTeacher
 from emotrack.train.text_stage import (
@@ -78,7 +77,7 @@ def opinions(
         if rank() == 0:
             write_whole({"opinions": _ask(*asked)}, path, {})
         wait()
-    kept = load_file(path)["opinions"]  # (2 N, C)
+    kept = read_whole(path)[0]["opinions"]  # (2 N, C)
     if len(kept) != 2 * turns:
         raise TrainError(f"{path}: is of {len(kept) // 2} turns, not of {turns}: choose another --out")
     return Opinions(kept, teacher.share)

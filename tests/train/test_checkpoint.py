@@ -56,6 +56,8 @@ def test_a_folder_that_is_no_bert_is_refused(encoder: Path, tmp_path: Path) -> N
     with pytest.raises(TrainError, match="not a BERT"):
         load_text_encoder(tmp_path, ["hello"], 32)
     (tmp_path / "config.json").write_bytes((encoder / "config.json").read_bytes())
+    with pytest.raises(TrainError, match="reads 64 tokens at most, not 65"):
+        load_text_encoder(tmp_path, ["hello"], 65)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(TrainError, match=r"not a BERT in the Hugging Face layout: tokenizer\.json"):
+    with pytest.raises(TrainError, match=r"not a BERT .*: tokenizer\.json"):
         load_text_encoder(tmp_path, ["hello"], 32)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from emotrack.tracker.cli import main
 from emotrack.train import cli
+from emotrack.train.errors import CollapsedError
 from emotrack.train.recipe import Recipe, load_recipe
 
 Runs = list[tuple[str, Path, int]]
@@ -67,8 +69,47 @@ def test_several_seeds_and_their_table(runs: Runs, tmp_path: Path, capsys: pytes
     assert f"results: {tmp_path}/out/results.md" in capsys.readouterr().out
     assert "| dev: online | 0.200 ± 0.141 |" in (tmp_path / "out/results.md").read_text()
     assert json.loads((tmp_path / "out/results.json").read_text())["seeds"] == [1, 3]
-    assert train("stage2", *arguments(tmp_path), "--seed", "1", "1") == 2
-    assert "names a seed twice" in capsys.readouterr().err
+
+
+def test_seeds_may_be_named_one_by_one(runs: Runs, tmp_path: Path) -> None:
+    assert train("stage2", *arguments(tmp_path), "--seed", "1", "--seed", "3", "1") == 0
+    assert runs == [("stage2", tmp_path / f"out/seed-{seed}", seed) for seed in (1, 3)]
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", "1.5", "10000000000"])
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        train("stage2", *arguments(tmp_path), f"--seed={seed}")
+    assert "is no whole number from 0 to 999999999" in capsys.readouterr().err
+
+
+def test_data_that_nothing_is_made_of_is_refused(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("stage2", *arguments(tmp_path), "--data", f"mled={tmp_path}") == 2
+    assert "emotrack train: no data 'mled': there are encoder, care" in capsys.readouterr().err
+    assert runs == []
+    assert train("stage2", *arguments(tmp_path), "--data", f"care={tmp_path}", "--data", f"emodb={tmp_path}") == 0
+
+
+def test_a_seed_that_collapses_leaves_the_others(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_of: Callable[[str], Callable[..., Path]] = cli.resolve_name  # type: ignore[assignment]
+
+    def collapsing(name: str) -> Callable[..., Path]:
+        def step(*arguments: Any) -> Path:
+            if arguments[3] == 2:
+                raise CollapsedError("speech: collapsed")
+            return step_of(name)(*arguments)
+
+        return step
+
+    monkeypatch.setattr(cli, "resolve_name", collapsing)
+    assert train("stage2", *arguments(tmp_path), "--seed", "1", "2", "3") == 1
+    assert "seed 2: speech: collapsed" in capsys.readouterr().err
+    assert [seed for _, _, seed in runs] == [1, 3]
+    assert json.loads((tmp_path / "out/results.json").read_text())["seeds"] == [1, 3]
 
 
 def test_joint_is_for_all_stages(tmp_path: Path) -> None:

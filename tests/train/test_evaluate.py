@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork, NetworkConfig, SpeechHeadConfig
 from emotrack.models.text_encoder import TextConfig
 from emotrack.train import cli
+from emotrack.train.acted import read_clips
 from emotrack.train.cli import add_evaluate_arguments, run_evaluate
 from emotrack.train.dialogues import CORPORA, hear, read_corpus
 from emotrack.train.errors import TrainError
@@ -133,6 +135,22 @@ def test_labels_that_the_bundle_does_not_know_are_counted(
     assert found.left_out == left_out
 
 
+def test_acted_clips_that_show_something_else_are_counted(
+    network: EmotionNetwork, ravdess: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(ravdess, tmp_path, dirs_exist_ok=True)
+    index = tmp_path / "index.csv"
+    known = len(read_corpus("acted", tmp_path, "dev").turns)
+    header, *rows = index.read_text().splitlines()
+    of_dev = next(place for place, row in enumerate(rows) if "ravdess-17" in row and ",happy" in row)
+    rows[of_dev] = rows[of_dev].replace(",happy", ",smug")
+    index.write_text("\n".join([header, *rows, ""]))
+    found = evaluate_corpus(network, read_corpus("acted", tmp_path, "dev"))
+    assert found.left_out == {"smug": 1}
+    assert found.scores["speech"].count == known - 1
+    assert "smug" not in {clip.emotion for clip in read_clips(tmp_path)}  # nothing is learned from it
+
+
 def test_a_bundle_keeps_its_own_name_for_an_emotion() -> None:
     assert counterpart("excitement", EMOTIONS) == "joy"
     assert counterpart("excitement", ("joy", "excitement")) == "excitement"
@@ -153,6 +171,8 @@ def test_a_modality_that_a_corpus_lacks(network: EmotionNetwork, meld: Path, rav
         evaluate_corpus(network, read_corpus("meld", meld, "dev"), only="speech")
     with pytest.raises(TrainError, match="this copy of acted has no text"):
         evaluate_corpus(network, read_corpus("acted", ravdess, "dev"), only="text")
+    with pytest.raises(TrainError, match="this copy of meld has no speech: evaluate it without --modalities both"):
+        evaluate_corpus(network, read_corpus("meld", meld, "dev"), only="both")
     assert list(evaluate_corpus(network, read_corpus("acted", ravdess, "dev")).scores) == ["speech"]
 
 
@@ -172,7 +192,15 @@ def test_the_command(
     assert (document["mode"], document["corpus"], document["split"]) == ("offline", "iemocap-6", "dev")
     assert document["count"] == document["by_modalities"]["text"]["count"] == 4
     assert document["left_out"] == {"frustration": 1}
+    assert 0 < document["by_modalities"]["text"]["ece_by_chance"] < 1
     assert run_evaluate(parser.parse_args(words)) == 0
     shown = capsys.readouterr().out
-    for part in ("weighted F1", "ECE", "voice and words", "rows: truth, columns: prediction", "frustration 1"):
+    for part in (
+        "weighted F1",
+        "ECE",
+        "by chance",
+        "voice and words",
+        "rows: truth, columns: prediction",
+        "frustration 1",
+    ):
         assert part in shown

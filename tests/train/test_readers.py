@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import math
 import shutil
 from pathlib import Path
 
@@ -107,8 +109,34 @@ def test_conversations_are_cut_at_their_turns_and_scored_by_split(conversations:
 def test_audio_that_ends_before_a_turn_is_named(conversations: Path, tmp_path: Path) -> None:
     (tmp_path / "acted-0.json").write_text((conversations / "acted-0.json").read_text())
     write_audio(tmp_path / "acted-0.flac", tone(0, 0.6, 0), "flac")
-    with pytest.raises(TrainError, match=r"acted-0\.flac: a turn of 0\.00 s"):
+    with pytest.raises(TrainError, match=r"acted-0\.flac: lasts \d\.\d\d s"):
         list(read_dialogues("acted", tmp_path, "dev", "both"))
+
+
+def test_audio_that_is_much_shorter_than_its_turn_is_named(conversations: Path, tmp_path: Path) -> None:
+    document = json.loads((conversations / "acted-0.json").read_text())
+    document["turns"][0]["end"] = 400.0
+    (tmp_path / "acted-0.json").write_text(json.dumps(document))
+    (tmp_path / "acted-0.flac").write_bytes((conversations / "acted-0.flac").read_bytes())
+    with pytest.raises(TrainError, match=r"acted-0\.flac: lasts \d+\.\d\d s, and a turn ends at 400\.00 s"):
+        list(read_dialogues("acted", tmp_path, "dev", "both"))
+
+
+@pytest.mark.parametrize("change", [{"audio": ""}, {"audio": "sub/a.flac"}, {"start": float("nan")}, {"end": math.inf}])
+def test_a_conversation_that_cannot_be_meant_is_named(
+    conversations: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    document = json.loads((conversations / "acted-0.json").read_text())
+    (document if "audio" in change else document["turns"][0]).update(change)
+    (tmp_path / "acted-0.json").write_text(json.dumps(document))
+    with pytest.raises(TrainError, match=r"acted-0\.json: not an acted conversation"):
+        read_conversations(tmp_path)
+
+
+def test_a_table_that_is_no_csv_is_named(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text(f"file,speaker,emotion\n{'a' * 200_000},ravdess-17,joy\n")
+    with pytest.raises(TrainError, match=r"index\.csv: not a CSV"):
+        read_clips(tmp_path)
 
 
 def test_a_malformed_conversation_is_named(tmp_path: Path) -> None:

@@ -37,6 +37,21 @@ PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread =
             TOY[: TOY.index("[pairing]")] + TOY[TOY.index("[stage2.text]") :],
             "pairing: acted voices, and no others, are paired",
         ),
+        (TOY.replace("cut = 0.7", "cut = nan"), "cut and what is withheld are shares"),
+        (TOY.replace("withhold_turn = 0.2", "withhold_turn = 1.2"), "cut and what is withheld are shares"),
+        (TOY.replace("window = 4", "window = 0"), "window is 1 or more"),
+        (TOY.replace("unheard = 0.4", "unheard = 1.5"), "voiced, astray, unread and unheard are shares"),
+        (TOY.replace("readings = 2", "readings = 0"), "turns and readings are 1 or more"),
+        (TOY.replace("heads = 1", "heads = 0"), "hidden, layers, heads, head_width and blocks are 1 or more"),
+        (TOY.replace("heads = 2", "heads = 3"), "3 heads do not divide a width of 16"),
+        (TOY.replace("common = 1", "common = 0"), "dimensions of a CARE are 1 or more"),
+        (TOY.replace("ravdess = 2.0", "ravdess = 0.0"), "draws.ravdess: Input should be greater than 0"),
+        (TOY.replace("learning_rate = 3e-3", "learning_rate = nan"), "learning_rate: is no finite number"),
+        (TOY.replace("learning_rate = 3e-3", "learning_rate = -1"), "learning_rate and clip are more than 0"),
+        (TOY.replace("batch = 8 }", "batch = 8, warmup = 1.0 }"), "warmup and betas are 0 or more and less than 1"),
+        (TOY.replace("max_tokens = 16", "max_tokens = 1"), "text.max_tokens: Input should be greater than"),
+        (TOY.replace("certain = 0.75", "certain = nan"), "right_when_certain: "),
+        (TOY.replace("labels = 1.0", "labels = inf"), "speech.labels: is no finite number"),
         (MERITS_L + PAIRING, "pairing: acted voices, and no others, are paired"),
         (MERITS_L.replace(CARE, ""), "speech: name either an encoder, or the two that care is made of"),
         (MERITS_L.replace(CARE, CARE + '\nencoder = "microsoft/wavlm-base"'), "speech: name either an encoder"),
@@ -49,6 +64,13 @@ def test_a_recipe_that_cannot_be_is_refused(tmp_path: Path, recipe: str, message
         load_recipe(str(path))
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_recipe_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes("# f\u00fcr\n".encode("latin-1"))
+    with pytest.raises(TrainError, match="not TOML"):
+        load_recipe(str(path))
 
 
 def test_the_packaged_recipes_load() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from emotrack.models.care import CareConfig
 from emotrack.train import listener
@@ -20,7 +21,12 @@ from tests.train.conftest import RATE
 
 
 def test_the_teacher_has_25_frames_a_second(teacher: Path, tmp_path: Path) -> None:
-    assert WhisperEncoder(teacher)(torch.randn(RATE)).shape == (4, 25, 12)
+    sound = torch.randn(RATE)
+    states = WhisperEncoder(teacher)(sound)
+    assert states.shape == (4, 25, 12)
+    whole = {f"model.encoder.{name}": value for name, value in load_file(teacher).items()}
+    save_file(whole | {"model.decoder.layer_norm.bias": torch.zeros(12)}, tmp_path / "model.safetensors")
+    assert torch.equal(WhisperEncoder(tmp_path / "model.safetensors")(sound), states)  # as the hub has it
     (tmp_path / "x.safetensors").write_text("not weights")
     with pytest.raises(TrainError, match="not the weights of a Whisper encoder"):
         WhisperEncoder(tmp_path / "x.safetensors")

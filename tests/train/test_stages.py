@@ -191,6 +191,20 @@ def test_the_note_of_a_run_is_written_by_one_rank(tmp_path: Path, monkeypatch: p
     assert note.stat().st_ino == written
 
 
+def test_a_folder_is_trained_in_stages_or_jointly(
+    toy: Path, toy_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(toy, tmp_path / "run")
+    words = ["all", "--recipe", "toy", *toy_data, "--out", str(tmp_path / "run")]
+    assert train(*words, "--joint") == 1
+    assert "holds a run with another" in capsys.readouterr().err
+    kept = [(folder / "bundle/model.safetensors").read_bytes() for folder in (toy, tmp_path / "run")]
+    assert kept[0] == kept[1]
+    (tmp_path / "run/run.json").write_text("{")
+    assert train(*words) == 1
+    assert "run.json: is damaged" in capsys.readouterr().err
+
+
 def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
     path, calls = tmp_path / "readings.safetensors", []
 

@@ -93,7 +93,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """The rows of a CSV file that has at least these columns.
 
     Raises:
-        TrainError: the file or a column is missing.
+        TrainError: the file or a column is missing, or it is no CSV.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -103,6 +103,8 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             return [row for row in reader if all(row[column] is not None for column in columns)]
     except OSError as error:
         raise TrainError(f"{path}: {error.strerror}") from error
+    except csv.Error as error:
+        raise TrainError(f"{path}: not a CSV: {error}") from error
 
 
 def read_lines(path: Path) -> list[str]:

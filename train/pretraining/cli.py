@@ -194,10 +194,32 @@ def add_data_and_seeds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="what it needs; repeat"
     )
-    parser.add_argument(
-        "--seed", nargs="+", type=int, default=[0], metavar="N", help="of everything random (default 0)"
-    )
+    add_seeds(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
+
+
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """Give a parser --seed, of which there may be several."""
+    parser.add_argument(
+        "--seed",
+        nargs="+",
+        action="extend",
+        type=seed_number,
+        metavar="N",
+        help="of everything random (default 0); several: a run with each, and a table of results",
+    )
+
+
+def seed_number(argument: str) -> int:
+    """A seed, of an argument: an epoch's own seeds are made of it, so it has nine digits at most."""
+    if not (argument.isdecimal() and len(argument) <= 9):
+        raise argparse.ArgumentTypeError(f"{argument!r} is no whole number from 0 to 999999999")
+    return int(argument)
+
+
+def seeds_of(args: argparse.Namespace) -> list[int]:
+    """The seeds that were asked for, each once."""
+    return list(dict.fromkeys(args.seed or [0]))
 
 
 def run_pretrain(args: argparse.Namespace) -> int:
@@ -216,8 +238,9 @@ def run_pretrain(args: argparse.Namespace) -> int:
             return EXIT_USAGE
         with joined():
             made: dict[int, Path] = {}
-            for seed in dict.fromkeys(args.seed):
-                out = args.out / f"seed-{seed}" if len(args.seed) > 1 else args.out
+            seeds = seeds_of(args)
+            for seed in seeds:
+                out = args.out / f"seed-{seed}" if len(seeds) > 1 else args.out
                 made[seed] = run_pretraining(recipe, args.corpus, data, out, seed)
                 wait()  # for rank 0 to have written it
                 if rank() == 0:
@@ -262,7 +285,7 @@ def add_care_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", required=True, metavar="NAME|FILE.toml", help="a packaged recipe (mini, merits-l) or a file"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
+    parser.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of everything random (default 0)")
     parser.add_argument(
         "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="the text encoder; see below"
     )

@@ -100,6 +100,8 @@ def read_stretches(corpora: Sequence[str]) -> Iterator[Stretch]:
         name, _, folder = corpus.partition("=")
         if folder and name in READERS:
             yield from _of_a_text_corpus(name, Path(folder))
+        elif folder and not Path(corpus).is_dir():
+            raise TrainError(f"no text corpus {name!r}: there are {', '.join(READERS)}")
         else:
             yield from _of_turns(Path(corpus))
 
