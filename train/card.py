@@ -147,6 +147,8 @@ def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
         made = f"`{silver.get('origin', network.config.text.origin)}`"
     if silver:
         made += f", pre-trained on {silver['train']:,} sentences that {silver['annotator']} labelled"
+    if "joint" in measured:
+        return f"{made}{before}"
     if recipe.text.teacher:
         before += (
             f", with the opinions of `{recipe.text.teacher.encoder}`, fine-tuned on it first, as further targets; none "

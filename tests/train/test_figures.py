@@ -90,6 +90,7 @@ def test_figure_4(toy: Path, toy_data: list[str], tmp_path: Path, monkeypatch: p
     assert (tmp_path / "toy/joint/seed-0/joint.jsonl").is_file()
     cards = [(tmp_path / f"toy/{arm}/seed-0/bundle/README.md").read_text() for arm in ("staged", "joint")]
     assert ["**Jointly**" in card for card in cards] == [False, True]
+    assert ["fine-tuned on" in card for card in cards] == [True, False]
     assert {"staged", "joint"} <= set(texts(tmp_path / "figure4.svg"))
 
     def trained(*arguments: Any) -> None:
