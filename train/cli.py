@@ -107,11 +107,6 @@ examples:
 """
 
 CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
-DATA = (
-    *("encoder", "care", "teacher", "text-teacher"),
-    *(name for name in CORPORA if name != "acted"),
-    *("ravdess", "tess", "nemo", "emodb"),
-)
 MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
 
 
@@ -187,7 +182,7 @@ def _train(args: argparse.Namespace) -> int:
     from emotrack.models.hub import HubError
     from emotrack.train.errors import CollapsedError, TrainError
     from emotrack.train.ranks import joined, rank, wait
-    from emotrack.train.recipe import load_recipe
+    from emotrack.train.recipe import DATA, load_recipe
     from emotrack.train.results import write_results
 
     steps, seeds = STEPS["joint" if args.stage == "all" and args.joint else args.stage], seeds_of(args)

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from emotrack.models.conversation import Conversations as Batch
-from emotrack.models.heads import TextHead
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import read_turn
 from emotrack.train.context_stage import ConversationTask
@@ -49,7 +48,7 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
     torch.manual_seed(seed)
     encoder, _, _ = pretrained_words(recipe, data)
     network.text_encoder.load_state_dict(encoder.state_dict())
-    network.text_head = TextHead(encoder.width, len(network.labels))
+    network.text_head.classify.reset_parameters()
     network.requires_grad_(False).to(training_device())
     words = (network.text_encoder, network.text_head, network.text_context)
     trained = nn.ModuleList([*words, network.speech_context, network.co_attention]).requires_grad_(True)

@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -295,7 +295,7 @@ def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """What ``write_whole`` wrote: tensors and facts. Raises ``TrainError`` where something else has damaged it."""
     try:
         with safe_open(path, "pt") as file:
-            return load_file(path), file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise TrainError(f"{path}: is damaged; without it, what it held is made anew: {error}") from error
 

@@ -24,6 +24,7 @@ from emotrack.train.losses import LossOptions
 from emotrack.train.pairing import PairingOptions
 
 PACKAGED = Path(__file__).parent / "recipes"
+DATA = ("encoder", "care", "teacher", "text-teacher", *READERS, *ACTED)  # all that a recipe may be made of, by name
 _STRICT = ConfigDict(extra="forbid")
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -113,6 +113,15 @@ def test_audio_that_ends_before_a_turn_is_named(conversations: Path, tmp_path: P
         list(read_dialogues("acted", tmp_path, "dev", "both"))
 
 
+def test_a_turn_that_is_too_short_to_be_heard_is_named(conversations: Path, tmp_path: Path) -> None:
+    document = json.loads((conversations / "acted-0.json").read_text())
+    document["turns"][0] |= {"start": 0.5, "end": 0.52}
+    (tmp_path / "acted-0.json").write_text(json.dumps(document))
+    (tmp_path / "acted-0.flac").write_bytes((conversations / "acted-0.flac").read_bytes())
+    with pytest.raises(TrainError, match=r"acted-0\.flac: a turn of 0\.02 s, less than 0\.1 s"):
+        list(read_dialogues("acted", tmp_path, "dev", "both"))
+
+
 def test_audio_that_is_much_shorter_than_its_turn_is_named(conversations: Path, tmp_path: Path) -> None:
     document = json.loads((conversations / "acted-0.json").read_text())
     document["turns"][0]["end"] = 400.0
