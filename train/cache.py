@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from emotrack.train.loop import read_whole, write_whole
+from emotrack.train.files import read_whole, write_whole
 from emotrack.train.ranks import rank_0_first
 
 

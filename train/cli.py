@@ -180,43 +180,34 @@ def run_train(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
-    from emotrack.train.errors import CollapsedError, TrainError
+    from emotrack.train.errors import TrainError
     from emotrack.train.ranks import joined, rank, wait
-    from emotrack.train.recipe import DATA, load_recipe
-    from emotrack.train.results import write_results
+    from emotrack.train.recipe import load_recipe, misnamed
+    from emotrack.train.seeds import train_with
 
-    steps, seeds = STEPS["joint" if args.stage == "all" and args.joint else args.stage], seeds_of(args)
-    collapsed = False
+    steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
     try:
         recipe = load_recipe(args.recipe)
         data = dict(args.data)
-        if unknown := sorted(set(data) - set(DATA)):
-            print(f"emotrack train: no data {unknown[0]!r}: there are {', '.join(DATA)}", file=sys.stderr)
+        if complaint := misnamed(data, recipe, recipe.needs):
+            print(f"emotrack train: {complaint}", file=sys.stderr)
             return EXIT_USAGE
-        if missing := [name for name in recipe.needs if name not in data]:
-            print(f"emotrack train: recipe {recipe.name} also needs --data {missing[0]}=PATH", file=sys.stderr)
-            return EXIT_USAGE
+
+        def train(out: Path, seed: int) -> Path:
+            for step in steps:
+                run: Runner = resolve_name(RUNNERS[step])
+                folder = run(recipe, data, out, seed)
+                wait()  # for rank 0 to have written it
+                if rank() == 0:
+                    print(f"{step}: {folder}")
+            return folder
+
         with joined():
-            made: dict[int, Path] = {}
-            for seed in seeds:
-                out = args.out / f"seed-{seed}" if len(seeds) > 1 else args.out
-                try:
-                    for step in steps:
-                        run: Runner = resolve_name(RUNNERS[step])
-                        folder = run(recipe, data, out, seed)
-                        wait()  # for rank 0 to have written it
-                        if rank() == 0:
-                            print(f"{step}: {folder}")
-                    made[seed] = folder
-                except CollapsedError as error:  # the other seeds may not
-                    collapsed = True
-                    print(f"emotrack train: seed {seed}: {error}", file=sys.stderr)
-            if len(seeds) > 1 and made and rank() == 0:
-                print(f"results: {write_results(made, args.out)}")
+            whole = train_with(seeds_of(args), args.out, train, "emotrack train")
     except (TrainError, BundleError, HubError, OSError) as error:
         print(f"emotrack train: {error}", file=sys.stderr)
         return EXIT_FAILURE
-    return EXIT_FAILURE if collapsed else 0
+    return 0 if whole else EXIT_FAILURE
 
 
 def _plot(args: argparse.Namespace) -> int:

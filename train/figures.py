@@ -21,6 +21,7 @@ from typing import Any
 
 from emotrack.train.bars import draw_bars
 from emotrack.train.errors import CollapsedError
+from emotrack.train.files import write_json
 from emotrack.train.joint import run_joint
 from emotrack.train.pretraining.text import labels_address, run_pretraining
 from emotrack.train.ranks import rank, rank_0_first, wait
@@ -65,7 +66,8 @@ def annotators(
                     print(f"{folder}: {error}", file=sys.stderr)
                     yield Run(_group(recipe, recipes), arm, seed, None)
                     continue
-                _keep(folder, found)
+                if rank() == 0:
+                    write_json(found, folder / "metrics.json")
             yield Run(_group(recipe, recipes), arm, seed, found["stage1"]["text"]["weighted_f1"])
 
 
@@ -159,12 +161,6 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
     path = folder / "metrics.json"
     found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
     return found
-
-
-def _keep(folder: Path, metrics: dict[str, Any]) -> None:
-    if rank() == 0:
-        (folder / "metrics.partial").write_text(json.dumps(metrics, indent=1) + "\n")
-        (folder / "metrics.partial").rename(folder / "metrics.json")
 
 
 def _grouped(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:

@@ -114,7 +114,9 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
 
 
 def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Namespace) -> str | None:
-    """What is missing, or named twice, on a figure's command line."""
+    """What is missing, named twice or misnamed on a figure's command line."""
+    from emotrack.train.recipe import misnamed
+
     names = [recipe.name for recipe in recipes], [name for name, _ in getattr(args, "labels", [])]
     for what, called in zip(("recipes", "annotators"), names, strict=True):
         if twice := next((name for name in called if called.count(name) > 1), None):
@@ -123,8 +125,8 @@ def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Name
             return f"{odd!r} is no name for a folder"
     for recipe in recipes:
         needs = recipe.needs_for_words if args.stage == "figure3" else recipe.needs
-        if missing := next((name for name in needs if name not in data), None):
-            return f"recipe {recipe.name} also needs --data {missing}=PATH"
+        if complaint := misnamed(data, recipe, needs):
+            return complaint
     return None
 
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emotrack.train.errors import CollapsedError, TrainError
+from emotrack.train.files import read_whole, write_whole
 from emotrack.train.muon import Muon
 from emotrack.train.progress import epochs_bar
 from emotrack.train.ranks import add_up, add_up_gradients, from_rank_0, rank, ranks, training_device, wait
@@ -279,25 +278,6 @@ class _State:
         if scores.collapsed:
             raise CollapsedError(f"{self.name}: collapsed, {scores.collapsed}: lower the learning rate")
         return scores
-
-
-def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
-    """Write tensors with some facts; whoever finds the file finds all of it. Raises ``TrainError``."""
-    partial = path.with_suffix(".partial")
-    try:
-        save_file(tensors, partial, metadata=facts)
-    except SafetensorError as error:
-        raise TrainError(f"{path}: cannot be written: {error}") from error
-    partial.replace(path)  # a kill leaves the old file or the new one
-
-
-def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What ``write_whole`` wrote: tensors and facts. Raises ``TrainError`` where something else has damaged it."""
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise TrainError(f"{path}: is damaged; without it, what it held is made anew: {error}") from error
 
 
 def _rate(progress: float, options: LoopOptions) -> float:

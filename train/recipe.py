@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated
@@ -145,7 +145,20 @@ class Recipe:
     def needs_for_words(self) -> tuple[str, ...]:
         """The names of the data that Stage I's words are made of."""
         corpora = [*self.text.vocabulary, *(phase.corpus for phase in self.text.phases)]
-        return tuple(dict.fromkeys([*([] if self.text.encoder else ["encoder"]), *corpora]))
+        return tuple(dict.fromkeys([*self.needs_for_encoder, *corpora]))
+
+    @property
+    def needs_for_encoder(self) -> tuple[str, ...]:
+        """The names of the data that its text encoder begins with, which may be one of the hub."""
+        return () if self.text.encoder else ("encoder",)
+
+
+def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str | None:
+    """What is wrong with the data that a command line names: one that there is none of, or one that is missing."""
+    if unknown := sorted(set(data) - set(DATA)):
+        return f"no data {unknown[0]!r}: there are {', '.join(DATA)}"
+    missing = next((name for name in needs if name not in data), None)
+    return f"recipe {recipe.name} also needs --data {missing}=PATH" if missing else None
 
 
 def load_recipe(name_or_path: str) -> Recipe:

@@ -27,6 +27,7 @@ from emotrack.train.calibration import fit_temperature
 from emotrack.train.checkpoint import load_text_encoder
 from emotrack.train.corpora import READERS, Corpus, read_text_corpus
 from emotrack.train.errors import TrainError
+from emotrack.train.files import write_json
 from emotrack.train.frozen_speech_stage import train_speech_head, voiced
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pretraining.saved_care import care_address, load_care
@@ -148,9 +149,7 @@ def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
         raise TrainError(f"{out}: holds a run with another {', '.join(others)} or {last}: choose another --out")
     if rank() == 0:  # the others may all be here at once
         out.mkdir(parents=True, exist_ok=True)
-        partial = note.with_suffix(".partial")
-        partial.write_text(json.dumps(kept | run, indent=2) + "\n")
-        partial.replace(note)  # a kill leaves the old note or the new one
+        write_json(kept | run, note)
 
 
 def _check(recipe: Recipe, corpus: Corpus, data: dict[str, Path]) -> None:

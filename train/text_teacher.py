@@ -19,7 +19,7 @@ from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.models.text_encoder import own_mean
 from emotrack.train.corpora import TextCorpus
 from emotrack.train.errors import TrainError
-from emotrack.train.loop import read_whole, write_whole
+from emotrack.train.files import read_whole, write_whole
 from emotrack.train.losses import Loss
 from emotrack.train.progress import track
 from emotrack.train.ranks import device_of, rank, training_device, wait

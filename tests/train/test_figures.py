@@ -18,7 +18,7 @@ from emotrack.train import figures
 from emotrack.train.bars import draw_bars
 from emotrack.train.errors import CollapsedError
 from emotrack.train.figures import Run, annotators, hierarchies, write_figure
-from emotrack.train.recipe import load_recipe
+from emotrack.train.recipe import DATA, load_recipe
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -148,6 +148,7 @@ def test_a_grid_goes_on_after_a_collapse(
         (["--recipe", "toy", "--labels", "a=x", "--labels", "a=y"], "two annotators are called a"),
         (["--recipe", "toy", "--labels", "../a=x"], "'../a' is no name for a folder"),
         (["--recipe", "toy", "--labels", "a=x"], "recipe toy also needs --data encoder=PATH"),
+        (["--recipe", "toy", "--labels", "a=x", "--data", "mled=x"], f"no data 'mled': there are {', '.join(DATA)}"),
     ],
 )
 def test_a_grid_that_cannot_be(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from emotrack.train import loop
 from emotrack.train.errors import TrainError
-from emotrack.train.loop import LoopOptions, fit, pad, read_whole, shuffled_batches, write_whole
+from emotrack.train.loop import LoopOptions, fit, pad, shuffled_batches
 from emotrack.train.metrics import Scores, score
 
 POINTS = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
@@ -172,18 +172,6 @@ def test_it_stops_when_dev_gets_no_better(tmp_path: Path) -> None:
     assert fit("sides", again, task, options, tmp_path, seed=0) == scores
     assert task.calls == 0
     assert torch.equal(next(again.parameters()), weights)
-
-
-def test_a_file_that_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"x\.safetensors: cannot be written"):
-        write_whole({"a": torch.zeros(2)}, tmp_path / "no such folder/x.safetensors", {})
-    write_whole({"a": torch.zeros(2)}, tmp_path / "x.safetensors", {"b": "c"})
-    tensors, facts = read_whole(tmp_path / "x.safetensors")
-    assert (tensors["a"].tolist(), facts) == ([0, 0], {"b": "c"})
-    whole = (tmp_path / "x.safetensors").read_bytes()
-    (tmp_path / "x.safetensors").write_bytes(whole[:-4])
-    with pytest.raises(TrainError, match=r"x\.safetensors: is damaged"):
-        read_whole(tmp_path / "x.safetensors")
 
 
 RANK = """

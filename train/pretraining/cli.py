@@ -228,29 +228,28 @@ def run_pretrain(args: argparse.Namespace) -> int:
     from emotrack.train.errors import TrainError
     from emotrack.train.pretraining.text import run_pretraining
     from emotrack.train.ranks import joined, rank, wait
-    from emotrack.train.recipe import load_recipe
-    from emotrack.train.results import write_results
+    from emotrack.train.recipe import load_recipe, misnamed
+    from emotrack.train.seeds import train_with
 
     try:
         recipe, data = load_recipe(args.recipe), dict(args.data)
-        if not recipe.text.encoder and "encoder" not in data:
-            print(f"emotrack train pretrain: recipe {recipe.name} also needs --data encoder=PATH", file=sys.stderr)
+        if complaint := misnamed(data, recipe, recipe.needs_for_encoder):
+            print(f"emotrack train pretrain: {complaint}", file=sys.stderr)
             return EXIT_USAGE
+
+        def pretrain(out: Path, seed: int) -> Path:
+            made = run_pretraining(recipe, args.corpus, data, out, seed)
+            wait()  # for rank 0 to have written it
+            if rank() == 0:
+                print(f"pretrain: {made}")
+            return made
+
         with joined():
-            made: dict[int, Path] = {}
-            seeds = seeds_of(args)
-            for seed in seeds:
-                out = args.out / f"seed-{seed}" if len(seeds) > 1 else args.out
-                made[seed] = run_pretraining(recipe, args.corpus, data, out, seed)
-                wait()  # for rank 0 to have written it
-                if rank() == 0:
-                    print(f"pretrain: {made[seed]}")
-            if len(made) > 1 and rank() == 0:
-                print(f"results: {write_results(made, args.out)}")
+            whole = train_with(seeds_of(args), args.out, pretrain, "emotrack train pretrain")
     except (TrainError, HubError, OSError) as error:
         print(f"emotrack train pretrain: {error}", file=sys.stderr)
         return EXIT_FAILURE
-    return 0
+    return 0 if whole else EXIT_FAILURE
 
 
 CARE_EPILOG = """\
@@ -298,12 +297,12 @@ def run_care(args: argparse.Namespace) -> int:
     from emotrack.train.errors import TrainError
     from emotrack.train.pretraining.care import train_care
     from emotrack.train.ranks import joined, rank
-    from emotrack.train.recipe import ActedSpeechRecipe, load_recipe
+    from emotrack.train.recipe import ActedSpeechRecipe, load_recipe, misnamed
 
     try:
         recipe, data = load_recipe(args.recipe), dict(args.data)
-        if isinstance(recipe.speech, ActedSpeechRecipe) and "encoder" not in data:
-            print(f"emotrack train care: recipe {recipe.name} also needs --data encoder=PATH", file=sys.stderr)
+        if complaint := misnamed(data, recipe, ["encoder"] if isinstance(recipe.speech, ActedSpeechRecipe) else []):
+            print(f"emotrack train care: {complaint}", file=sys.stderr)
             return EXIT_USAGE
         with joined():
             made = train_care(recipe, args.corpus, args.audio, data, args.out, args.seed)

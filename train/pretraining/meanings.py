@@ -18,7 +18,7 @@ from emotrack.models.encoders import AnyTextConfig
 from emotrack.models.hub import load_tokenizer
 from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.train.checkpoint import load_text_encoder
-from emotrack.train.loop import write_whole
+from emotrack.train.files import write_whole
 from emotrack.train.pretraining.table import address
 from emotrack.train.ranks import rank_0_first, training_device
 from emotrack.train.recipe import FrozenSpeechRecipe, Recipe

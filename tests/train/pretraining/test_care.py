@@ -145,6 +145,7 @@ def test_logs_are_drawn(run: Path, tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["--recipe", "toy"], 2, "needs --data encoder=PATH"),
+        (["--recipe", "toy", "--data", "encodr=x"], 2, "no data 'encodr': there are encoder, care"),
         (["--recipe", "toy", "--audio", "nowhere", "--data", "encoder=x"], 1, "is nowhere what was transcribed?"),
         (["--recipe", "toy", "--corpus", "nowhere", "--data", "encoder=x"], 1, "no turns of 0.3 s or more with words"),
         (["--recipe", "toy", "--data", "encoder=nowhere"], 1, "missing from the text encoder's folder"),

@@ -21,7 +21,7 @@ from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.train.card import model_card
 from emotrack.train.checkpoint import load_text_encoder, save_text_encoder
 from emotrack.train.cli import add_train_arguments, run_train
-from emotrack.train.errors import TrainError
+from emotrack.train.errors import CollapsedError, TrainError
 from emotrack.train.pretraining.text import labels_address, read_labels
 from emotrack.train.recipe import PACKAGED, load_recipe
 from emotrack.train.stage_one import pretrained_words, run_stage_one, train_words
@@ -204,10 +204,27 @@ def test_a_killed_run_goes_on_and_another_is_refused(
     assert "holds a run with another recipe, seed or labels" in capsys.readouterr().err
 
 
+def test_a_seed_that_collapses_leaves_the_others(
+    pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_pretraining(*arguments: object) -> Path:
+        if arguments[-1] == 1:
+            raise CollapsedError("pretraining: collapsed")
+        return pretrained / "encoder"
+
+    monkeypatch.setattr("emotrack.train.pretraining.text.run_pretraining", run_pretraining)
+    words = ("--corpus", "labels", "--recipe", "toy", "--data", f"encoder={tmp_path}", "--out", str(tmp_path))
+    assert train("pretrain", *words, "--seed", "1", "2", "3") == 1
+    assert capsys.readouterr().err == "emotrack train pretrain: seed 1: pretraining: collapsed\n"
+    assert json.loads((tmp_path / "results.json").read_text())["seeds"] == [2, 3]
+
+
 def test_failures_are_one_line(silver: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--corpus", str(silver), "--out", str(tmp_path / "out"))
     assert train("pretrain", *words, "--recipe", "toy") == 2
     assert capsys.readouterr().err == "emotrack train pretrain: recipe toy also needs --data encoder=PATH\n"
+    assert train("pretrain", *words, "--recipe", "toy", "--data", f"encodr={tmp_path}") == 2
+    assert capsys.readouterr().err.startswith("emotrack train pretrain: no data 'encodr': there are encoder, care")
     recipe = tmp_path / "recipe.toml"
     text = (PACKAGED / "toy.toml").read_text()
     recipe.write_text(text[: text.index("[text.pretraining]")] + text[text.index("[speech]") :])
