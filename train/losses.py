@@ -74,9 +74,9 @@ class Loss:
         if self.options.contrastive:
             if embeddings is None:
                 raise ValueError("the contrastive term needs embeddings")
-            single = targets.max(dim=1).values == 1.0  # (N,) those with one label
+            clear = targets.max(dim=1).values > 0.5  # (N,) those with one label, whatever a teacher says beside it
             loss = loss + self.options.contrastive * supervised_contrastive(
-                embeddings.flatten(end_dim=-2)[single], targets[single].argmax(dim=1), self.options.temperature
+                embeddings.flatten(end_dim=-2)[clear], targets[clear].argmax(dim=1), self.options.temperature
             )
         return loss
 

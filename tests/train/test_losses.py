@@ -98,6 +98,14 @@ def test_the_contrastive_term_is_added_with_its_weight() -> None:
     plain = float(Loss(LossOptions(), EQUAL)(scores, labels))
     both = float(Loss(LossOptions(contrastive=2.0), EQUAL)(scores, labels, embeddings))
     assert both == pytest.approx(plain + 2 * math.log(1 + math.exp(-1.0)))
+    taught = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])  # a teacher has its opinion of the labels
+    plain = float(Loss(LossOptions(), EQUAL)(scores, taught))
+    both = float(Loss(LossOptions(contrastive=2.0), EQUAL)(scores, taught, embeddings))
+    assert both == pytest.approx(plain + 2 * math.log(1 + math.exp(-1.0)))
+    torn = torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])  # nobody shares the second one's label any more
+    assert float(Loss(LossOptions(contrastive=2.0), EQUAL)(scores, torn, embeddings)) == pytest.approx(
+        float(Loss(LossOptions(), EQUAL)(scores, torn))
+    )
     with pytest.raises(ValueError, match="needs embeddings"):
         Loss(LossOptions(contrastive=2.0), EQUAL)(scores, labels)
 
