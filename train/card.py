@@ -163,7 +163,7 @@ def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
     if isinstance(recipe.speech, ActedSpeechRecipe):
         return (
             f"a small CARE (front end, common, semantic and acoustic encoders) on log-mel frames, {begins} "
-            "on acted speech, with the hidden states of Whisper tiny.en (MIT) as further targets; none of Whisper's "
+            f"on acted speech, with the hidden states of {recipe.speech.teacher} as further targets; none of Whisper's "
             "weights are in here"
         )
     origin = getattr(network.config.speech, "origin", "")

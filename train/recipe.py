@@ -93,6 +93,7 @@ class ActedSpeechRecipe:
     frames: Weight  # of the teacher's states, frame by frame
     summaries: Weight  # of their mean and deviation over the utterance
     loop: LoopOptions
+    teacher: str = "a Whisper"  # whose encoder --data teacher=FILE has, for the model card
     dropout: Dropout = 0.2
     pretraining: CareRecipe | None = None
     encoder: CareConfig = Field(default_factory=CareConfig)

@@ -1,9 +1,9 @@
-"""A teacher for the speech encoder: the encoder of Whisper tiny.en (Radford et al. 2022), used in training only.
+"""A teacher for the speech encoder: the encoder of a Whisper (Radford et al. 2022), used in training only.
 
 It has heard 680,000 hours of speech, so to predict its hidden states is to learn what speech is like, which a few
 hours of acted clips do not teach. Nothing of it is shipped.
 
-Notation: T frames at 50 a second, D width.
+Notation: T frames at 50 a second, L layers, H heads, D width.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from emotrack.train.errors import TrainError
 MELS = 80
 FFT = 400
 HOP = 160
-HEADS = 6
-LAYERS = 4
+HEAD_WIDTH = 64  # in a Whisper of any size
 HUB = "model.encoder."  # before the encoder's names in the hub's file
 
 
@@ -31,21 +30,24 @@ class WhisperEncoder:
     """Waveform -> hidden states of every layer, at 25 frames a second."""
 
     def __init__(self, path: Path) -> None:
-        """Read the encoder's weights, by themselves or among all of the hub's ``openai/whisper-tiny.en``.
+        """Read the encoder's weights, by themselves or among all that the hub has of ``openai/whisper-base``, say.
 
         Raises:
             TrainError: they cannot be read, or are not such weights.
         """
         try:
             self.weights = {name.removeprefix(HUB): value.float() for name, value in load_file(path).items()}
-            self.width = len(self.weights["conv1.bias"])
+            self.width, mels, _ = self.weights["conv1.weight"].shape
         except (OSError, SafetensorError, KeyError) as error:
             raise TrainError(f"{path}: not the weights of a Whisper encoder: {error}") from error
+        if mels != MELS or self.width % HEAD_WIDTH:
+            raise TrainError(f"{path}: a Whisper of {mels} mels and width {self.width}, where {MELS} mels are heard")
+        self.layers = sum(name.endswith(".fc1.weight") for name in self.weights if name.startswith("layers."))
         self.filters = slaney_filters()  # (MELS, FFT // 2 + 1)
 
     @torch.inference_mode()
     def __call__(self, waveform: Tensor) -> Tensor:
-        """(samples,) at 16 kHz, at most 30 s -> (LAYERS, T / 2, D)."""
+        """(samples,) at 16 kHz, at most 30 s -> (L, T / 2, D)."""
         window = torch.hann_window(FFT)
         spectrum = torch.stft(waveform, FFT, HOP, window=window, return_complex=True)[:, :-1]  # (F, 2 T)
         log_mel = (self.filters @ spectrum.abs().square()).clamp(min=1e-10).log10()  # (MELS, 2 T)
@@ -56,19 +58,19 @@ class WhisperEncoder:
         states = nn.functional.gelu(states).T  # (T, D)
         states = states + w["embed_positions.weight"][: len(states)]  # (T, D)
         layers = []
-        for index in range(LAYERS):
+        for index in range(self.layers):
             states = self._layer(states, f"layers.{index}.")  # (T, D)
             layers.append(states)
-        found = torch.stack(layers)[:, : len(states) // 2 * 2]  # (LAYERS, T, D)
-        return found.reshape(LAYERS, -1, 2, self.width).mean(dim=2)  # (LAYERS, T / 2, D)
+        found = torch.stack(layers)[:, : len(states) // 2 * 2]  # (L, T, D)
+        return found.reshape(self.layers, -1, 2, self.width).mean(dim=2)  # (L, T / 2, D)
 
     def _layer(self, states: Tensor, prefix: str) -> Tensor:
         inputs = self._norm(states, prefix + "self_attn_layer_norm")  # (T, D)
         queries, keys, values = (
-            self._linear(inputs, f"{prefix}self_attn.{part}_proj").view(-1, HEADS, self.width // HEADS).transpose(0, 1)
+            self._linear(inputs, f"{prefix}self_attn.{part}_proj").view(len(inputs), -1, HEAD_WIDTH).transpose(0, 1)
             for part in ("q", "k", "v")
-        )  # each (HEADS, T, D / HEADS)
-        attended = nn.functional.scaled_dot_product_attention(queries, keys, values)  # (HEADS, T, D / HEADS)
+        )  # each (H, T, D / H)
+        attended = nn.functional.scaled_dot_product_attention(queries, keys, values)  # (H, T, D / H)
         states = states + self._linear(attended.transpose(0, 1).flatten(1), prefix + "self_attn.out_proj")  # (T, D)
         hidden = nn.functional.gelu(self._linear(self._norm(states, prefix + "final_layer_norm"), prefix + "fc1"))
         return states + self._linear(hidden, prefix + "fc2")  # (T, D)

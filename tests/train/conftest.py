@@ -271,31 +271,31 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights in the layout of a Whisper encoder, 12 wide."""
+    """Random weights in the layout of a Whisper encoder, 64 wide."""
     noise = torch.Generator().manual_seed(0)
     shapes = {
-        "conv1.weight": (12, 80, 3),
-        "conv1.bias": (12,),
-        "conv2.weight": (12, 12, 3),
-        "conv2.bias": (12,),
-        "embed_positions.weight": (1500, 12),
+        "conv1.weight": (64, 80, 3),
+        "conv1.bias": (64,),
+        "conv2.weight": (64, 64, 3),
+        "conv2.bias": (64,),
+        "embed_positions.weight": (1500, 64),
     }
     for layer in range(4):
         for name, shape in (
-            ("self_attn.q_proj", (12, 12)),
-            ("self_attn.k_proj", (12, 12)),
-            ("self_attn.v_proj", (12, 12)),
-            ("self_attn.out_proj", (12, 12)),
-            ("self_attn_layer_norm", (12,)),
-            ("fc1", (24, 12)),
-            ("fc2", (12, 24)),
-            ("final_layer_norm", (12,)),
+            ("self_attn.q_proj", (64, 64)),
+            ("self_attn.k_proj", (64, 64)),
+            ("self_attn.v_proj", (64, 64)),
+            ("self_attn.out_proj", (64, 64)),
+            ("self_attn_layer_norm", (64,)),
+            ("fc1", (24, 64)),
+            ("fc2", (64, 24)),
+            ("final_layer_norm", (64,)),
         ):
             shapes[f"layers.{layer}.{name}.weight"] = shape
             if name != "self_attn.k_proj":
                 shapes[f"layers.{layer}.{name}.bias"] = (shape[0],)
     path = tmp_path_factory.mktemp("teacher") / "encoder.safetensors"
-    save_file({name: torch.randn(shape, generator=noise) * 0.3 for name, shape in shapes.items()}, path)
+    save_file({name: torch.randn(shape, generator=noise) * 0.1 for name, shape in shapes.items()}, path)
     return path
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
+from transformers.models.whisper.modeling_whisper import WhisperEncoder as HubWhisperEncoder
 
 from emotrack.models.care import CareConfig
 from emotrack.train import listener
@@ -23,13 +25,34 @@ from tests.train.conftest import RATE
 def test_the_teacher_has_25_frames_a_second(teacher: Path, tmp_path: Path) -> None:
     sound = torch.randn(RATE)
     states = WhisperEncoder(teacher)(sound)
-    assert states.shape == (4, 25, 12)
+    assert states.shape == (4, 25, 64)
     whole = {f"model.encoder.{name}": value for name, value in load_file(teacher).items()}
-    save_file(whole | {"model.decoder.layer_norm.bias": torch.zeros(12)}, tmp_path / "model.safetensors")
+    save_file(whole | {"model.decoder.layer_norm.bias": torch.zeros(64)}, tmp_path / "model.safetensors")
     assert torch.equal(WhisperEncoder(tmp_path / "model.safetensors")(sound), states)  # as the hub has it
     (tmp_path / "x.safetensors").write_text("not weights")
     with pytest.raises(TrainError, match="not the weights of a Whisper encoder"):
         WhisperEncoder(tmp_path / "x.safetensors")
+    save_file({"conv1.weight": torch.zeros(64, 128, 3)}, tmp_path / "large-v3.safetensors")
+    with pytest.raises(TrainError, match="a Whisper of 128 mels"):
+        WhisperEncoder(tmp_path / "large-v3.safetensors")
+
+
+def test_the_teacher_hears_what_the_hubs_model_hears(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.WhisperConfig(d_model=128, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=64)
+    encoder = HubWhisperEncoder(config).eval()
+    for weight in encoder.parameters():
+        torch.nn.init.normal_(weight, std=0.2)  # so that frames attend to some others more than to others
+    save_file({name: value.contiguous() for name, value in encoder.state_dict().items()}, tmp_path / "x.safetensors")
+    sound = torch.randn(30 * RATE) * 0.1  # as long as the hub's model always reads
+    features = transformers.WhisperFeatureExtractor()(sound.numpy(), sampling_rate=RATE, return_tensors="pt")
+    with torch.inference_mode():
+        _, *layers, _ = encoder(features.input_features, output_hidden_states=True).hidden_states  # (1, 1500, 128)
+    heard = WhisperEncoder(tmp_path / "x.safetensors")(sound)
+    assert heard.shape == (3, 750, 128)
+    for ours, theirs in zip(heard[:-1], layers, strict=True):  # the hub's model normalises the last one
+        expected = theirs[0].view(750, 2, 128).mean(dim=1)
+        assert torch.allclose(ours, expected, atol=1e-3), (ours - expected).abs().max()
 
 
 def test_augmented_frames_are_finite_and_keep_their_shape() -> None:
