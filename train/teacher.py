@@ -38,11 +38,13 @@ class WhisperEncoder:
         try:
             self.weights = {name.removeprefix(HUB): value.float() for name, value in load_file(path).items()}
             self.width, mels, _ = self.weights["conv1.weight"].shape
-        except (OSError, SafetensorError, KeyError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise TrainError(f"{path}: not the weights of a Whisper encoder: {error}") from error
-        if mels != MELS or self.width % HEAD_WIDTH:
-            raise TrainError(f"{path}: a Whisper of {mels} mels and width {self.width}, where {MELS} mels are heard")
+        if mels != MELS:
+            raise TrainError(f"{path}: a Whisper of {mels} mels, where {MELS} are heard")
         self.layers = sum(name.endswith(".fc1.weight") for name in self.weights if name.startswith("layers."))
+        if not self.layers or self.width % HEAD_WIDTH:
+            raise TrainError(f"{path}: not the weights of a Whisper encoder: {self.layers} layers of {self.width}")
         self.filters = slaney_filters()  # (MELS, FFT // 2 + 1)
 
     @torch.inference_mode()

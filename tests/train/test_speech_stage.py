@@ -32,6 +32,10 @@ def test_the_teacher_has_25_frames_a_second(teacher: Path, tmp_path: Path) -> No
     (tmp_path / "x.safetensors").write_text("not weights")
     with pytest.raises(TrainError, match="not the weights of a Whisper encoder"):
         WhisperEncoder(tmp_path / "x.safetensors")
+    for other in (torch.zeros(64), torch.zeros(64, 80, 3)):  # of another kind; without layers
+        save_file({"conv1.weight": other}, tmp_path / "x.safetensors")
+        with pytest.raises(TrainError, match="not the weights of a Whisper encoder"):
+            WhisperEncoder(tmp_path / "x.safetensors")
     save_file({"conv1.weight": torch.zeros(64, 128, 3)}, tmp_path / "large-v3.safetensors")
     with pytest.raises(TrainError, match="a Whisper of 128 mels"):
         WhisperEncoder(tmp_path / "large-v3.safetensors")
