@@ -43,7 +43,7 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
         BundleError: stage I has not been run.
         TrainError: data that is missing or malformed, or a training that went wrong.
     """
-    network, measured = start(recipe, out, seed, "stage1", stage=3, plan="joint")
+    network, measured = start(recipe, data, out, seed, "stage1", stage=3, plan="joint")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     torch.manual_seed(seed)
     encoder, _, _ = pretrained_words(recipe, data)

@@ -32,6 +32,7 @@ from emotrack.train.frozen_speech_stage import train_speech_head, voiced
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.pretraining.saved_care import care_address, load_care
 from emotrack.train.progress import track
+from emotrack.train.provenance import addresses, check_data
 from emotrack.train.ranks import rank, rank_0_first, training_device
 from emotrack.train.readings import Dev, conversing, dev_conversations
 from emotrack.train.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
@@ -61,9 +62,11 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     with rank_0_first():
         claim(out, recipe, seed, care=care_address(data["care"]) if "care" in data else None)
     if _is_whole(out / "stage1"):
+        check_data(json.loads((out / "stage1/metrics.json").read_text()), data, out / "stage1")
         return out / "stage1"
     corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
     _check(recipe, corpus, data)
+    learned_from = addresses(data)
     words, config, tokenizer, measured = train_words(recipe, data, out, seed)
     voice = (
         _acted_voice(recipe.speech, data, out, seed)
@@ -90,7 +93,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
     network.eval().to(training_device())
     _calibrate(network, dev_conversations(network, recipe, data, out))
-    metrics = {"seed": seed, **_pretraining(data), "stage1": {"text": measured, **voice.metrics}}
+    metrics = {"seed": seed, **_pretraining(data), "data": learned_from, "stage1": {"text": measured, **voice.metrics}}
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
     return out / "stage1"

@@ -27,6 +27,7 @@ from emotrack.train.errors import TrainError
 from emotrack.train.evaluate import EncodedTurn, Mode, judge, with_only
 from emotrack.train.losses import UNLABELLED
 from emotrack.train.metrics import score
+from emotrack.train.provenance import check_data
 from emotrack.train.ranks import rank, rank_0_first, training_device
 from emotrack.train.readings import Dev, Training, dev_conversations, training_conversations
 from emotrack.train.recipe import Recipe
@@ -42,7 +43,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         BundleError: stage I has not been run.
         TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
     """
-    network, measured = start(recipe, out, seed, "stage1", stage=2, plan="staged")
+    network, measured = start(recipe, data, out, seed, "stage1", stage=2, plan="staged")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     text, speech = ((each.loop, each.loss) for each in (recipe.stage2.text, recipe.stage2.speech))
     measured["stage2"] = {
@@ -54,7 +55,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
 
 def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
     """Train the co-attention on ``out/stage2`` and write ``out/stage3``. Raises as ``run_stage_two``."""
-    network, measured = start(recipe, out, seed, "stage2", stage=3, plan="staged")
+    network, measured = start(recipe, data, out, seed, "stage2", stage=3, plan="staged")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     options = (recipe.stage3.loop, recipe.stage3.loss)
     measured["stage3"] = train_context(network, "fused", train.both, dev.both, options, (out, seed)).to_dict()
@@ -63,7 +64,7 @@ def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int)
 
 def run_finish(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
     """Calibrate ``out/stage3`` on dev and write the finished ``out/bundle``. Raises as ``run_stage_two``."""
-    network, measured = start(recipe, out, seed, "stage3", stage=3)
+    network, measured = start(recipe, data, out, seed, "stage3", stage=3)
     sets = dev_sets(dev_conversations(network, recipe, data, out), network.labels)
     found = {what: fit_temperature(*judge(network, turns)) for what, turns in sets.items()}
     network.config = replace(network.config, calibration=Calibration(**found))
@@ -105,7 +106,7 @@ def _as_encoded(dialogues: list[EncodedDialogue], labels: tuple[str, ...]) -> li
 
 
 def start(
-    recipe: Recipe, out: Path, seed: int, before: str, stage: int, **made_of: str
+    recipe: Recipe, data: dict[str, Path], out: Path, seed: int, before: str, stage: int, **made_of: str
 ) -> tuple[EmotionNetwork, dict[str, Any]]:
     """The network of the stage before, with untrained modules for this one, and its metrics."""
     if not (out / before).is_dir():
@@ -114,6 +115,7 @@ def start(
     with rank_0_first():
         claim(out, recipe, seed, **made_of)
     measured = json.loads((out / before / "metrics.json").read_text())
+    check_data(measured, data, out / before)
     torch.manual_seed(seed)
     network = EmotionNetwork(replace(trained.config, stage=stage, conversation=recipe.network), trained.tokenizer)
     network.load_state_dict(network.state_dict() | trained.state_dict())

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from emotrack.models.hub import load_tokenizer
 from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.models.text_encoder import own_mean
+from emotrack.train.cache import origin_of
 from emotrack.train.corpora import TextCorpus
 from emotrack.train.errors import TrainError
 from emotrack.train.files import read_whole, write_whole
 from emotrack.train.losses import Loss
 from emotrack.train.progress import track
+from emotrack.train.provenance import addresses
 from emotrack.train.ranks import device_of, rank, training_device, wait
 from emotrack.train.recipe import StageRecipe, TextRecipe, TextTeacher
 from emotrack.train.text_stage import (
@@ -67,20 +69,21 @@ def opinions(
         Probabilities as the phase's loss compares them, that is with its adjustment.
 
     Raises:
-        TrainError: a training that went wrong, or opinions of another corpus.
+        TrainError: a training that went wrong, or opinions of another teacher or corpus.
         HubError: a teacher that cannot be had.
     """
     path = out / "text-teacher.safetensors"
-    turns = len(corpora[0].utterances)
+    own = addresses({name: data[name] for name in ("text-teacher",) if name in data})
+    origin = origin_of({}, (corpora[0].utterances, own))
     if not path.is_file():
         asked = _teach(recipe, teacher, corpora, data, out, seed)
         if rank() == 0:
-            write_whole({"opinions": _ask(*asked)}, path, {})
+            write_whole({"opinions": _ask(*asked)}, path, {"origin": origin})
         wait()
-    kept = read_whole(path)[0]["opinions"]  # (2 N, C)
-    if len(kept) != 2 * turns:
-        raise TrainError(f"{path}: is of {len(kept) // 2} turns, not of {turns}: choose another --out")
-    return Opinions(kept, teacher.share)
+    kept, facts = read_whole(path)
+    if facts.get("origin") != origin:
+        raise TrainError(f"{path}: is of another teacher, or of other turns: choose another --out")
+    return Opinions(kept["opinions"], teacher.share)  # (2 N, C)
 
 
 def _teach(

@@ -313,6 +313,23 @@ def test_a_folder_with_another_run_is_left_alone(
     assert "holds a run with another recipe or seed" in capsys.readouterr().err
 
 
+def test_trained_stages_are_not_gone_on_with_on_other_data(
+    toy: Path, toy_data: list[str], meld: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(toy, tmp_path / "run")
+    for folder in ("moved", "other"):
+        shutil.copytree(meld, tmp_path / folder)
+    (tmp_path / "moved/.DS_Store").write_text("a file browser was here")
+    lines = tmp_path / "other/train_sent_emo.csv"
+    lines.write_text(lines.read_text().replace("sadness", "neutral"))  # as long
+    words = ["--recipe", "toy", "--out", str(tmp_path / "run"), *toy_data, "--data"]
+    assert train("all", *words, f"meld={tmp_path / 'moved'}") == 0
+    for stage, trained in (("all", "stage1"), ("stage1", "stage1"), ("stage2", "stage1"), ("stage3", "stage2")):
+        capsys.readouterr()
+        assert train(stage, *words, f"meld={tmp_path / 'other'}") == 1
+        assert f"run/{trained}: was trained on another meld: choose another --out" in capsys.readouterr().err
+
+
 def test_the_commands_help_is_quick_and_imports_no_torch() -> None:
     program = "import sys, emotrack.train.cli; print('torch' in sys.modules, 'pydantic' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).split() == ["False", "False"]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.train import text_teacher
-from emotrack.train.corpora import read_text_corpus
+from emotrack.train.corpora import TextCorpus, read_text_corpus
 from emotrack.train.errors import TrainError
 from emotrack.train.loop import LoopOptions
 from emotrack.train.recipe import Recipe, TextTeacher, load_recipe
@@ -76,28 +77,44 @@ def test_words_learn_from_a_teacher(
     assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
-def test_words_believe_the_teacher(data: dict[str, Path], tmp_path: Path) -> None:
+def test_words_believe_the_teacher(data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing but its opinion counts and that is always wrong, so are they."""
     recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=1.0))
     corpus = read_text_corpus("meld", data["meld"], "train")
     labels = torch.tensor([corpus.labels.index(utterance.labels[0]) for utterance in corpus.utterances])  # (84,)
     wrong = torch.nn.functional.one_hot((labels + 1) % 7, 7).float().repeat(2, 1)  # (168, 7)
-    save_file({"opinions": wrong}, tmp_path / "text-teacher.safetensors")
+    monkeypatch.setattr(text_teacher, "_teach", lambda *_: ())
+    monkeypatch.setattr(text_teacher, "_ask", lambda: wrong)
     _, _, _, scores = train_words(recipe, data, tmp_path, seed=0)
     assert scores["weighted_f1"] < 0.1
-
-
-def test_opinions_of_another_corpus_are_refused(data: dict[str, Path], tmp_path: Path) -> None:
-    save_file({"opinions": torch.zeros(14, 7)}, tmp_path / "text-teacher.safetensors")
-    recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=0.6))
-    with pytest.raises(TrainError, match=r"text-teacher.safetensors: is of 7 turns, not of 84: choose another --out"):
-        train_words(recipe, data, tmp_path, seed=0)
 
 
 def test_a_folder_takes_the_place_of_the_hub(data: dict[str, Path], larger: Path, tmp_path: Path) -> None:
     recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=0.6))
     train_words(recipe, data | {"text-teacher": larger}, tmp_path, seed=0)
     assert (tmp_path / "text-teacher.safetensors").is_file()
+
+
+def test_opinions_of_another_teacher_or_of_other_turns_are_refused(
+    data: dict[str, Path], larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_with(TextTeacher(encoder="nobody/no-such-model", loop=LOOP, share=0.6))
+    corpora = (read_text_corpus("meld", data["meld"], "train"), read_text_corpus("meld", data["meld"], "dev"))
+    fewer = replace(corpora[0], utterances=corpora[0].utterances[:-1])
+    moved, other = shutil.copytree(larger, tmp_path / "moved"), shutil.copytree(larger, tmp_path / "other")
+    (other / "model.safetensors").write_bytes((larger / "model.safetensors").read_bytes()[::-1])  # as large
+    assert recipe.text.teacher
+    monkeypatch.setattr(text_teacher, "_teach", lambda *_: ())
+    monkeypatch.setattr(text_teacher, "_ask", lambda: torch.full((168, 7), 1 / 7))
+
+    def ask(train: TextCorpus, teacher: Path) -> Opinions:
+        given = data | {"text-teacher": teacher}
+        return text_teacher.opinions(recipe.text, recipe.text.teacher, (train, corpora[1]), given, tmp_path, seed=0)
+
+    assert torch.equal(ask(corpora[0], larger).probabilities, ask(corpora[0], moved).probabilities)
+    for train, teacher in ((fewer, larger), (corpora[0], other)):
+        with pytest.raises(TrainError, match=r"text-teacher.safetensors: is of another teacher, or of other turns"):
+            ask(train, teacher)
 
 
 def test_targets_are_labels_and_opinions() -> None:

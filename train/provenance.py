@@ -1,0 +1,62 @@
+"""What data a stage was trained on, noted in its metrics, so that a run does not go on with other data unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from emotrack.train.errors import TrainError
+
+RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".mp4", ".avi")  # many and large: told apart by name and size
+
+
+def addresses(data: Mapping[str, Path]) -> dict[str, str]:
+    """Content addresses of files and folders, wherever they lie; of those that are there.
+
+    Raises:
+        TrainError: a file cannot be read.
+    """
+    return {name: _address(path) for name, path in data.items() if path.exists()}
+
+
+def check_data(measured: Mapping[str, Any], data: Mapping[str, Path], trained: Path) -> None:
+    """Compare what a stage was trained on with what the run is given now, as far as both are known.
+
+    Args:
+        measured: the stage's metrics, with what ``addresses`` found then as ``data``.
+        data: given now.
+        trained: the stage's folder.
+
+    Raises:
+        TrainError: something differs.
+    """
+    kept = measured.get("data", {})
+    differ = [name for name, found in addresses(data).items() if kept.get(name, found) != found]
+    if differ:
+        raise TrainError(f"{trained}: was trained on another {' and another '.join(differ)}: choose another --out")
+
+
+def _address(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        for name, file in _files(path):
+            digest.update(f"{name}\0{file.stat().st_size}\0".encode())
+            if file.suffix.lower() not in RECORDINGS:
+                with file.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+    except OSError as error:
+        raise TrainError(f"{error.filename}: {error.strerror}") from error
+    return digest.hexdigest()[:32]
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """All files under a path but hidden ones, with their names below it, in one order on every machine."""
+    if path.is_file():
+        yield "", path
+        return
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            yield name.as_posix(), file
