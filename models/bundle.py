@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.network import EmotionNetwork, NetworkConfig
 from emotrack.models.text_encoder import TextConfig
+from emotrack.models.transformer import TransformerLayer
 
 FORMAT = 2
 PACKAGED = Path(__file__).parent / "bundles"
@@ -66,6 +67,9 @@ def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> Emoti
     except (SafetensorError, AssertionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BundleError(f"bundle {folder}: the weights do not fit config.json: {reason}") from error
+    for layer in network.modules():
+        if isinstance(layer, TransformerLayer):
+            layer.store_by_columns()
     try:
         return network.requires_grad_(False).eval().to(device)
     except (AssertionError, RuntimeError) as error:

@@ -57,6 +57,12 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         related: Tensor = self.norm2(states + self._feed_forward(states))  # (B, T, D)
         return related
 
+    def store_by_columns(self) -> None:
+        """Keep matrices column by column, as oneDNN multiplies with them; by rows, it reorders them every time."""
+        attention = self.self_attn
+        for weight in (attention.in_proj_weight, attention.out_proj.weight, self.linear1.weight, self.linear2.weight):
+            weight.data = weight.data.t().contiguous().t()
+
     def _is_for_one_dnn(self, states: Tensor) -> bool:
         is_float = states.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         is_inference = not self.training and not torch.is_grad_enabled()

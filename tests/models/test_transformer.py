@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from emotrack.models.bundle import load_bundle
 from emotrack.models.transformer import TransformerLayer
 
 WIDTH, HEADS, FEED_FORWARD = 24, 3, 48
@@ -60,6 +61,19 @@ def test_one_dnn_is_asked_where_nothing_is_trained(monkeypatch: pytest.MonkeyPat
     with torch.inference_mode():
         ours(states, src_key_padding_mask=padding)
     assert asked == ["none", "none", "gelu", "none"]
+
+
+def test_a_bundle_is_loaded_with_matrices_by_columns_that_say_the_same() -> None:
+    network = load_bundle("mini")
+    found = [layer for layer in network.modules() if isinstance(layer, TransformerLayer)]
+    attention, linear = found[0].self_attn, found[0].linear2
+    assert len(found) == 10
+    for weight in (attention.in_proj_weight, attention.out_proj.weight, found[0].linear1.weight, linear.weight):
+        assert weight.T.is_contiguous()
+    before = network.embed_text("well, so long then", ["see you"])
+    linear.weight.data = linear.weight.data.contiguous()  # by rows again
+    assert not linear.weight.T.is_contiguous()
+    assert torch.allclose(network.embed_text("well, so long then", ["see you"]), before, atol=1e-5)
 
 
 def test_padding_changes_nothing() -> None:
