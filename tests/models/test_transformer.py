@@ -63,16 +63,19 @@ def test_one_dnn_is_asked_where_nothing_is_trained(monkeypatch: pytest.MonkeyPat
     assert asked == ["none", "none", "gelu", "none"]
 
 
-def test_a_bundle_is_loaded_with_matrices_by_columns_that_say_the_same() -> None:
+@pytest.mark.parametrize(("processor", "by_columns"), [("AVX512", True), ("AVX2", False)])
+def test_a_bundle_is_loaded_in_the_order_that_is_quick(
+    processor: str, by_columns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load_bundle("mini").embed_text("well, so long then", ["see you"])
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
     network = load_bundle("mini")
     found = [layer for layer in network.modules() if isinstance(layer, TransformerLayer)]
-    attention, linear = found[0].self_attn, found[0].linear2
     assert len(found) == 10
-    for weight in (attention.in_proj_weight, attention.out_proj.weight, found[0].linear1.weight, linear.weight):
-        assert weight.T.is_contiguous()
-    before = network.embed_text("well, so long then", ["see you"])
-    linear.weight.data = linear.weight.data.contiguous()  # by rows again
-    assert not linear.weight.T.is_contiguous()
+    for layer in found:
+        attention = layer.self_attn
+        for weight in (attention.in_proj_weight, attention.out_proj.weight, layer.linear1.weight, layer.linear2.weight):
+            assert weight.T.is_contiguous() == by_columns
     assert torch.allclose(network.embed_text("well, so long then", ["see you"]), before, atol=1e-5)
 
 
