@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def check_data(measured: Mapping[str, Any], data: Mapping[str, Path], trained: P
         raise TrainError(f"{trained}: was trained on another {' and another '.join(differ)}: choose another --out")
 
 
+@cache  # a corpus may be large, and every stage of a run asks
 def _address(path: Path) -> str:
     digest = hashlib.sha256()
     try:
