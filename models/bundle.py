@@ -67,13 +67,14 @@ def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> Emoti
     except (SafetensorError, AssertionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BundleError(f"bundle {folder}: the weights do not fit config.json: {reason}") from error
+    try:
+        network.requires_grad_(False).eval().to(device)
+    except (AssertionError, RuntimeError) as error:
+        raise BundleError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
     for layer in network.modules():
         if isinstance(layer, TransformerLayer):
             layer.store_by_columns()
-    try:
-        return network.requires_grad_(False).eval().to(device)
-    except (AssertionError, RuntimeError) as error:
-        raise BundleError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return network
 
 
 def save_bundle(network: EmotionNetwork, folder: Path, metrics: dict[str, Any], card: str) -> None:

@@ -62,9 +62,9 @@ class TransformerLayer(nn.TransformerEncoderLayer):
 
         It does with AVX-512; with AVX2, rows are as quick for small matrices and twice as quick for large ones.
         """
-        if torch.backends.cpu.get_cpu_capability() != "AVX512":
-            return
         attention = self.self_attn
+        if not attention.in_proj_weight.is_cpu or torch.backends.cpu.get_cpu_capability() != "AVX512":
+            return
         for weight in (attention.in_proj_weight, attention.out_proj.weight, self.linear1.weight, self.linear2.weight):
             weight.data = weight.data.t().contiguous().t()
 

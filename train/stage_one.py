@@ -61,13 +61,13 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     """
     with rank_0_first():
         claim(out, recipe, seed, care=care_address(data["care"]) if "care" in data else None)
-    if _is_whole(out / "stage1"):
-        check_data(json.loads((out / "stage1/metrics.json").read_text()), data, out / "stage1")
+    if (measured := _measured(out / "stage1")) is not None:
+        check_data(measured, data, out / "stage1")
         return out / "stage1"
     corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
     _check(recipe, corpus, data)
     learned_from = addresses(data)
-    words, config, tokenizer, measured = train_words(recipe, data, out, seed)
+    words, config, tokenizer, scores = train_words(recipe, data, out, seed)
     voice = (
         _acted_voice(recipe.speech, data, out, seed)
         if isinstance(recipe.speech, ActedSpeechRecipe)
@@ -93,18 +93,18 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
     network.eval().to(training_device())
     _calibrate(network, dev_conversations(network, recipe, data, out))
-    metrics = {"seed": seed, **_pretraining(data), "data": learned_from, "stage1": {"text": measured, **voice.metrics}}
+    metrics = {"seed": seed, **_pretraining(data), "data": learned_from, "stage1": {"text": scores, **voice.metrics}}
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
     return out / "stage1"
 
 
-def _is_whole(folder: Path) -> bool:
+def _measured(folder: Path) -> dict[str, Any] | None:
+    """The metrics of a bundle that is whole."""
     try:
-        load_bundle(folder)
+        return load_bundle(folder).metrics
     except BundleError:  # there is none, or a kill left a part of one
-        return False
-    return True
+        return None
 
 
 @torch.inference_mode()

@@ -10,7 +10,6 @@ Each folder is a whole bundle, which can be evaluated by itself.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,12 +113,11 @@ def start(
     trained = load_bundle(out / before)
     with rank_0_first():
         claim(out, recipe, seed, **made_of)
-    measured = json.loads((out / before / "metrics.json").read_text())
-    check_data(measured, data, out / before)
+    check_data(trained.metrics, data, out / before)
     torch.manual_seed(seed)
     network = EmotionNetwork(replace(trained.config, stage=stage, conversation=recipe.network), trained.tokenizer)
     network.load_state_dict(network.state_dict() | trained.state_dict())
-    return network.eval().to(training_device()), measured
+    return network.eval().to(training_device()), trained.metrics
 
 
 def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Training:

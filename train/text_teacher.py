@@ -73,8 +73,7 @@ def opinions(
         HubError: a teacher that cannot be had.
     """
     path = out / "text-teacher.safetensors"
-    own = addresses({name: data[name] for name in ("text-teacher",) if name in data})
-    origin = origin_of({}, (corpora[0].utterances, own))
+    origin = origin_of({}, (corpora[0].utterances, addresses(data).get("text-teacher")))
     if not path.is_file():
         asked = _teach(recipe, teacher, corpora, data, out, seed)
         if rank() == 0:

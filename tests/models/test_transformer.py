@@ -79,6 +79,14 @@ def test_a_bundle_is_loaded_in_the_order_that_is_quick(
     assert torch.allclose(network.embed_text("well, so long then", ["see you"]), before, atol=1e-5)
 
 
+def test_matrices_elsewhere_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    layer = layers(norm_first=False)[0].to("meta")  # as on a GPU
+    layer.store_by_columns()
+    assert layer.linear1.weight.is_contiguous()
+    assert not layer.linear1.weight.T.is_contiguous()
+
+
 def test_padding_changes_nothing() -> None:
     ours, _ = layers(norm_first=False)
     states, padding = batch(7, 20)
