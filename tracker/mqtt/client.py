@@ -10,7 +10,7 @@ import socket
 import ssl
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import aiomqtt
@@ -24,10 +24,39 @@ from emotrack.tracker.mqtt.message import Message
 
 KEEPALIVE_S: Final = 20
 ANSWER_S: Final = 10.0  # an acknowledgement that takes longer counts as a lost connection
+MAX_PACKET_BYTES: Final = 1_048_576
+"""Of any packet that is received: twice the largest payload that is read. A broker keeps larger ones to itself."""
 LostError = aiomqtt.MqttError
 """The connection could not be made, or is gone; ``Client.explain`` says why."""
 
-_NOT_AUTHORISED: Final = {0x86, 0x87}  # MQTT 5, 3.2.2.2: bad user name or password; not authorised
+NO_ANSWER: Final = "gives no answer"
+_NO_ENTRY: Final = "refuses the user name or password"
+_NO_MQTT_5: Final = "does not speak MQTT 5"
+_NO_RETAINED: Final = "keeps no retained messages, which are needed"
+_NO_QOS_1: Final = "takes no messages of QoS 1, which are needed"
+_FOR_GOOD: Final = {
+    0x81: "does not understand the request to connect",
+    0x82: _NO_MQTT_5,
+    0x84: _NO_MQTT_5,
+    0x85: "refuses the client's name",
+    0x86: _NO_ENTRY,
+    0x87: _NO_ENTRY,
+    0x8A: "has banned this client",
+    0x8C: "wants another way to authenticate",
+    0x90: "refuses the topic of the Last Will",
+    0x95: "finds the request to connect too large",
+    0x99: "refuses the payload of the Last Will",
+    0x9A: _NO_RETAINED,
+    0x9B: _NO_QOS_1,
+    0x9D: "has moved to another address",
+}
+"""Reason codes of CONNACK that will be the same the next time (MQTT 5, 3.2.2.2); others, as 0x88 and 0x89, may pass."""
+_PROTOCOL_ERROR: Final = 0x82
+
+
+class UnfitError(LostError):
+    """The broker let us in and announced that it cannot do what is needed."""
+
 
 _ALERT = re.compile(r"\[SSL: \w+\] (.+?) \(")
 
@@ -57,13 +86,18 @@ class Client(aiomqtt.Client):
         will: Message | None,
         session_expiry_s: int,
         on_message: Callable[[Message], None] | None,
+        *,
+        is_bare: bool = False,
     ) -> None:
+        """``is_bare`` asks without MQTT 5's properties, over which some brokers of MQTT 3 wait for ever."""
         self._log = _Log()
         # One for each attempt. Below errors, the libraries have a line for every message: 6 % of a busy tracker's time.
         logger = logging.Logger("emotrack.mqtt", logging.ERROR)  # noqa: LOG001
         logger.addHandler(self._log)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        if session_expiry_s:
+        if not is_bare:
+            properties.MaximumPacketSize = MAX_PACKET_BYTES
+        if session_expiry_s and not is_bare:
             properties.SessionExpiryInterval = session_expiry_s
         super().__init__(
             broker.host,
@@ -83,13 +117,34 @@ class Client(aiomqtt.Client):
         )
         self._receive = on_message
         self._refusal: str | None = None
+        self._announced = Properties(PacketTypes.CONNACK)  # type: ignore[no-untyped-call]
+        self._answered_otherwise = False
+        self._hung_up = False
+
+    def check(self, topic_filters: Iterable[str]) -> None:
+        """Raises ``UnfitError`` if the broker has announced that it lacks what is needed."""
+        needs = {
+            "RetainAvailable": _NO_RETAINED,
+            "MaximumQoS": _NO_QOS_1,
+            "WildcardSubscriptionAvailable": "takes no subscriptions with wildcards, which are needed",
+        }
+        if any(topic_filter.startswith("$share/") for topic_filter in topic_filters):
+            needs["SharedSubscriptionAvailable"] = "takes no shared subscriptions, which a group needs"
+        for name, words in needs.items():
+            if getattr(self._announced, name, 1) == 0:
+                raise UnfitError(words)
 
     async def send(self, message: Message) -> str | None:
-        """Publish, and with QoS 1 wait for the acknowledgement; returns why the broker refused it, if it did."""
+        """Publish, and with QoS 1 wait for the acknowledgement; returns why it was refused, here or by the broker."""
         self._refusal = None
-        await self.publish(
-            message.topic, message.payload, message.qos, message.retain, _properties(message, PacketTypes.PUBLISH)
-        )
+        properties = _properties(message, PacketTypes.PUBLISH)
+        try:
+            taken = getattr(self._announced, "MaximumPacketSize", None)
+            if taken is not None and (size := _packet_bytes(message, properties)) > taken:
+                return f"{size} bytes; it takes {taken}"
+            await self.publish(message.topic, message.payload, message.qos, message.retain, properties)
+        except ValueError:  # a lone surrogate, a wildcard, or a topic that is too long
+            return "MQTT has no such topic"
         return self._refusal
 
     async def wait_until_lost(self) -> None:
@@ -99,19 +154,38 @@ class Client(aiomqtt.Client):
 
     def explain(self, error: aiomqtt.MqttError) -> tuple[str, bool]:
         """What went wrong in a few words, and whether it was refused for good, not merely out of reach."""
+        if (refusal := self._refused_for_good(error)) is not None:
+            return refusal, True
+        return self._out_of_reach(error), False
+
+    def _refused_for_good(self, error: aiomqtt.MqttError) -> str | None:
+        if isinstance(error, UnfitError):
+            return str(error)
         if isinstance(error, MqttConnectError):
-            refused = getattr(error.rc, "value", 0) in _NOT_AUTHORISED
-            return ("refuses the user name or password" if refused else f"refuses the connection ({error.rc})"), refused
+            return _FOR_GOOD.get(getattr(error.rc, "value", 0))
+        return _NO_MQTT_5 if self._answered_otherwise else self._without_tls(error.__context__)
+
+    def _without_tls(self, cause: BaseException | None) -> str | None:
+        """``cause`` is that of aiomqtt's error, which keeps only its text."""
         if self._log.alert:
-            return f"no TLS connection: {self._log.alert}", True
-        cause = error.__context__  # aiomqtt keeps only its text
+            return f"no TLS connection: {self._log.alert}"
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not to be trusted: {cause.verify_message}", True
-        if isinstance(cause, ssl.SSLError):
-            return f"no TLS connection: {cause.reason or cause}", True
-        if isinstance(cause, OSError):
-            return f"cannot be reached ({cause.strerror or cause})", False
-        return ("gives no answer" if "timed out" in str(error) else "the connection was lost"), False
+            return f"its certificate is not to be trusted: {cause.verify_message}"
+        return f"no TLS connection: {cause.reason or cause}" if isinstance(cause, ssl.SSLError) else None
+
+    def _out_of_reach(self, error: aiomqtt.MqttError) -> str:
+        if isinstance(error, MqttConnectError):
+            return f"refuses the connection ({error.rc})"
+        if self._hung_up:
+            return "hangs up without an answer (does it speak MQTT 5, and TLS only for mqtts://?)"
+        if str(error) == "Operation timed out":  # aiomqtt's words
+            return NO_ANSWER
+        cause = error.__context__
+        return (
+            f"cannot be reached ({cause.strerror or cause})"
+            if isinstance(cause, OSError)
+            else "the connection was lost"
+        )
 
     def abandon(self) -> None:
         """Let go of the socket of an attempt that never got an answer."""
@@ -131,6 +205,13 @@ class Client(aiomqtt.Client):
         fcntl.ioctl(sock.fileno(), termios.FIONREAD, waiting)
         return any(waiting)
 
+    def _on_connect(
+        self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any | None = None
+    ) -> None:
+        if properties is not None:
+            self._announced = properties
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         if reason_code.is_failure:
             self._refusal = str(reason_code)
@@ -140,7 +221,12 @@ class Client(aiomqtt.Client):
         self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any | None = None
     ) -> None:
         if not self._connected.done():
+            self._answered_otherwise = reason_code.value == _PROTOCOL_ERROR  # ours: what came was not MQTT 5
+            self._hung_up = not self._answered_otherwise
             self._connected.set_exception(aiomqtt.MqttCodeError(reason_code))
+        for answer in self._pending_subscribes.values():
+            if not answer.done():
+                answer.set_exception(aiomqtt.MqttCodeError(reason_code))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _on_socket_register_write(self, client: Any, _userdata: Any, sock: socket.socket) -> None:
@@ -178,6 +264,13 @@ def _properties(message: Message, packet: int) -> Properties:
     if message.user:
         properties.UserProperty = list(message.user)
     return properties
+
+
+def _packet_bytes(message: Message, properties: Properties) -> int:
+    """The size of a PUBLISH packet; raises ``UnicodeEncodeError``, a ``ValueError``, for a topic that is no text."""
+    packed: bytes = properties.pack()  # type: ignore[no-untyped-call]
+    rest = 2 + len(message.topic.encode()) + (2 if message.qos else 0) + len(packed) + len(message.payload)
+    return 1 + sum(rest >= 1 << bits for bits in (0, 7, 14, 21)) + rest
 
 
 def _received(message: MQTTMessage, arrived_s: float | None) -> Message:

@@ -3,6 +3,9 @@
 What is published with QoS 1 waits, in order and within bounds, until the broker has acknowledged it, however often the
 broker goes away in between: each message arrives at least once and none overtakes another. Retained messages are sent
 again after every reconnect, since a broker may have forgotten them. QoS 0 is dropped while nobody listens.
+
+A message or a subscription at which the connection breaks twice is given up: the next would break it again, and
+nothing behind it would ever leave.
 """
 
 from __future__ import annotations
@@ -10,30 +13,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from emotrack.tracker.mqtt.broker import Broker, BrokerError
-from emotrack.tracker.mqtt.client import Client, LostError
+from emotrack.tracker.mqtt.client import NO_ANSWER, Client, LostError
 from emotrack.tracker.mqtt.message import Message
 
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # pauses between attempts; the last one for ever
+STEADY_S: Final = 1.0  # a connection that ends sooner does not shorten the pause before the next attempt
 FLUSH_S: Final = 5.0  # how long a connection that is being closed waits for what it still has to send
 
 MAX_SPOOLED: Final = 2000  # messages of QoS 1 that wait; turns have about 2 KB
 MAX_LOSSY: Final = 64  # messages of QoS 0 that wait
 MAX_RETAINED: Final = 2048  # topics that are sent again after a reconnect; a site has up to 40, a worker one a site
 MAX_REFUSALS: Final = 32  # topics whose refusal is told
+MAX_LOST_AT: Final = 2  # connections that a message or a subscription may cost
+_TOLD_CHARS: Final = 100  # of a topic
 
 
 class Connection:
     """A connection to ``broker`` that is there, or on its way back.
 
-    ``on_message`` gets what arrives for ``subscriptions`` (topic filter and QoS), on the event loop: it must be quick
-    and must not raise. ``on_connected`` and ``on_lost`` are called likewise. ``notify`` gets one line when the broker
-    is lost or refuses something, and when it is back. With ``session_expiry_s`` the broker keeps what arrives for
-    ``client_id`` while it is away that long.
+    ``on_message`` gets what arrives for ``subscriptions`` (topic filter and QoS), on the event loop: it must be quick.
+    Should it raise, that is told and the message is lost. ``on_connected`` and ``on_lost`` are called likewise, and
+    must not raise. ``notify`` gets one line when the broker is lost or refuses something, and when it is back. With
+    ``session_expiry_s`` the broker keeps what arrives for ``client_id`` while it is away that long.
     """
 
     def __init__(
@@ -53,6 +60,10 @@ class Connection:
         self.reconnects = 0
         self.dropped = 0
         """Messages given up because too many waited."""
+        self.refused = 0
+        """Messages that the broker does not take, or at which it hangs up."""
+        self.delivered = 0
+        """Messages of QoS 1 that the broker has taken."""
         self._broker = broker
         self._client_id = client_id
         self._notify = notify
@@ -65,6 +76,11 @@ class Connection:
         self._client: Client | None = None
         self._was_connected = False
         self._failures = 0
+        self._connected_s = 0.0  # monotonic
+        self._is_told_lost = False
+        self._asks_barely = False
+        self._under_way: set[int | str] = set()  # messages by number and topic filters that await an answer
+        self._lost_at: Counter[int | str] = Counter()  # how often the connection was lost meanwhile
         self._published = 0
         self._spool: OrderedDict[int, Message] = OrderedDict()
         self._retained: OrderedDict[str, int] = OrderedDict()
@@ -122,11 +138,11 @@ class Connection:
 
         The goodbye is a clean one, so that the Will is not published.
         """
-        if self._failures == 0:  # connected, or on the way for the first time
+        if self.connected or self._failures == 0:  # or on the way for the first time
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._all_sent.wait()
-        if self._spool:
+        if self._spool and self.delivered:  # if none was, that is for the owner of the connection to say
             self._notify(f"{self._broker}: {len(self._spool)} messages could not be delivered")
         self._closing.set()
 
@@ -135,8 +151,8 @@ class Connection:
     async def run(self) -> None:
         """Stay connected until ``close``.
 
-        Raises ``BrokerError`` if the broker turns us away, or cannot be trusted, before it was ever reached. An
-        unreachable broker is waited for.
+        Raises ``BrokerError`` if the broker turns us away, cannot be trusted, or lacks what is needed, before it was
+        ever of use. An unreachable broker is waited for.
         """
         while not self._closing.is_set():
             try:
@@ -152,6 +168,10 @@ class Connection:
 
     async def _serve(self, client: Client) -> None:
         """Send and receive until ``close``; raises ``LostError`` when the connection is lost."""
+        client.check(self._subscriptions)
+        if self._asks_barely:  # it speaks MQTT 5 after all, and was only slow
+            self._asks_barely = False
+            return
         for topic_filter, qos in list(self._subscriptions.items()):
             await self._subscribe(client, topic_filter, qos)
         self._connected(client)
@@ -170,15 +190,26 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _new_client(self) -> Client:
-        self._attempt = Client(self._broker, self._client_id, self._will, self._session_expiry_s, self._on_message)
+        receive = self._receive if self._on_message else None
+        self._attempt = Client(
+            self._broker, self._client_id, self._will, self._session_expiry_s, receive, is_bare=self._asks_barely
+        )
         return self._attempt
+
+    def _receive(self, message: Message) -> None:
+        try:
+            if self._on_message:
+                self._on_message(message)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it would cost the connection
+            self._refused(f"sent what could not be used, on {_told(message.topic)}", repr(error)[:_TOLD_CHARS])
 
     def _connected(self, client: Client) -> None:
         if self._was_connected:
             self.reconnects += 1
-        if self._failures:
+        if self._is_told_lost:
             self._notify(f"{self._broker}: connected")
-        self._client, self.connected, self._was_connected, self._failures = client, True, True, 0
+        self._client, self.connected, self._was_connected, self._is_told_lost = client, True, True, False
+        self._connected_s = time.monotonic()
         # What is retained comes first: whoever reads it is to know soonest that we are back.
         again = {n: self._retained_messages[n] for n in self._retained.values() if n not in self._spool}
         self._spool = OrderedDict(again | self._spool)
@@ -190,14 +221,44 @@ class Connection:
         self._attempt.abandon()
         reason, is_refusal = self._attempt.explain(error)
         if is_refusal and not self._was_connected:
+            self._all_sent.set()  # nothing will be: nobody need wait for it
             raise BrokerError(f"{self._broker}: {reason}") from None
-        if self._failures == 0:
+        self._asks_barely = not self._was_connected and not self._asks_barely and reason == NO_ANSWER
+        if not self._is_told_lost:
+            self._is_told_lost = True
             self._notify(f"{self._broker}: {reason}; trying again until it works")
         was_connected, self.connected, self._client = self.connected, False, None
+        if was_connected and time.monotonic() - self._connected_s >= STEADY_S:
+            self._failures = 0
         self._failures += 1
+        self._blame()
         self._lossy.clear()
         if was_connected and self._on_lost:
             self._on_lost()
+
+    def _blame(self) -> None:
+        """Give up what was under way at every one of ``MAX_LOST_AT`` losses."""
+        for cause in self._under_way:
+            self._lost_at[cause] += 1
+            if self._lost_at[cause] < MAX_LOST_AT:
+                continue
+            del self._lost_at[cause]
+            if isinstance(cause, str):
+                self._subscriptions.pop(cause, None)
+                self._refused(f"hangs up at the subscription to {_told(cause)}", "it is given up")
+            elif message := self._spool.pop(cause, None):
+                self._forget(message.topic, cause)
+                self.refused += 1
+                self._refused(f"hangs up at what is published on {_told(message.topic)}", "it is dropped")
+        self._under_way.clear()
+
+    @contextlib.contextmanager
+    def _answering(self, cause: int | str) -> Iterator[None]:
+        """What is sent meanwhile has ``cause``, a message's number or a topic filter; no error means an answer."""
+        self._under_way.add(cause)
+        yield
+        self._under_way.discard(cause)
+        del self._lost_at[cause]
 
     def _pause_s(self) -> float:
         """Random, so that many clients do not all come back at the same moment."""
@@ -212,18 +273,26 @@ class Connection:
         while task and not task.cancelling():
             self._something_to_send.clear()
             while self._lossy:
-                await client.send(self._lossy.popleft())
+                message = self._lossy.popleft()
+                self._answered(message, await client.send(message))
             if self._spool:
                 number, message = next(iter(self._spool.items()))
-                refusal = await client.send(message)
+                with self._answering(number):
+                    refusal = await client.send(message)
                 self._spool.pop(number, None)  # a newer one may have taken its place meanwhile
                 if not message.payload:
                     self._forget(message.topic, number)
-                if refusal:
-                    self._refused(f"refuses what is published on {message.topic}", refusal)
+                self._answered(message, refusal)
             else:
                 self._all_sent.set()
                 await self._something_to_send.wait()
+
+    def _answered(self, message: Message, refusal: str | None) -> None:
+        if refusal:
+            self.refused += 1
+            self._refused(f"refuses what is published on {_told(message.topic)}", refusal)
+        elif message.qos:
+            self.delivered += 1
 
     def _retain(self, number: int, message: Message, *, latest_only: bool) -> None:
         if (earlier := self._retained.get(message.topic)) is not None:
@@ -241,11 +310,18 @@ class Connection:
             del self._retained_messages[number]
 
     async def _subscribe(self, client: Client, topic_filter: str, qos: int) -> None:
-        for code in await client.subscribe(topic_filter, qos):
-            if getattr(code, "is_failure", False):
-                self._refused(f"refuses the subscription to {topic_filter}", str(code))
+        refusals: Sequence[object] = ["MQTT has no such filter"]
+        with self._answering(topic_filter), contextlib.suppress(ValueError):
+            refusals = [code for code in await client.subscribe(topic_filter, qos) if getattr(code, "is_failure", 0)]
+        for refusal in refusals:
+            self._refused(f"refuses the subscription to {_told(topic_filter)}", str(refusal))
 
     def _refused(self, what: str, reason: str) -> None:
         if what not in self._refusals and len(self._refusals) < MAX_REFUSALS:
             self._refusals.add(what)
             self._notify(f"{self._broker}: {what} ({reason})")
+
+
+def _told(topic: str) -> str:
+    """A topic in a line for a person."""
+    return "".join(char if char.isprintable() else "?" for char in topic[:_TOLD_CHARS])
