@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import numpy as np
 
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import EmotrackError
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class KeepingError(EmotrackError):
@@ -31,12 +35,19 @@ class AudioKeeper:
 
         Raises ``KeepingError``.
         """
-        path = self._folder / session / f"{turn_id}.flac"
+        path = self._folder / _folder_name(session) / f"{turn_id}.flac"
         await asyncio.get_running_loop().run_in_executor(self._thread, _write_flac, path, samples)
         return path.relative_to(self._beside).as_posix()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)
+
+
+def _folder_name(session: str) -> str:
+    """The session's own id, if it is one as we make them; nothing else may name a folder, and lead elsewhere."""
+    return (
+        session if _SESSION_ID.fullmatch(session) else hashlib.sha256(session.encode(errors="replace")).hexdigest()[:32]
+    )
 
 
 def _write_flac(path: Path, samples: Samples) -> None:

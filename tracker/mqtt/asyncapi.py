@@ -170,7 +170,7 @@ def _add_commands(channels: Json, operations: Json) -> None:
     correlation = {"location": "$message.header#/correlationData", "description": "As the command had it."}
     channels["reply"] = {
         "address": None,
-        "description": "The response topic of a command.",
+        "description": "The response topic of a command: `emotrack/NAME/reply/…` with any NAME, and no other.",
         "messages": {"Reply": _json_message(Reply) | {"correlationId": correlation}},
     }
     for command, wish in COMMANDS.items():

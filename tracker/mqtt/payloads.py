@@ -7,9 +7,11 @@ bounded before it is looked at: its size, how deeply it is nested, the length of
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal, TypeVar
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from emotrack.tracker.errors import EmotrackError
@@ -20,8 +22,10 @@ from emotrack.tracker.events import (
     Milliseconds,
     Percentiles,
     Probability,
+    Provisional,
     Seconds,
     Share,
+    Turn,
     UtcTime,
 )
 
@@ -33,6 +37,13 @@ MAX_NAME_CHARS: Final = 256
 """Of a site's, a speaker's or a session's name."""
 MAX_STREAM_S: Final = 1e9
 """Of any time on a stream's clock: thirty years, which arithmetic survives."""
+MAX_NUMBER: Final = 2.0**53
+"""Of any number: what every reader of JSON can hold."""
+MAX_RESUMED_S: Final = 1e8
+"""Where a session that is taken over may stand on its clock: three years, so that there are many more to go ..."""
+MAX_RESUMED_TURNS: Final = 10**8
+"""... and turns."""
+YEARS: Final = range(2000, 2201)  # in which anything may have been sent
 MAX_SPEAKERS: Final = 32
 """Speakers of a site that have a state of their own; those who come later count for the room only."""
 MAX_REMEMBERED_TURNS: Final = 32
@@ -48,8 +59,10 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 Sentence = Annotated[str, Field(max_length=500)]
 StreamTime = Annotated[Seconds, Field(ge=0, le=MAX_STREAM_S)]
-Count = Annotated[int, Field(ge=0, le=2**53)]  # what every reader of JSON can hold
-TurnId = Annotated[int, Field(ge=1, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+TurnId = Annotated[int, Field(ge=1, le=10**9)]
+SessionId = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Files are named after it: nothing in it leads to another folder, or needs to be escaped anywhere."""
 LevelDbfs = Annotated[float, Field(ge=-200, le=100)]
 Probabilities = Annotated[dict[Label, Probability], Field(max_length=64)]
 CommandName = Literal["start", "stop", "pause", "reset", "label"]
@@ -166,6 +179,8 @@ ErrorCode = Literal[
     "bad_command",
     "too_large",
     "too_many_sites",
+    "two_senders",
+    "retained",
     "unsupported_format",
     "no_session",
     "failed",
@@ -250,6 +265,12 @@ class RememberedTurn(Payload):
     uncertain: bool
     probabilities: Probabilities
 
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.end_s < self.start_s:
+            raise ValueError("a turn ends before it begins")
+        return self
+
 
 class Snapshot(SitePayload):
     """What another worker needs to go on with a conversation. Retained, replaced after every turn."""
@@ -257,18 +278,25 @@ class Snapshot(SitePayload):
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     type: Literal["snapshot"] = "snapshot"
-    session: Name
+    session: SessionId
     worker: Annotated[Name, Field(description="Who serves the site.")]
     hermes_session: Annotated[str, Field(max_length=256, description="Of the Hermes session; empty without one.")] = ""
     fingerprint: Annotated[str, Field(max_length=64, description="Of the bundle; another one starts afresh.")]
-    stream_s: Annotated[StreamTime, Field(description="Where the stream clock stood.")]
-    turns_heard: Annotated[Count, Field(description="The latest turn's id.")]
+    stream_s: Annotated[StreamTime, Field(le=MAX_RESUMED_S, description="Where the stream clock stood.")]
+    turns_heard: Annotated[int, Field(ge=0, le=MAX_RESUMED_TURNS, description="The latest turn's id.")]
     context: Annotated[
         bytes, Field(max_length=MAX_CONTEXT_BYTES, description="The network's rolling context; base64 in JSON.")
     ]
     recent: Annotated[
         tuple[RememberedTurn, ...], Field(max_length=MAX_REMEMBERED_TURNS, description="The latest turns in order.")
     ] = ()
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        ids = [turn.turn_id for turn in self.recent]
+        if any(later <= earlier for earlier, later in pairwise([0, *ids])) or max(ids, default=0) > self.turns_heard:
+            raise ValueError("the turns are not in order, or more than were heard")
+        return self
 
 
 # -- Hermes, the protocol of voice assistants (Rhasspy); its keys are in camelCase -------------------------------------
@@ -318,7 +346,7 @@ class HermesError(Hermes):
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 P = TypeVar("P", bound=BaseModel)
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # one without an end goes on to the end
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -326,9 +354,11 @@ def parse(kind: type[P], payload: bytes, max_bytes: int = MAX_JSON_BYTES) -> P:
     """Read one payload; an empty one is an empty object. Raises ``PayloadError``."""
     _check(payload, max_bytes)
     try:
-        return kind.model_validate_json(payload or b"{}")
+        read = kind.model_validate_json(payload or b"{}")
     except ValidationError as error:
         raise PayloadError(_first(error)) from None
+    _check_values(read)
+    return read
 
 
 def parse_event(payload: bytes) -> Event:
@@ -340,6 +370,11 @@ def parse_event(payload: bytes) -> Event:
         raise PayloadError(_first(error)) from None
     if not all(abs(value) <= MAX_STREAM_S for _, value in event if isinstance(value, float)):  # no NaN either
         raise PayloadError("a time that cannot be")
+    if isinstance(event, Turn | Provisional) and event.start_s > (
+        event.end_s if isinstance(event, Turn) else event.at_s
+    ):
+        raise PayloadError("a turn ends before it begins")
+    _check_values(event)
     return event
 
 
@@ -357,6 +392,24 @@ def _check(payload: bytes, max_bytes: int) -> None:
         raise PayloadError(f"{len(payload)} bytes, more than the {max_bytes} allowed")
     if _depth(payload) > MAX_JSON_DEPTH:
         raise PayloadError(f"nested more than {MAX_JSON_DEPTH} deep")
+
+
+def _check_values(value: object) -> None:
+    """Refuse numbers and dates with which nothing can be calculated, wherever they stand. Raises ``PayloadError``."""
+    match value:
+        case int() | float() if not abs(value) <= MAX_NUMBER:  # no NaN either
+            raise PayloadError("a number that cannot be")
+        case datetime() if value.tzinfo is None or value.year not in YEARS:
+            raise PayloadError("a time that cannot be")
+        case BaseModel():
+            for _, part in value:
+                _check_values(part)
+        case dict():
+            for part in value.values():
+                _check_values(part)
+        case tuple():
+            for part in value:
+                _check_values(part)
 
 
 def _depth(payload: bytes) -> int:

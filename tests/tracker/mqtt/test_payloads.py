@@ -14,29 +14,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from emotrack.tracker.events import to_json
+from emotrack.tracker.events import Percentiles, to_json
 from emotrack.tracker.mqtt.payloads import (
     COMMANDS,
     MAX_CONTEXT_BYTES,
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
+    MAX_RESUMED_S,
+    MAX_RESUMED_TURNS,
     MAX_SNAPSHOT_BYTES,
+    ErrorReport,
     LabelTurn,
+    Metrics,
     Pause,
     PayloadError,
+    Shift,
     Snapshot,
     StartListening,
     State,
+    StopListening,
     TextCaptured,
     Vad,
     parse,
     parse_event,
     parse_status,
 )
-from tests.tracker.dashboard.made_up import mark, started, turn
+from emotrack.tracker.mqtt.state import SiteState
+from tests.tracker.dashboard.made_up import mark, provisional, started, turn
 
 HEAD: dict[str, Any] = {"site": "kitchen", "session": "s", "time": datetime(2026, 1, 1, tzinfo=UTC)}
-READ = (*COMMANDS.values(), StartListening, State, Vad, Snapshot)
+READ = (*COMMANDS.values(), StartListening, StopListening, State, Vad, Snapshot, Metrics, Shift, ErrorReport)
 
 
 def nested(depth: int) -> bytes:
@@ -60,6 +67,9 @@ def nested(depth: int) -> bytes:
         b'{"turn_id": 1e999, "siteId": 1, "emotion": "joy"}',
         b'{"turn_id": ' + b"9" * 5000 + b', "siteId": 1, "emotion": "joy"}',
         b'{"emotion": "\\ud800", "siteId": "\\ud800"}',
+        b'"' + b'\\"' * 32_000,
+        b'"' * 65_000,
+        b'{"siteId": "\\',
     ],
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value.__name__,
 )
@@ -130,7 +140,7 @@ def test_hermes_speaks_in_camel_case_and_may_say_more() -> None:
 
 
 def test_a_snapshot_comes_back_whole_and_is_bounded() -> None:
-    values = {**HEAD, "worker": "w", "fingerprint": "f", "stream_s": 3.5, "turns_heard": 7}
+    values = {**HEAD, "session": "s", "worker": "w", "fingerprint": "f", "stream_s": 3.5, "turns_heard": 7}
     snapshot = Snapshot(**values, context=b"\0\xff" * 40_000)
     sent = snapshot.to_json()
     assert parse(Snapshot, sent, MAX_SNAPSHOT_BYTES).context == b"\0\xff" * 40_000
@@ -138,6 +148,109 @@ def test_a_snapshot_comes_back_whole_and_is_bounded() -> None:
     assert len(json.dumps(largest)) < MAX_SNAPSHOT_BYTES
     with pytest.raises(PayloadError, match="context"):
         parse(Snapshot, json.dumps(largest).encode(), MAX_SNAPSHOT_BYTES)
+
+
+SNAPSHOT: dict[str, Any] = {
+    "site": "kitchen", "session": "20260101T000000Z-a1b2", "time": "2026-01-01T00:00:00Z", "worker": "w",
+    "fingerprint": "f", "stream_s": 3.5, "turns_heard": 7, "context": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "session",
+    ["../../x", "/etc/x", "..", ".", ".hidden", "", "a/b", "a\\b", "a\0b", "a b", "a\n", "ä", "-rf", "~root", "x" * 65],
+)
+def test_a_session_that_could_name_another_folder_is_refused(session: str) -> None:
+    assert parse(Snapshot, json.dumps(SNAPSHOT).encode()).session == SNAPSHOT["session"]
+    with pytest.raises(PayloadError, match="session"):
+        parse(Snapshot, json.dumps(SNAPSHOT | {"session": session}).encode())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("turns_heard", 2**53),
+        ("turns_heard", MAX_RESUMED_TURNS + 1),
+        ("turns_heard", -1),
+        ("turns_heard", 10**30),
+        ("turns_heard", 1.5),
+        ("stream_s", 1e9),
+        ("stream_s", MAX_RESUMED_S + 1),
+        ("stream_s", -1),
+        ("stream_s", 10**400),
+        ("time", "2026-01-01T00:00:00"),
+        ("time", "0001-01-01T00:00:00Z"),
+        ("time", "9999-12-31T23:59:59Z"),
+        ("time", 1e300),
+    ],
+)
+def test_a_snapshot_that_cannot_be_gone_on_with_is_refused(key: str, value: object) -> None:
+    with pytest.raises(PayloadError):
+        parse(Snapshot, json.dumps(SNAPSHOT | {key: value}).encode())
+
+
+TIMES = st.floats(0, 1e9) | st.sampled_from([0.0, 1.0, 1e9])
+REMEMBERED = st.fixed_dictionaries({
+    "turn_id": st.integers(1, 4) | st.integers(1, 10**9), "revision": st.integers(0, 2**53), "start_s": TIMES,
+    "end_s": TIMES, "speaker": st.none() | st.sampled_from(["Ana", "\x1b"]), "emotion": st.sampled_from(["joy", "?"]),
+    "confidence": st.floats(0, 1), "uncertain": st.booleans(),
+    "probabilities": st.dictionaries(st.sampled_from(["joy", "anger", "?"]), st.floats(0, 1), max_size=3),
+})  # fmt: skip
+
+
+@given(st.lists(REMEMBERED, max_size=6), st.booleans())
+def test_whatever_was_remembered_elsewhere_the_next_turns_are_counted(
+    remembered: list[dict[str, Any]], orderly: bool
+) -> None:
+    if orderly:
+        remembered = sorted({each["turn_id"]: each for each in remembered}.values(), key=lambda each: each["turn_id"])
+        for each in remembered:
+            each["start_s"], each["end_s"] = sorted((each["start_s"], each["end_s"]))
+    snapshot = json.dumps(SNAPSHOT | {"turns_heard": 10**8, "recent": remembered}).encode()
+    try:
+        recent = parse(Snapshot, snapshot).recent
+    except PayloadError:
+        assert not orderly or any(each["turn_id"] > 10**8 for each in remembered)
+        return
+    state = SiteState("kitchen")
+    state.restore("s", recent)
+    for number in (1, 2, 5):
+        for payload in state.apply(turn(number)):
+            assert parse(type(payload), payload.to_json()) == payload
+
+
+def test_a_turn_that_ends_before_it_begins_is_refused() -> None:
+    for event in (to_json(turn(1)), to_json(provisional(1.0, 2.0))):
+        with pytest.raises(PayloadError, match="ends before it begins"):
+            parse_event(re.sub('"start_s":[0-9.]+', '"start_s":99.0', event).encode())
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity", "1e17", "1" * 400])
+def test_no_number_is_read_with_which_nothing_can_be_calculated(number: str) -> None:
+    """However deep it stands."""
+    metrics = Metrics(
+        **HEAD, at_s=1.0, paused=False, source_lost=False, turns={"joy": 1}, stage_ms={"encoding": 4321.0},
+        turn_latency_ms=Percentiles(p50=4321.0, p95=2.0, max=3.0), dropped_frames={"overrun": 4321}, dropped_turns=4321,
+        text_skipped=0, queue_depth={"turns": 4321}, errors={}, mqtt_reconnects=0,
+    )  # fmt: skip
+    whole = metrics.to_json().decode()
+    assert parse(Metrics, whole.encode()) == metrics
+    places = [place.span() for place in re.finditer(r"4321(\.0)?", whole)]
+    assert len(places) == 5
+    for start, end in places:
+        with pytest.raises(PayloadError):
+            parse(Metrics, f"{whole[:start]}{number}{whole[end:]}".encode())
+    event = to_json(turn(1)).replace('"turn_id":1', f'"turn_id":{number}').encode()
+    with pytest.raises(PayloadError):
+        parse_event(event)
+    with pytest.raises(PayloadError):
+        parse_event(re.sub('"after_end":[0-9.]+', f'"after_end":{number}', to_json(turn(1))).encode())
+
+
+@pytest.mark.parametrize("time", ["2026-01-01T00:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+def test_no_date_is_read_that_cannot_be_compared(time: str) -> None:
+    with pytest.raises(PayloadError):
+        parse_event(re.sub('"time":"[^"]+"', f'"time":"{time}"', to_json(turn(1))).encode())
 
 
 def test_events_come_back_as_they_left() -> None:
