@@ -187,6 +187,13 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         default="full",
         help="what is published; minimal leaves out voice activity and metrics (default: full)",
     )
+    output.add_argument(
+        "--commands",
+        choices=("on", "off"),
+        default="on",
+        help="with --publish or --mqtt: follow commands to start, stop, pause, reset and label, and Hermes'. Where the "
+        "broker has no access list anybody may send them (default: on)",
+    )
     add_broker_options(live)
     add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
     live.set_defaults(run=_live)

@@ -33,6 +33,8 @@ DEFAULT_SITE = "default"
 MAX_SITE_CHARS = 256
 CONSENT = "Everyone who can be heard should know that emotions are being estimated here."
 
+NO_COMMANDS = "Commands over MQTT are off: nobody there can start, stop, pause or label."
+
 
 class Notices:
     """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen."""
@@ -95,7 +97,10 @@ def run_live(arguments: argparse.Namespace) -> int:
         from emotrack.tracker.mqtt.sink import MqttSink, Publishing
 
         publishing = Publishing(broker, worker_name(), arguments.topics == "full", notices)
-        session.attach(MqttSink(publishing, arguments.site, session, takes_commands=True))
+        takes_commands = arguments.commands == "on"
+        session.attach(MqttSink(publishing, arguments.site, session, takes_commands=takes_commands))
+        if not takes_commands:
+            notices(NO_COMMANDS)
     try:
         asyncio.run(_run(session, _dashboard(arguments, session, notices) if has_dashboard else None))
     finally:

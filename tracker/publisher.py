@@ -66,4 +66,7 @@ class Publisher:
         await asyncio.gather(*self._on_the_way)
         await self.send(last)
         for sink in self._sinks:
-            await sink.close()
+            try:
+                await sink.close()
+            except SinkError as error:
+                self.failure = error

@@ -19,7 +19,7 @@ class SinkError(EmotrackError):
 
 
 class Sink(Protocol):
-    """Takes events in order. ``emit`` raises ``SinkError`` once it cannot go on."""
+    """Takes events in order. ``emit`` raises ``SinkError`` once it cannot go on, ``close`` if it never could."""
 
     async def emit(self, event: Event) -> None: ...
 

@@ -15,6 +15,8 @@ from typing import Final
 
 LATE_S: Final = 0.25  # behind the clock by less than this is nothing but jitter
 DRIFT: Final = 0.001  # how much slower than our clock a sender's may run, seconds per second
+PACE_S: Final = 10.0  # over which it is measured how quickly audio comes
+DOUBLED: Final = 1.6  # times as fast as it is spoken, for longer than what was late takes to arrive
 _REMEMBERED: Final = 8  # messages in which a repetition is looked for
 
 
@@ -78,3 +80,31 @@ class ArrivalClock:
         """Count audio that is lost."""
         if self._due_s is not None:
             self._due_s += seconds
+
+
+class Pace:
+    """How quickly the audio of one site comes: that of two microphones comes twice as fast as it is spoken.
+
+    What had only been late comes in a burst as well; so two stretches of ``PACE_S`` on end must be as quick.
+    """
+
+    def __init__(self) -> None:
+        self.of_two = 0.0
+        """Seconds of audio that come in a second, in the slower of the latest two stretches."""
+        self._latest = 0.0
+        self._began_s: float | None = None
+        self._heard_s = 0.0
+
+    @property
+    def is_doubled(self) -> bool:
+        return self.of_two >= DOUBLED
+
+    def take(self, seconds: float, now_s: float) -> None:
+        """Count a message of ``seconds`` of audio that is here at ``now_s`` (monotonic)."""
+        if self._began_s is None:
+            self._began_s = now_s
+        elif (passed_s := now_s - self._began_s) >= PACE_S:
+            latest = self._heard_s / passed_s
+            self.of_two, self._latest = min(latest, self._latest), latest
+            self._began_s, self._heard_s = now_s, 0.0
+        self._heard_s += seconds

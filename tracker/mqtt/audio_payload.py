@@ -27,6 +27,10 @@ _UNKNOWN_LENGTH: Final = {0, 0xFFFF_FFFF, 0x7FFF_FFFF}  # what a header that was
 _WAV_TYPES: Final = {"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}
 _RAW_TYPE: Final = "audio/x-raw"
 _RAW_FORMATS: Final = {"S16LE": (_PCM, 16), "S24LE": (_PCM, 24), "S32LE": (_PCM, 32), "F32LE": (_FLOAT, 32)}
+_REMEDY: Final = (
+    "begin each message with a WAV header (44 bytes), or send it over MQTT 5 with the content type "
+    "audio/x-raw;format=S16LE;rate=16000;channels=1"
+)
 
 
 class AudioPayloadError(ValueError):
@@ -72,7 +76,7 @@ def decode_audio(payload: bytes, content_type: str | None) -> tuple[Samples, int
     elif kind == _RAW_TYPE:
         layout, data = _read_raw_type(parameters), memoryview(payload)
     else:
-        raise AudioPayloadError("the content type is neither audio/wav nor audio/x-raw", unsupported=True)
+        raise AudioPayloadError(f"the content type is neither audio/wav nor audio/x-raw: {_REMEDY}", unsupported=True)
     samples = _samples(layout, data)
     if len(samples) > MAX_AUDIO_S * layout.rate:
         raise AudioPayloadError(f"{len(samples) / layout.rate:.0f} s in one message; at most {MAX_AUDIO_S:.0f} can be")
@@ -98,7 +102,7 @@ def _read_raw_type(parameters: str) -> _Format:
 def _read_wav(payload: bytes) -> tuple[_Format, memoryview]:
     """The format and the sample bytes of a RIFF file (Microsoft, "Multiple Channel Audio Data and WAVE Files")."""
     if len(payload) < 12 or payload[:4] != b"RIFF" or payload[8:12] != b"WAVE":
-        raise AudioPayloadError("neither a WAV nor described by a content type")
+        raise AudioPayloadError(f"neither a WAV nor described by a content type: {_REMEDY}")
     layout: _Format | None = None
     at = 12
     while at + 8 <= len(payload):

@@ -166,7 +166,7 @@ def to_message(payload: Event | SitePayload | Hermes) -> Message:
 
 
 def to_reply(reply: Reply, response_topic: str, correlation: bytes | None) -> Message:
-    """The answer to a command, where its sender wants it."""
+    """The answer to a command, where its sender wants it and ``topics.is_reply`` allows it."""
     body = _body(reply)
     return Message(
         response_topic,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from emotrack.tracker.mqtt import channels, topics
 from emotrack.tracker.mqtt.message import Message
@@ -22,6 +23,8 @@ from emotrack.tracker.mqtt.payloads import (
     Stop,
     parse,
 )
+
+MAX_CORRELATION_BYTES: Final = 1024  # of what an answer carries back
 
 
 class RefusedError(Exception):
@@ -44,18 +47,36 @@ class Controls(Protocol):
     def label(self, turn_id: int, emotion: str, /) -> None: ...
 
 
-def follow(message: Message, site: str, controls: Controls, publish: Callable[[Message], None]) -> str | None:
-    """Do what ``message``, sent to ``site``, asks, and answer it; why it could not be done, else None."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command."""
+
+    done: bool
+    complaint: str | None = None
+    """One line: why it was not done, or why it got no answer."""
+
+
+def follow(message: Message, site: str, controls: Controls, publish: Callable[[Message], None]) -> Outcome:
+    """Do what ``message``, sent to ``site``, asks, and answer it.
+
+    A retained command is not followed: somebody gave it before anybody listened, and it would come again at every
+    start. A command whose answer may not go where it asks for it is followed without an answer.
+    """
     name = message.topic.rpartition("/")[2]
+    if message.retain:
+        return Outcome(done=False, complaint="a retained command is not followed; send it without the retain flag")
     if name not in COMMANDS:
-        return f"there is no such command; there are {', '.join(COMMANDS)}"
+        return Outcome(done=False, complaint=f"there is no such command; there are {', '.join(COMMANDS)}")
     command: CommandName = name
     refusal = None
     try:
         _do(parse(COMMANDS[command], message.payload, MAX_COMMAND_BYTES), controls)
     except (PayloadError, RefusedError) as error:
         refusal = str(error)
-    if message.response_topic and topics.can_publish(message.response_topic):
+    if message.response_topic is None:
+        return Outcome(refusal is None, refusal)
+    unanswerable = _unanswerable(message.response_topic, message.correlation)
+    if unanswerable is None:
         reply = Reply(
             site=site,
             session=controls.session,
@@ -65,7 +86,15 @@ def follow(message: Message, site: str, controls: Controls, publish: Callable[[M
             error=refusal,
         )
         publish(channels.to_reply(reply, message.response_topic, message.correlation))
-    return refusal
+    return Outcome(refusal is None, refusal or unanswerable)
+
+
+def _unanswerable(response_topic: str, correlation: bytes | None) -> str | None:
+    if not topics.is_reply(response_topic):
+        return f"answers go to {topics.ROOT}/NAME/reply/… alone, of at most {topics.MAX_REPLY_LEVELS} levels more"
+    if len(correlation or b"") > MAX_CORRELATION_BYTES:
+        return f"correlation data of more than {MAX_CORRELATION_BYTES} bytes are not sent back"
+    return None
 
 
 def _do(command: Command, controls: Controls) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from emotrack.tracker.mqtt.payloads import MAX_NAME_CHARS, ErrorCode, ErrorReport
 
 REPORT_EVERY_S: Final = 1.0  # errors of the same kind
+MAX_TOLD: Final = 256  # sites and kinds of error that the terminal is told of
 _MAX_TOPIC_CHARS: Final = 256
 _MAX_MESSAGE_CHARS: Final = 300
 
@@ -43,3 +44,17 @@ class Losses:
             topic=topic[:_MAX_TOPIC_CHARS] if topic else None,
             count=self.errors[code],
         )
+
+
+class Told:
+    """What the person at the terminal has been told: an error of one kind once a site, and not for ever more sites."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, ErrorCode]] = set()
+
+    def is_news(self, site: str, code: ErrorCode) -> bool:
+        """Whether to tell it; from then on it is told."""
+        if (site, code) in self._told or len(self._told) >= MAX_TOLD:
+            return False
+        self._told.add((site, code))
+        return True

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Final
 
 from emotrack.tracker.errors import UsageError
-from emotrack.tracker.live import CONSENT, run_until_interrupted, saved_to
+from emotrack.tracker.live import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
 from emotrack.tracker.loading import load_engine
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.audio_topics import AudioTopics
-from emotrack.tracker.mqtt.broker import read_broker
+from emotrack.tracker.mqtt.broker import BrokerError, read_broker
 from emotrack.tracker.mqtt.payloads import MAX_NAME_CHARS
 from emotrack.tracker.options import read_options
 from emotrack.tracker.segmenter import SegmenterOptions
@@ -29,6 +29,8 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     """Track every site until interrupted; returns the exit code. Raises ``EmotrackError``."""
     if arguments.group is not None and not 0 < len(arguments.group) <= MAX_NAME_CHARS:
         raise UsageError(f"--group: a name of 1 to {MAX_NAME_CHARS} characters")
+    if arguments.group is not None and arguments.commands == "off":
+        raise UsageError("--commands off: the sites of a group are opened by commands")
     segmenter = read_options(arguments, SegmenterOptions)
     audio_topics = AudioTopics(arguments.audio_topic)
     broker = read_broker(arguments.mqtt, arguments)
@@ -54,6 +56,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
             keep_audio=arguments.keep_audio,
             speculate=not arguments.no_speculation,
             provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
+            takes_commands=arguments.commands == "on",
         ),
         audio_topics,
         arguments.group,
@@ -62,10 +65,14 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     )
     kept = saved_to(arguments)
     notify(f"{CONSENT} {f'Saved to {kept}, by site.' if kept else 'Nothing is recorded.'}")
+    if arguments.commands == "off":
+        notify(NO_COMMANDS)
     try:
         asyncio.run(run_until_interrupted(sites))
     finally:
         engine.close()
+    if sites.has_told_nobody:
+        raise BrokerError(f"{publish_to}: nothing could be delivered")
     return 0
 
 

@@ -7,7 +7,6 @@ no site waits for another.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from emotrack.tracker.mqtt.broker import Broker, BrokerError
 from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.controls import SessionControls
 from emotrack.tracker.mqtt.discovery import discovery
-from emotrack.tracker.mqtt.losses import Losses
+from emotrack.tracker.mqtt.losses import Losses, Told
 from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.payloads import (
     COMMANDS,
@@ -80,6 +79,7 @@ class MqttSink:
         self._site = site
         self._session = session
         self._losses = losses or Losses(site)
+        self._told = Told()
         self._hermes_session = hermes_session
         self._keeps_snapshots = keeps_snapshots
         self._state = SiteState(site)
@@ -104,6 +104,11 @@ class MqttSink:
             subscriptions=subscriptions,
             will=channels.to_status(status, "offline"),
         )
+
+    @property
+    def has_delivered(self) -> bool:
+        """Whether the broker has taken anything."""
+        return self._connection.delivered > 0
 
     def publish(self, message: Message, *, latest_only: bool = False) -> None:
         """Send a message on the site's connection."""
@@ -147,12 +152,19 @@ class MqttSink:
             self._leave_snapshot()
 
     async def close(self) -> None:
+        """Say goodbye. Raises ``SinkError`` if the broker has taken nothing from the beginning to the end."""
         if not self._is_muted:
             self.publish(channels.to_status(topics.status(self._site), "offline"))
+        waiting = self._connection.waiting
         await self._connection.close()
-        with contextlib.suppress(BrokerError):
+        reason = f"{self._publishing.broker}: none of {waiting} messages could be delivered"
+        try:
             await self._tasks[0]
+        except BrokerError as error:
+            reason = str(error)
         await self._stop()
+        if not (self.has_delivered or self._is_muted):
+            raise SinkError(reason)
 
     def _open(self) -> None:
         self._tasks = [asyncio.create_task(self._connection.run())]
@@ -271,7 +283,7 @@ class MqttSink:
                         "mqtt": self._connection.waiting,
                         **session.models_waiting,
                     },
-                    errors=dict(self._losses.errors),
+                    errors={**self._losses.errors, "mqtt_refused": self._connection.refused},
                     mqtt_reconnects=self._connection.reconnects,
                 )
             )
@@ -281,10 +293,14 @@ class MqttSink:
 
     def _receive(self, message: Message) -> None:
         if message.topic == topics.HOME_ASSISTANT_STATUS:
-            if message.payload == b"online" and self._discovery:
+            if message.payload == b"online" and not message.retain and self._discovery:
                 self.publish(self._discovery)
             return
         controls = SessionControls(self._session, self.forget)
-        refusal = commands.follow(message, self._site, controls, self.publish)
-        if refusal and (told := self._losses.report("bad_command", refusal, message.topic, self._session.session)):
+        complaint = commands.follow(message, self._site, controls, self.publish).complaint
+        if complaint is None:
+            return
+        if self._told.is_news(self._site, "bad_command"):
+            self._publishing.notify(f"{self._site}: {complaint}")
+        if told := self._losses.report("bad_command", complaint, message.topic, self._session.session):
             self._send(told)

@@ -37,6 +37,8 @@ class SiteOptions:
     """Begin with a turn at the pause that may be its end."""
     provisional: bool = True
     """Estimate turns that still go on."""
+    takes_commands: bool = True
+    """Follow what is asked on the sites' command topics and Hermes' start and stop."""
 
     def saved_to(self, site: str) -> Path | None:
         """The file for one site: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""

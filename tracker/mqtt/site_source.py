@@ -7,6 +7,7 @@ on, what only came late does not.
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
@@ -22,7 +23,7 @@ from emotrack.tracker.audio import (
     SourceLost,
     SourceRestored,
 )
-from emotrack.tracker.mqtt.arrival import LATE_S, Arrival, ArrivalClock
+from emotrack.tracker.mqtt.arrival import LATE_S, Arrival, ArrivalClock, Pace
 from emotrack.tracker.mqtt.audio_payload import decode_audio
 from emotrack.tracker.resampler import Chunker
 
@@ -55,6 +56,7 @@ class SiteSource:
         self.name = f"mqtt:{site}"
         self.dropped: Counter[str] = Counter()
         """Messages that were not heard, by reason: ``overrun``, ``repeated`` or ``late``."""
+        self.pace = Pace()
         self._idle_s = idle_s
         self._start = round(start_s * SAMPLE_RATE)
         self._waiting: deque[_Piece] = deque()
@@ -73,6 +75,7 @@ class SiteSource:
         """Take a message that arrived at ``at_s`` (monotonic seconds; None: unknown). Raises ``AudioPayloadError``."""
         samples, rate = decode_audio(payload, content_type)
         seconds = len(samples) / rate
+        self.pace.take(seconds, time.monotonic())
         self._waiting.append(_Piece(samples, rate, sample, Arrival(at_s, seconds, zlib.crc32(payload))))
         self._waiting_s += seconds
         while self._waiting_s > MAX_WAITING_S and len(self._waiting) > 1:

@@ -23,7 +23,7 @@ from emotrack.tracker.mqtt.broker import Broker
 from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.controls import ClosedControls, SessionControls
 from emotrack.tracker.mqtt.group import Group
-from emotrack.tracker.mqtt.losses import Losses
+from emotrack.tracker.mqtt.losses import Losses, Told
 from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.payloads import (
     COMMANDS,
@@ -68,6 +68,8 @@ class Sites:
         self._tracking: dict[str, asyncio.Task[None]] = {}
         self._held: OrderedDict[str, None] = OrderedDict()  # told to stop: audio alone does not open them again
         self._losses: OrderedDict[str, Losses] = OrderedDict()
+        self._told = Told()
+        self._delivered: set[bool] = set()  # whether the broker took anything, of all sites that have closed
         self._on_ready = on_ready
         self._is_ready = False
         self._stopping = asyncio.Event()
@@ -112,6 +114,11 @@ class Sites:
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
+    @property
+    def has_told_nobody(self) -> bool:
+        """Whether there were sites, and nothing of any of them could be delivered."""
+        return self._delivered == {False}
+
     def stop(self, reason: str) -> None:
         """End every session in order, then ``run``."""
         self._end_reason = reason
@@ -132,24 +139,34 @@ class Sites:
     # -- what arrives --------------------------------------------------------------------------------------------
 
     def _subscriptions(self) -> list[tuple[str, int]]:
+        audio = [(topic_filter, 0) for topic_filter in self._audio_topics.filters]
+        if not self._options.takes_commands:
+            return audio
         stops = [(topics.HERMES_STOP_LISTENING, 1)]
         if self._group:
             others = [(topics.of_sites(f"cmd/{name}", None), 1) for name in COMMANDS if name != "start"]
             return [*self._group.subscriptions, *stops, *others]
-        audio = [(topic_filter, 0) for topic_filter in self._audio_topics.filters]
         return [*audio, (topics.HERMES_START_LISTENING, 1), *stops, (topics.ANY_COMMAND, 1)]
 
     def _receive(self, message: Message) -> None:
         if self._group and self._group.receive(message):
             return
-        if message.topic == topics.HERMES_START_LISTENING:
+        if message.retain and not topics.is_command(message.topic):
+            self._leave_out(message)
+        elif message.topic == topics.HERMES_START_LISTENING:
             self._hermes(message, StartListening)
         elif message.topic == topics.HERMES_STOP_LISTENING:
             self._hermes(message, StopListening)
         elif (site := self._audio_topics.site(message.topic)) is not None:
             self._hear(site, message)
-        elif (split := topics.split(message.topic)) is not None and split[1].startswith("cmd/"):
+        elif topics.is_command(message.topic) and (split := topics.split(message.topic)):
             self._command(split[0], message)
+
+    def _leave_out(self, message: Message) -> None:
+        """What the broker kept was said before anybody listened, and would be said again at every start."""
+        name = self._audio_topics.site(message.topic) or topics.DEFAULT_SITE
+        line = "a retained message is not taken for something said now; send it without the retain flag"
+        self._report(name[:MAX_NAME_CHARS], "retained", line, message.topic)
 
     def _hear(self, name: str, message: Message) -> None:
         if len(name) > MAX_NAME_CHARS:
@@ -173,6 +190,9 @@ class Sites:
             return
         if site is None:
             self._open(name, source)
+        elif source.pace.is_doubled:
+            line = f"audio comes {source.pace.of_two:.1f} times as fast as it is spoken: do two microphones send here?"
+            self._report(name, "two_senders", line, message.topic)
 
     def _hermes(self, message: Message, kind: type[StartListening | StopListening]) -> None:
         try:
@@ -196,9 +216,10 @@ class Sites:
         controls: commands.Controls = ClosedControls(lambda: self._start(name, None))
         if site is not None and not site.live.is_stopping:
             controls = SessionControls(site.live, site.sink.forget)
-        if (refusal := commands.follow(message, name, controls, self._connection.publish)) is not None:
-            self._report(name, "bad_command", refusal, message.topic)
-        elif message.topic.endswith("/stop"):
+        outcome = commands.follow(message, name, controls, self._connection.publish)
+        if outcome.complaint is not None:
+            self._report(name, "bad_command", outcome.complaint, message.topic)
+        if outcome.done and message.topic.endswith("/stop"):
             self._hold(name)
 
     # -- opening and closing -------------------------------------------------------------------------------------
@@ -285,6 +306,7 @@ class Sites:
             self._failed(site.name, error)
         finally:
             del self._sites[site.name], self._tracking[site.name]
+            self._delivered.add(site.sink.has_delivered)
             self._notify(f"{site.name}: closed after {site.live.tally.turns} turns")
             if self._group:
                 for topic_filter in audio:
@@ -306,7 +328,9 @@ class Sites:
             self._connection.publish(channels.to_message(failure))
 
     def _report(self, name: str, code: ErrorCode, line: str, topic: str | None, *, recoverable: bool = True) -> None:
-        """Count what went wrong, and tell it on the site's topic unless that was done a moment ago."""
+        """Count what went wrong; tell it on the site's topic unless that was done a moment ago, here only once."""
+        if recoverable and self._told.is_news(name, code):
+            self._notify(f"{name}: {line}")
         site = self._sites.get(name)
         session = site.live.session if site else None
         if told := self._losses_of(name).report(code, line, topic, session, recoverable=recoverable):

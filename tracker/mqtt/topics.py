@@ -15,7 +15,8 @@ from typing import Final
 ROOT: Final = "emotrack"
 MAX_LEVEL_BYTES: Final = 128
 """Of one level, in UTF-8. A topic has at most six levels, and MQTT allows it 65,535 bytes."""
-MAX_FOREIGN_TOPIC_BYTES: Final = 1024
+MAX_REPLY_LEVELS: Final = 8  # below emotrack/NAME/reply
+MAX_REPLY_BYTES: Final = 1024
 """Of a response topic, in UTF-8."""
 _DIGEST_CHARS: Final = 16  # 64 bits of SHA-256
 
@@ -26,7 +27,10 @@ DEFAULT_SITE: Final = "default"
 
 _ESCAPED: Final = frozenset("+#/%~$")
 _ESCAPE = re.compile(r"(?:%[0-9A-F]{2})+")
-_RESERVED = re.compile(r"[+#/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NO_CHARACTERS: Final = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_UNSOUND: Final = rf"\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NO_CHARACTERS}"  # brokers hang up at these
+_RESERVED = re.compile(rf"[+#/{_UNSOUND}]")
+_REPLY = re.compile(rf"{ROOT}/[^/+#{_UNSOUND}]+/reply(?:/[^/+#{_UNSOUND}]+){{1,{MAX_REPLY_LEVELS}}}")
 _UNSAFE_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -203,13 +207,21 @@ def discovery(site: str) -> str:
     return f"homeassistant/device/{object_id(site)}/config"
 
 
-def can_publish(topic: str) -> bool:
-    """Whether a topic that comes from outside can be published on."""
-    try:
-        size = len(topic.encode())
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-    return 0 < size <= MAX_FOREIGN_TOPIC_BYTES and not re.search(r"[+#\x00]", topic)
+def is_command(topic: str) -> bool:
+    """Whether a topic is of one site's commands."""
+    return (site := split(topic)) is not None and site[1].startswith("cmd/")
+
+
+def is_reply(topic: str) -> bool:
+    """Whether an asker may name this topic for the answer: ``emotrack/NAME/reply/…``, NAME being anything.
+
+    Answers are sent with the tracker's rights: on any other topic an asker could speak as the tracker where it may not
+    speak itself.
+
+    >>> is_reply("emotrack/steward/reply/1"), is_reply("homeassistant/status")
+    (True, False)
+    """
+    return len(topic) <= MAX_REPLY_BYTES and bool(_REPLY.fullmatch(topic)) and len(topic.encode()) <= MAX_REPLY_BYTES
 
 
 def split(topic: str) -> tuple[str, str] | None:

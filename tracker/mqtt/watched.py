@@ -9,7 +9,7 @@ from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.panels import counted
 from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import NAME_CHARS, DashboardState, Watching
-from emotrack.tracker.events import Event, SessionStarted, Turn
+from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.payloads import (
@@ -27,6 +27,8 @@ from emotrack.tracker.mqtt.payloads import (
 
 KINDS: Final = ("turn", "provisional", "session", "state", "status", "shift", "vad", "metrics", "error")
 """The topics of a site that are read."""
+RETAINED_KINDS: Final = ("session", "state", "status")
+"""Those that a broker keeps; of any other, a retained message is not of now, whoever sent it."""
 MAX_SITES: Final = 64
 KEEP_TURNS: Final = 300  # of each site
 STALE_AFTER_S: Final = 20.0
@@ -64,7 +66,9 @@ class WatchedSite:
         """Take in what came on one of the site's topics. Raises ``PayloadError``."""
         match kind:
             case "turn" | "provisional" | "session":
-                self._event(parse_event(message.payload), now)
+                event = parse_event(message.payload)
+                if not message.retain or isinstance(event, SessionStarted | SessionEnded):
+                    self._event(event, now)
             case "state":
                 self._standing(parse(State, message.payload) if message.payload else None, message.retain, now, wall)
             case "status":
@@ -144,7 +148,7 @@ class WatchedSites:
     def receive(self, message: Message, now: float, wall: datetime) -> None:
         """Take in a message of any site; whatever it is, it does no harm."""
         site, kind = topics.split(message.topic) or ("", "")
-        if kind not in KINDS:
+        if kind not in (RETAINED_KINDS if message.retain else KINDS):
             return
         if (watched := self._site(site, knows=bool(message.payload))) is not None:
             try:

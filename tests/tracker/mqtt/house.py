@@ -22,6 +22,8 @@ from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.test_broker import read
 from tests.tracker.mqtt.waiting import until
 
+REPLIES = "emotrack/person/reply/1"
+
 
 class House:
     """What is said in it, and what the tracker makes of it."""
@@ -53,7 +55,7 @@ class House:
             self.notices.append,
             on_ready=lambda: None,
         )
-        filters = ("emotrack/#", "homeassistant/device/#", "hermes/asr/textCaptured", "hermes/error/#", "reply")
+        filters = ("emotrack/#", "homeassistant/#", "hermes/asr/textCaptured", "hermes/error/#")
         self.person = Connection(
             broker,
             "person",
@@ -95,10 +97,10 @@ class House:
 
     async def ask(self, topic: str, payload: dict[str, Any] | bytes) -> dict[str, Any]:
         """Send a command and wait for its reply."""
-        before = len(self.on("reply"))
-        self.tell(topic, payload, response_topic="reply", correlation=b"\0%d" % before)
-        await until(lambda: len(self.on("reply")) > before)
-        message = [message for message in self.got if message.topic == "reply"][before]
+        before = len(self.on(REPLIES))
+        self.tell(topic, payload, response_topic=REPLIES, correlation=b"\0%d" % before)
+        await until(lambda: len(self.on(REPLIES)) > before)
+        message = [message for message in self.got if message.topic == REPLIES][before]
         assert message.correlation == b"\0%d" % before
         reply: dict[str, Any] = json.loads(message.payload)
         return reply

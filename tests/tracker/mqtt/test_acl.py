@@ -74,7 +74,7 @@ def test_everybody_may_do_what_they_should_and_nothing_else(tmp_path: Path, stri
     tracker = TrackerProcess(tmp_path, "tracker.log", "--mqtt", url, *command, "--asr", "none")
 
     async def live() -> dict[str, Person]:
-        everything = ("emotrack/#", "hermes/#", "homeassistant/#", "replies/#")
+        everything = ("emotrack/#", "hermes/#", "homeassistant/#")
         people = {user: Person(access(strict, tmp_path, user), user, *everything) for user in USERS[1:]}
         running = [asyncio.create_task(person.connection.run()) for person in people.values()]
         await asyncio.to_thread(tracker.wait_until_ready)
@@ -84,12 +84,12 @@ def test_everybody_may_do_what_they_should_and_nothing_else(tmp_path: Path, stri
                 people[user].connection.publish(Message(AUDIO, frame, qos=1))
             await asyncio.sleep(0.004)
         await until(lambda: "emotrack/kitchen/turn" in people["screen"].topics())
-        reset = Message("emotrack/kitchen/cmd/reset", b"{}", qos=1, response_topic="replies/steward/1")
+        reset = Message("emotrack/kitchen/cmd/reset", b"{}", qos=1, response_topic="emotrack/steward/reply/1")
         for user in ("steward", "screen", "kitchen"):
             people[user].connection.publish(reset)
         people["cellar"].connection.publish(Message("emotrack/kitchen/status", b"offline", qos=1, retain=True))
         people["home"].connection.publish(Message("homeassistant/status", b"online", qos=1))
-        await until(lambda: "replies/steward/1" in people["steward"].topics())
+        await until(lambda: "emotrack/steward/reply/1" in people["steward"].topics())
         await asyncio.sleep(0.5)
         for person in people.values():
             await person.connection.close()
@@ -114,9 +114,9 @@ def test_everybody_may_do_what_they_should_and_nothing_else(tmp_path: Path, stri
     assert people["kitchen"].topics() == people["cellar"].topics() == set()
     site = {f"emotrack/kitchen/{kind}" for kind in ("turn", "state", "session", "status", "vad")}
     assert people["screen"].topics() >= site
-    assert not any(topic.startswith(("hermes/", "replies/")) for topic in people["screen"].topics())
+    assert not any(topic.startswith("hermes/") for topic in people["screen"].topics())
     config = "homeassistant/device/emotrack_kitchen/config"
     assert people["home"].topics() >= {"emotrack/kitchen/state", "emotrack/kitchen/vad", config}
     assert "emotrack/kitchen/turn" not in people["home"].topics()  # the words are none of its business
     assert len([message for message in people["home"].got if message.topic == config]) == 2  # and again when it is back
-    assert len([message for message in people["steward"].got if message.topic == "replies/steward/1"]) == 1
+    assert len([message for message in people["steward"].got if message.topic == "emotrack/steward/reply/1"]) == 1

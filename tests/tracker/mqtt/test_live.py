@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.message import Message
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH
+from tests.tracker.mqtt.fake_broker import FakeBroker, connack
+from tests.tracker.mqtt.microphones import Sender, frames, wav
 from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.test_broker import read
 from tests.tracker.mqtt.test_connection import passwords
@@ -73,7 +77,9 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
             label = b'{"turn_id": 1, "emotion": "surprised"}'
             for name, payload in (("label", label), ("dance", b""), ("stop", b"")):
                 topic = f"emotrack/default/cmd/{name}"
-                person.publish(Message(topic, payload, qos=1, response_topic=f"reply/{name}", correlation=b"7"))
+                person.publish(
+                    Message(topic, payload, qos=1, response_topic=f"emotrack/person/reply/{name}", correlation=b"7")
+                )
             assert await asyncio.to_thread(tracker.process.wait, 20) == 0
         finally:
             tracker.kill()
@@ -81,8 +87,12 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
         await running
 
     asyncio.run(asyncio.wait_for(run(), 120))
-    replies = {message.topic: json.loads(message.payload) for message in got if message.topic.startswith("reply/")}
-    assert {topic: reply["ok"] for topic, reply in replies.items()} == {"reply/label": True, "reply/stop": True}
+    replies = {
+        message.topic.rpartition("/")[2]: json.loads(message.payload)
+        for message in got
+        if message.topic.startswith("emotrack/person/reply/")
+    }
+    assert {name: reply["ok"] for name, reply in replies.items()} == {"label": True, "stop": True}
     kept = events(saved.read_text())
     assert [event["emotion"] for event in kept if event["type"] == "correction"] == ["surprise"]
     assert kept[-1]["reason"] == "stopped"
@@ -99,6 +109,7 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
         (("--mqtt", "mqtt://house/", "--audio-topic", "a/#/b"), "--audio-topic"),
         (("--mqtt", "mqtt://house/", "--audio-topic", "a/b"), "first +"),
         (("--mqtt", "mqtt://house/", "--group", ""), "--group"),
+        (("--mqtt", "mqtt://house/", "--group", "house", "--commands", "off"), "--commands off"),
         (("--mqtt", "mqtt://house/", "--max-sites", "0"), "between"),
         (("--file", AUDIO, "--group", "house"), "goes with --mqtt"),
         (("--file", AUDIO, "--publish", "ftp://house/"), "mqtt://"),
@@ -157,10 +168,79 @@ def test_a_broker_that_is_not_there_is_waited_for(mosquitto: Mosquitto, tmp_path
 
 def test_a_recording_is_tracked_though_nobody_can_be_told(tmp_path: Path) -> None:
     result = emotrack(*FILE, "--publish", "mqtt://127.0.0.1:1/")  # where no broker is
-    assert result.returncode == 0
+    assert result.returncode == 1
     assert "cannot be reached" in result.stderr
-    assert "could not be delivered" in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert re.fullmatch(r"emotrack: mqtt://127\.0\.0\.1:1: none of \d+ messages could be delivered", last)
     assert len([event for event in events(result.stdout) if event["type"] == "turn"]) >= len(TRUTH)
+
+
+def test_sites_that_nobody_can_be_told_of_end_in_failure(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    nowhere = ("--publish", "mqtt://127.0.0.1:1/")
+    tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, *nowhere, "--asr", "none")
+    try:
+        tracker.wait_until_ready()
+        sender = Sender(mosquitto.port, "kitchen")
+        for frame in frames(1.0):
+            sender.publish("hermes/audioServer/kitchen/audioFrame", frame)
+        sender.close()
+        deadline = time.monotonic() + 30
+        while not any("kitchen: listening" in line for line in tracker.notices):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert tracker.interrupt() == 1
+    finally:
+        tracker.kill()
+    assert tracker.notices[-1] == "emotrack: mqtt://127.0.0.1:1: nothing could be delivered"
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_broker_that_will_never_do_is_told_at_once_and_makes_a_failure(fast: bool, tmp_path: Path) -> None:
+    """However short the recording, which is tracked all the same."""
+    short = tmp_path / "short.wav"
+    short.write_bytes(wav(np.zeros(8000, np.float32)))
+    file = ("live", "--file", short, "--asr", "none", *(["--fast"] if fast else []))
+    with FakeBroker(connack(0x84)) as broker:
+        result = emotrack(*file, "--publish", broker.url)
+    assert result.returncode == 1
+    reason = f"emotrack: {broker.url.rstrip('/')}: does not speak MQTT 5"
+    told = [line for line in result.stderr.splitlines() if broker.url.rstrip("/") in line]
+    assert told == [f"{reason}; the session goes on without it", reason]
+    assert events(result.stdout)[-1]["type"] == "session_ended"
+
+
+def test_sites_end_at_once_where_the_broker_will_never_do() -> None:
+    with FakeBroker(connack(0x9B)) as broker:
+        result = emotrack("live", "--mqtt", broker.url, "--asr", "none")
+    fails(result, 1, "takes no messages of QoS 1")
+
+
+def test_no_commands_are_taken_where_they_are_off(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    command = ("--file", str(AUDIO), "--asr", "none", "--publish", mosquitto.url, "--commands", "off")
+    got: list[Message] = []
+
+    async def run() -> TrackerProcess:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/+/turn", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await until(lambda: person.connected)
+        tracker = TrackerProcess(tmp_path, "tracker", *command)
+        try:
+            await until(lambda: got, 40)
+            person.publish(Message("emotrack/default/cmd/stop", b"", qos=1))
+            await until(lambda: not person.waiting)
+            before = len(got)
+            await until(lambda: len(got) > before)
+            assert tracker.interrupt() == 0
+        finally:
+            tracker.kill()
+        await person.close()
+        await running
+        return tracker
+
+    tracker = asyncio.run(asyncio.wait_for(run(), 120))
+    assert any("Commands over MQTT are off" in line for line in tracker.notices)
 
 
 def test_the_example_microphone(mosquitto: Mosquitto, tmp_path: Path) -> None:

@@ -87,7 +87,46 @@ def test_what_is_no_topic_of_a_site_is_told_apart(topic: str) -> None:
     assert topics.split(topic) is None
 
 
-@pytest.mark.parametrize("topic", ["", "+", "a/#", "a\0b", "\ud800", "x" * 1025])
-def test_a_reply_goes_to_a_sound_topic_only(topic: str) -> None:
-    assert topics.can_publish("my/replies/1")
-    assert not topics.can_publish(topic)
+@pytest.mark.parametrize("rest", ["1", "居間/a b/$c", "a/b/c/d/e/f/g/h", "x" * 1000])
+def test_a_reply_goes_below_its_prefix(rest: str) -> None:
+    assert topics.is_reply(f"emotrack/steward/reply/{rest}")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "replies/steward/1",
+        "homeassistant/status",
+        "homeassistant/device/emotrack_kitchen/config",
+        "hermes/asr/textCaptured",
+        "$SYS/broker",
+        "$share/emotrack/a/reply/1",
+        "emotrack/kitchen/turn",
+        "emotrack/kitchen/cmd/stop",
+        "emotrack/_group/house/owner/kitchen",
+        "emotrack/reply/1",
+        "emotrack//reply/1",
+        "emotrack/a/reply",
+        "emotrack/a/reply/",
+        "emotrack/a/reply//b",
+        "emotrack/a/b/reply/1",
+        "/emotrack/a/reply/1",
+        "Emotrack/a/reply/1",
+        "emotrack/+/reply/1",
+        "emotrack/a/reply/#",
+        "emotrack/a/reply/1\n",
+        "emotrack/a/reply/" + "/".join("a" * 300),
+        "emotrack/a/reply/" + "x" * 1024,
+        "emotrack/a/reply/" + "居" * 400,
+        *(f"emotrack/a/reply/{odd}" for odd in ("\0", "\x1b", "\x9f", "\ud800", "\ufdd0", "\uffff", "\U0010fffe")),
+    ],
+)
+def test_a_reply_goes_nowhere_else(topic: str) -> None:
+    assert not topics.is_reply(topic)
+
+
+@pytest.mark.parametrize("char", ["\ufffe", "\ufdd0", "\U0001ffff", "\x1b", "\x85", "\ud800"])
+def test_a_hermes_name_holds_nothing_at_which_a_broker_hangs_up(char: str) -> None:
+    assert char not in topics.hermes_audio_frame(f"a{char}b")
+    assert topics.hermes_audio_frame("Küche 居間 👩‍🔬").endswith("/Küche 居間 👩‍🔬/audioFrame")

@@ -56,6 +56,17 @@ def vad(speaking: bool = True, at_s: float = 12.0) -> Vad:
     return Vad(**HEAD, at_s=at_s, speaking=speaking, channels=(speaking,), levels_dbfs=(-20.0,))
 
 
+def test_of_what_a_broker_retained_only_state_is_believed() -> None:
+    watcher = Watcher()
+    for event in (turn(1), provisional(1.0, 2.0), mark(1.0), vad(), lost(1.0)):
+        watcher.receive(event, kept=True)
+    assert not [site for site in watcher.all.sites if site.state.turn_count or site.activity.speaking]
+    assert all(site.state.lost_reason is None and not site.state.notes for site in watcher.all.sites)
+    assert watcher.all.unreadable == 0
+    watcher.receive(started(), ONLINE, kept=True)
+    assert watcher.site.state.started is not None
+
+
 def test_the_dashboards_picture_is_made_of_the_topics() -> None:
     watcher = Watcher()
     watcher.receive(ONLINE, started(), turn(1, "anger"), vad(), mark(8.0), turn(2, "joy", text=None))
