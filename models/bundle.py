@@ -6,32 +6,42 @@
     metrics.json       what it was measured to do
     README.md          model card
 
-Loading reads these files and nothing else: no pickle, no network.
+Loading reads these files and nothing else: no pickle, no network. What a file claims is checked before memory is taken
+for it: its size, every number of the configuration, and the shapes of all weights.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
+import os
+import stat
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from tokenizers import Tokenizer
 
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.network import EmotionNetwork, NetworkConfig
+from emotrack.models.sizes import fault
 from emotrack.models.text_encoder import TextConfig
 from emotrack.models.transformer import TransformerLayer
+from emotrack.models.weights import WeightsError, check_answers, check_shapes, filled, stored_shapes
 
 FORMAT = 2
 PACKAGED = Path(__file__).parent / "bundles"
-FILES = ("model.safetensors", "tokenizer.json", "config.json", "metrics.json", "README.md")
+MAX_BYTES = {  # more than any bundle has
+    "model.safetensors": 8 << 30,
+    "tokenizer.json": 40 << 20,
+    "config.json": 1 << 20,
+    "metrics.json": 16 << 20,
+    "README.md": 1 << 20,
+}
+FILES = tuple(MAX_BYTES)
 FINGERPRINT_DIGITS = 12
+_TRUNCATION = {"stride": 0, "strategy": "longest_first", "direction": "right"}
 
 
 class BundleError(ValueError):
@@ -49,28 +59,20 @@ def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> Emoti
         BundleError: unknown name, missing or altered file, or contents that do not fit together.
     """
     folder = bundle_folder(name_or_path)
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
-        raise BundleError(f"bundle {folder}: missing {', '.join(missing)}")
+    _look_for_files(folder)
     document = _read_config(folder)
     config = _parse_config(folder, document)
-    weights = _read_checked(folder, "model.safetensors", document)
     tokenizer = _read_tokenizer(folder, document, config)
     metrics = _read_object(folder, "metrics.json")
     card = _read(folder, "README.md").decode(errors="replace")
     try:
-        network = EmotionNetwork(
-            config, tokenizer, fingerprint=document["sha256"]["model.safetensors"][:FINGERPRINT_DIGITS]
-        )
-        state = {name: tensor.float() for name, tensor in load(weights).items()}
-        network.load_state_dict(state, assign=True)
-        network.metrics, network.card = metrics, card
-    except (SafetensorError, AssertionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BundleError(f"bundle {folder}: the weights do not fit config.json: {reason}") from error
-    try:
-        network.requires_grad_(False).eval().to(device)
-    except (AssertionError, RuntimeError) as error:
-        raise BundleError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        check_shapes(stored_shapes(folder / "model.safetensors"), config, tokenizer)
+        network = filled(config, tokenizer, load(_read_checked(folder, "model.safetensors", document)))
+        check_answers(_moved(network, device))
+    except WeightsError as error:
+        raise BundleError(f"bundle {folder}: {error}") from error
+    network.fingerprint = document["sha256"]["model.safetensors"][:FINGERPRINT_DIGITS]
+    network.metrics, network.card = metrics, card
     for layer in network.modules():
         if isinstance(layer, TransformerLayer):
             layer.store_by_columns()
@@ -107,10 +109,39 @@ def bundle_folder(name_or_path: str | Path) -> Path:
     packaged = sorted(folder.name for folder in PACKAGED.glob("[!.]*"))
     if str(name_or_path) in packaged:
         return PACKAGED / name_or_path
-    if Path(name_or_path).is_dir():
+    try:
+        is_folder = stat.S_ISDIR(Path(name_or_path).stat().st_mode)
+    except (OSError, ValueError):
+        is_folder = False
+    if is_folder:
         return Path(name_or_path)
     names = ", ".join(packaged)
     raise BundleError(f"no bundle {str(name_or_path)!r}: give a folder, or the name of a packaged one ({names})")
+
+
+def _moved(network: EmotionNetwork, device: str) -> EmotionNetwork:
+    try:
+        return network.to(device)
+    except (AssertionError, RuntimeError) as error:
+        raise BundleError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def _look_for_files(folder: Path) -> None:
+    missing = []
+    for name, most in MAX_BYTES.items():
+        try:
+            found = (folder / name).stat()
+        except FileNotFoundError:
+            missing.append(name)
+            continue
+        except OSError as error:
+            raise BundleError(f"bundle {folder}: {name} cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise BundleError(f"bundle {folder}: {name} is no file")
+        if found.st_size > most:
+            raise BundleError(f"bundle {folder}: {name} has {found.st_size:,} bytes, and at most {most:,} are read")
+    if missing:
+        raise BundleError(f"bundle {folder}: missing {', '.join(missing)}")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -125,7 +156,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _read_object(folder: Path, name: str) -> dict[str, Any]:
     try:
         document = json.loads(_read(folder, name))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"bundle {folder}: {name} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise BundleError(f"bundle {folder}: {name} is not an object")
@@ -137,15 +168,9 @@ def _parse_config(folder: Path, document: dict[str, Any]) -> NetworkConfig:
     try:
         config = TypeAdapter(NetworkConfig).validate_python(fields, extra="forbid")
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"bundle {folder}: config.json, {where}: {first['msg']}") from error
-    if config.sample_rate != SAMPLE_RATE:
-        raise BundleError(f"bundle {folder}: sample rate {config.sample_rate} Hz, not {SAMPLE_RATE}")
-    if len(set(config.labels)) != len(config.labels):
-        raise BundleError(f"bundle {folder}: a label occurs twice among {', '.join(config.labels)}")
-    if not all(0 < temperature < math.inf for temperature in asdict(config.calibration).values()):
-        raise BundleError(f"bundle {folder}: a temperature of its calibration is not positive and finite")
+        raise BundleError(f"bundle {folder}: config.json, {fault(error)}") from error
+    except RecursionError as error:
+        raise BundleError(f"bundle {folder}: config.json is nested too deeply") from error
     return config
 
 
@@ -156,18 +181,28 @@ def _read_tokenizer(folder: Path, document: dict[str, Any], config: NetworkConfi
         raise
     except Exception as error:  # the tokenizers package raises nothing narrower
         raise BundleError(f"bundle {folder}: tokenizer.json cannot be read: {error}") from error
-    size = tokenizer.get_vocab_size()
+    size, largest = tokenizer.get_vocab_size(), max(tokenizer.get_vocab().values(), default=0)
     # Encoders of the hub may keep places for tokens that their vocabulary does not have.
     if size > config.text.vocabulary or (size < config.text.vocabulary and isinstance(config.text, TextConfig)):
         raise BundleError(
             f"bundle {folder}: tokenizer.json has {size} tokens, config.json says {config.text.vocabulary}"
+        )
+    if largest >= config.text.vocabulary:
+        raise BundleError(f"bundle {folder}: tokenizer.json has a token {largest} of {config.text.vocabulary}")
+    if tokenizer.padding is not None:
+        raise BundleError(f"bundle {folder}: tokenizer.json, padding: there is none in a bundle")
+    if tokenizer.truncation != _TRUNCATION | {"max_length": config.text.max_tokens}:
+        raise BundleError(
+            f"bundle {folder}: tokenizer.json, truncation: texts are cut on the right, at the {config.text.max_tokens} "
+            "tokens of config.json, without a stride"
         )
     return tokenizer
 
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        with (folder / name).open("rb") as file:
+            return file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES[name]))
     except OSError as error:
         raise BundleError(f"bundle {folder}: {name} cannot be read: {error.strerror}") from error
 

@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import pydantic.dataclasses
 import torch
 from torch import Tensor, nn
 
 from emotrack.models.front_end import LogMelFrontEnd
+from emotrack.models.sizes import Heads, Layers, Width
 from emotrack.models.transformer import TransformerLayer
 
 
@@ -57,7 +59,7 @@ class CareStates:
     padding: Tensor  # (B, T) True where padded
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class CareConfig:
     """Dimensions of a small CARE on log-mel frames.
 
@@ -65,15 +67,13 @@ class CareConfig:
         ValueError: there is none of such dimensions.
     """
 
-    width: int = 192
-    common: int = 2
-    branch: int = 1  # layers of the semantic and of the acoustic encoder
-    heads: int = 4
-    feed_forward: int = 768
+    width: Width = 192
+    common: Layers = 2
+    branch: Layers = 1  # of the semantic and of the acoustic encoder
+    heads: Heads = 4
+    feed_forward: Width = 768
 
     def __post_init__(self) -> None:
-        if min(self.width, self.common, self.branch, self.heads, self.feed_forward) < 1:
-            raise ValueError("dimensions of a CARE are 1 or more")
         if self.width % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 

@@ -13,13 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.models.conversation import TurnEmbedding
 
 Part = Literal["speech", "text", "context"]  # what an estimate rests on
 
 SNAPSHOT_VERSION = 1
 MAX_SNAPSHOT_BYTES = 1 << 20
-MAX_SNAPSHOT_TURNS = 1_000
+MAX_EMBEDDING = 1e6  # of its numbers; beyond, the context network would overflow
 MAX_SPEAKER_LENGTH = 100  # characters; longer names are cut in a snapshot
 MAX_WORDS_LENGTH = 500  # characters of a turn's words; nothing reads more of an earlier turn
 
@@ -140,7 +141,7 @@ class RollingContext:
             raise SnapshotError(f"a snapshot of version {version!r}; this one reads {SNAPSHOT_VERSION}")
         if bundle != fingerprint:
             raise SnapshotError(f"a snapshot of bundle {bundle!r}, not of {fingerprint!r}")
-        if not 1 <= turns <= MAX_SNAPSHOT_TURNS or set(published) - set(labels):
+        if not 1 <= turns <= MAX_CONTEXT or set(published) - set(labels):
             raise SnapshotError("a snapshot of another length or with other labels")
         if not len(speakers) == len(words) == len(published) <= turns:
             raise SnapshotError("a snapshot whose parts do not fit together")
@@ -159,8 +160,8 @@ class RollingContext:
 def _embedding(tensor: Tensor | None, width: int, device: torch.device) -> Tensor | None:
     if tensor is None:
         return None
-    if tensor.dtype != torch.float32 or tensor.shape != (width,) or not tensor.isfinite().all():
-        raise SnapshotError("a snapshot with embeddings of another shape, or that are not finite")
+    if tensor.dtype != torch.float32 or tensor.shape != (width,) or not (tensor.abs() <= MAX_EMBEDDING).all():
+        raise SnapshotError("a snapshot with embeddings of another shape, or that are not finite or too large")
     return tensor.to(device)
 
 

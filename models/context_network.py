@@ -11,12 +11,12 @@ Notation: B batch, K turns, E Stage-I embedding, D width, H heads, C labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models.attention import TurnAttention
+from emotrack.models.sizes import Dropout, Heads, Layers, Width
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,14 @@ class ContextConfig:
         ValueError: there are none of such dimensions.
     """
 
-    hidden: int = 128  # of the GRU, in each direction
-    layers: int = 1
-    heads: int = 3
-    head_width: int = 40
-    blocks: int = 1  # co-attention blocks of stage III
+    hidden: Width = 128  # of the GRU, in each direction
+    layers: Layers = 1
+    heads: Heads = 3
+    head_width: Width = 40
+    blocks: Layers = 1  # co-attention blocks of stage III
     speakers: bool = True  # attention knows which turns have the same speaker; the published model does not
-    input_dropout: float = 0.3
+    input_dropout: Dropout = 0.3
     residual: bool = True  # a stage's scores are added to those of the stage before; the published ones start afresh
-
-    def __post_init__(self) -> None:
-        if min(self.hidden, self.layers, self.heads, self.head_width, self.blocks) < 1:
-            raise ValueError("hidden, layers, heads, head_width and blocks are 1 or more")
-        if not 0 <= self.input_dropout < 1:
-            raise ValueError(f"input_dropout is 0 or more and less than 1, not {self.input_dropout}")
 
 
 class ContextNetwork(nn.Module):
@@ -50,7 +44,8 @@ class ContextNetwork(nn.Module):
         super().__init__()
         width = 2 * config.hidden
         self.width = width
-        self.absent = nn.Parameter(torch.randn(embedding) / embedding**0.5)
+        self.absent = nn.Parameter(torch.empty(embedding))
+        nn.init.normal_(self.absent, std=embedding**-0.5)
         self.input_norm = nn.LayerNorm(embedding)
         self.input_dropout = nn.Dropout(config.input_dropout)
         self.gru = nn.GRU(embedding, config.hidden, config.layers, batch_first=True, bidirectional=True)

@@ -8,11 +8,12 @@ codec look the same.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-SAMPLE_RATE = 16_000  # Hz
+SAMPLE_RATE: Final = 16_000  # Hz
 WINDOW = 400  # samples: 25 ms
 HOP = 160  # samples: 10 ms, so 100 frames a second
 FFT = 512
@@ -27,8 +28,8 @@ def mel_filters(mels: int = MELS) -> Tensor:
     Returns (mels, FFT // 2 + 1).
     """
     low, high = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (50.0, SAMPLE_RATE / 2))
-    corners = 700.0 * (10.0 ** (torch.linspace(low, high, mels + 2) / 2595.0) - 1.0)  # (mels + 2,) Hz
-    bins = torch.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1)  # (F,) Hz
+    corners = 700.0 * (10.0 ** (torch.linspace(low, high, mels + 2, device="cpu") / 2595.0) - 1.0)  # (mels + 2,) Hz
+    bins = torch.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1, device="cpu")  # (F,) Hz
     rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]  # (mels, F)
     falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]  # (mels, F)
     return torch.minimum(rising, falling).clamp(min=0.0)
@@ -53,7 +54,7 @@ class LogMel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        self.register_buffer("window", torch.hann_window(WINDOW, device="cpu"), persistent=False)
         self.register_buffer("filters", mel_filters(), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -29,6 +29,13 @@ VOCABULARY = ("tokenizer.json", "vocab.*", "*.model")
 LOCAL = ("_name_or_path", "transformers_version", "auto_map", "architectures", "dtype", "id2label", "label2id")
 
 
+MAX_LAYERS = 100  # of an encoder
+MAX_WHOLE = 10_000_000  # of any other whole number in a configuration: no vocabulary is larger
+MAX_NUMBER = 1e9  # of any other number
+MAX_LIST = 1_000
+MELS = (80, 128)  # of all Whispers
+
+
 class HubError(ValueError):
     """An encoder that cannot be had; the message says which, why and what to do, in one line."""
 
@@ -114,7 +121,26 @@ def read_config(name: str, folder: Path) -> dict[str, Any]:
     for key in ("layerdrop", "encoder_layerdrop", "mask_time_prob", "mask_feature_prob"):
         if key in document:
             document[key] = 0.0  # pre-training's own noise
+    check_sizes(document, name)
     return document
+
+
+def check_sizes(document: dict[str, Any], name: str = "model") -> None:
+    """Refuse an encoder's configuration whose numbers cannot be meant.
+
+    Raises:
+        HubError: naming the field.
+    """
+    for key, value in document.items():
+        where = f"{name}.{key}"
+        if isinstance(value, list) and len(value) > MAX_LIST:
+            raise HubError(f"{where}: a list of {len(value)}, and at most {MAX_LIST} are meant")
+        for each in value if isinstance(value, list) else [value]:
+            most = MAX_LAYERS if "layer" in str(key) else MAX_WHOLE if isinstance(each, int) else MAX_NUMBER
+            if isinstance(each, int | float) and not abs(each) <= most:
+                raise HubError(f"{where}: {each:.10g} is out of its bounds, {most:g} at most")
+            if isinstance(each, dict):
+                check_sizes(each, where)
 
 
 def build(document: dict[str, Any]) -> Any:
@@ -213,7 +239,9 @@ def fills_gaps(family: object) -> bool:
 
 
 def whisper_filters(mels: int) -> Tensor:
-    """The mel filters that Whisper was trained with: (mels, 201)."""
+    """The mel filters that Whisper was trained with: (mels, 201). Raises ``HubError`` where there are none."""
+    if mels not in MELS:
+        raise HubError(f"a Whisper reads {' or '.join(map(str, MELS))} mels, not {mels}")
     filters = _transformers().WhisperFeatureExtractor(feature_size=mels).mel_filters
     return torch.from_numpy(filters.T.astype("float32"))  # (M, F)
 

@@ -11,10 +11,10 @@ Notation: B batch, N tokens, T frames at 50 a second, D width, L layers (what th
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models import hub
@@ -22,6 +22,7 @@ from emotrack.models.care import SpeechFeatures
 from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.front_end import padding_mask
 from emotrack.models.hub import HubError
+from emotrack.models.sizes import EarlierTurns, Tokens
 from emotrack.models.wavlm import own_frames_norm
 
 SPEECH_FAMILIES = ("wavlm", "hubert", "wav2vec2", "whisper")
@@ -32,26 +33,41 @@ WHISPER_HOP = 160  # samples: 10 ms
 
 @dataclass(frozen=True, slots=True)
 class HubTextConfig:
-    """A text encoder of the hub."""
+    """A text encoder of the hub.
+
+    Raises:
+        ValueError: a number of its configuration cannot be meant.
+    """
 
     model: dict[str, Any]  # its configuration, in transformers' words
     origin: str  # hub id and commit, or a folder's name
-    max_tokens: int = 128  # longer texts are cut: 25 s of quick speech has about 110
-    turns_before: int = 0  # how many earlier turns are read with a turn
+    max_tokens: Tokens = 128  # longer texts are cut: 25 s of quick speech has about 110
+    turns_before: EarlierTurns = 0  # how many earlier turns are read with a turn
+
+    def __post_init__(self) -> None:
+        hub.check_sizes(self.model)
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens it has embeddings for."""
-        return int(self.model["vocab_size"])
+        """How many tokens it has embeddings for; 0 where its configuration does not say."""
+        size = self.model.get("vocab_size")
+        return size if isinstance(size, int) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class HubSpeechConfig:
-    """A speech encoder of the hub."""
+    """A speech encoder of the hub.
+
+    Raises:
+        ValueError: a number of its configuration cannot be meant.
+    """
 
     model: dict[str, Any]  # its configuration, in transformers' words
     origin: str  # hub id and commit, or a folder's name
     normalise: bool  # it was trained on waveforms of zero mean and unit variance
+
+    def __post_init__(self) -> None:
+        hub.check_sizes(self.model)
 
 
 class HubTextEncoder(nn.Module):

@@ -15,13 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
 import numpy as np
+import pydantic.dataclasses
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.care import CareConfig
 from emotrack.models.co_attention import CoAttention
 from emotrack.models.context import EmotionEstimate, Part, Revision, RollingContext
@@ -34,45 +38,54 @@ from emotrack.models.heads import SpeechHead, TextHead
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.pretrained import Pretrained
 from emotrack.models.shapes import with_few_lengths, with_few_rows
+from emotrack.models.sizes import Context, Name, Share, Temperature, Width
 from emotrack.models.text_encoder import TextConfig, read_turn
 
-MIN_SPEECH_S = 0.1
-MAX_SPEECH_S = 30.0
+Stage = Annotated[int, Field(strict=True, ge=1, le=3)]
+
 REVISION_MARGIN = 0.1  # of probability, by which another emotion must lead before an earlier turn is revised
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class SpeechHeadConfig:
     """Widths of the Stage-I speech head's two layers."""
 
-    hidden: int = 256
-    embedding: int = 256
+    hidden: Width = 256
+    embedding: Width = 256
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class Calibration:
     """Temperatures by which scores are divided, by what was heard of a turn; fitted on dev."""
 
-    text: float = 1.0
-    speech: float = 1.0
-    both: float = 1.0
+    text: Temperature = 1.0
+    speech: Temperature = 1.0
+    both: Temperature = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """All that a bundle's weights need to become a network."""
+    """All that a bundle's weights need to become a network.
 
-    name: str
-    labels: tuple[str, ...] = EMOTIONS
-    sample_rate: int = SAMPLE_RATE  # Hz
-    stage: int = 3  # how far it is trained: 1 each turn alone, 2 each modality alone, 3 everything
-    context: int = 16  # turns in the rolling window, the newest included
-    uncertain_below: float = 0.4  # confidence; chosen on dev
+    Raises:
+        ValueError: a number is out of its bounds, or a name cannot be shown or occurs twice among the labels.
+    """
+
+    name: Name
+    labels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = EMOTIONS
+    sample_rate: Literal[16_000] = SAMPLE_RATE  # Hz
+    stage: Stage = 3  # how far it is trained: 1 each turn alone, 2 each modality alone, 3 everything
+    context: Context = 16  # turns in the rolling window, the newest included
+    uncertain_below: Share = 0.4  # confidence; chosen on dev
     text: AnyTextConfig = field(default_factory=TextConfig)
     speech: AnySpeechConfig = field(default_factory=CareConfig)
     speech_head: SpeechHeadConfig = field(default_factory=SpeechHeadConfig)
     conversation: ContextConfig = field(default_factory=ContextConfig)
     calibration: Calibration = field(default_factory=Calibration)
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"a label occurs twice among {', '.join(self.labels)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ Notation: B batch, T frames at 50 a second, W windows of five frames every three
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Self
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models import hub

@@ -9,13 +9,14 @@ Notation: B batch, N tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from pydantic.dataclasses import dataclass
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from emotrack.models.sizes import EarlierTurns, Heads, Layers, Tokens, Vocabulary, Width
 from emotrack.models.transformer import TransformerLayer
 
 MAX_EARLIER_TOKENS = 40  # of each earlier turn, the token that begins a text counted, though it is left out
@@ -39,17 +40,15 @@ class TextConfig:
         ValueError: there is none of such dimensions.
     """
 
-    vocabulary: int = 30_522
-    width: int = 384
-    layers: int = 6
-    heads: int = 12
-    feed_forward: int = 1_536
-    max_tokens: int = 128  # longer texts are cut: 25 s of quick speech has about 110
-    turns_before: int = 0  # how many earlier turns are read with a turn
+    vocabulary: Vocabulary = 30_522
+    width: Width = 384
+    layers: Layers = 6
+    heads: Heads = 12
+    feed_forward: Width = 1_536
+    max_tokens: Tokens = 128  # longer texts are cut: 25 s of quick speech has about 110
+    turns_before: EarlierTurns = 0  # how many earlier turns are read with a turn
 
     def __post_init__(self) -> None:
-        if min(self.vocabulary, self.width, self.layers, self.heads, self.feed_forward, self.max_tokens) < 1:
-            raise ValueError("dimensions of a text encoder are 1 or more")
         if self.width % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 

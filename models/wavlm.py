@@ -11,14 +11,15 @@ Notation: B batch, T frames at 50 a second, D width, H heads, C channels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models.front_end import padding_mask
+from emotrack.models.sizes import Dropout, Heads, Layers, Width
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)  # 320 samples a frame: 50 frames a second at 16 kHz
@@ -27,18 +28,30 @@ MIN_SAMPLES = 400  # what one frame sees: 25 ms
 
 @dataclass(frozen=True, slots=True)
 class WavLmConfig:
-    """Dimensions of a WavLM with normalisation after each block; the defaults are WavLM-base's."""
+    """Dimensions of a WavLM with normalisation after each block; the defaults are WavLM-base's.
 
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
-    feed_forward: int = 3_072
-    channels: int = 512  # of the convolutions
-    position_kernel: int = 128  # frames that the convolution over neighbouring frames sees
-    position_groups: int = 16
-    buckets: int = 320  # of relative positions
-    max_distance: int = 800  # frames; positions further apart count as this far
-    dropout: float = 0.1
+    Raises:
+        ValueError: there is none of such dimensions.
+    """
+
+    width: Width = 768
+    layers: Layers = 12
+    heads: Heads = 12
+    feed_forward: Width = 3_072
+    channels: Width = 512  # of the convolutions
+    position_kernel: Width = 128  # frames that the convolution over neighbouring frames sees
+    position_groups: Heads = 16
+    buckets: Width = 320  # of relative positions
+    max_distance: Width = 800  # frames; positions further apart count as this far
+    dropout: Dropout = 0.1
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.width % self.position_groups:
+            raise ValueError(
+                f"{self.heads} heads or {self.position_groups} groups do not divide a width of {self.width}"
+            )
+        if not 1 <= self.buckets // 4 < self.max_distance:
+            raise ValueError(f"{self.buckets} buckets do not reach a distance of {self.max_distance}")
 
 
 class WavLmFrontEnd(nn.Module):

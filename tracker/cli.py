@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.errors import EmotrackError
 from emotrack.tracker.mqtt.broker import add_broker_options
-from emotrack.tracker.options import add_options
+from emotrack.tracker.options import Bounds, add_options
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sessions.commands import add_session_commands
 
@@ -125,9 +126,9 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="FILTER",
         help="where audio is sent; the first + is the site (default: Hermes' topics and emotrack/+/audio)",
     )
-    sites.add_argument("--max-sites", type=_positive, default=64, metavar="N", help="sites at once (default: 64)")
+    sites.add_argument("--max-sites", type=Bounds(1, 1000), default=64, metavar="N", help="sites at once (default: 64)")
     sites.add_argument(
-        "--idle", type=_positive, default=5, metavar="MINUTES", help="a site without audio is closed (default: 5)"
+        "--idle", type=Bounds(1, 1000), default=5, metavar="MINUTES", help="a site without audio is closed (default: 5)"
     )
     sites.add_argument(
         "--group",
@@ -156,7 +157,9 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     network.add_argument(
         "--bundle", default="mini", metavar="mini|DIR", help="the trained network: the packaged one, or a folder"
     )
-    network.add_argument("--context", type=_positive, metavar="TURNS", help="turns remembered (default: the bundle's)")
+    network.add_argument(
+        "--context", type=Bounds(1, MAX_CONTEXT), metavar="TURNS", help="turns remembered (default: the bundle's)"
+    )
     network.add_argument(
         "--no-speculation",
         action="store_true",
@@ -221,13 +224,6 @@ def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     evaluate = commands.add_parser("evaluate", help="measure a bundle", description="Measure a bundle on a corpus.")
     add_evaluate_arguments(evaluate)
     evaluate.set_defaults(run=run_evaluate)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError("must lie between 1 and 1000")
-    return number
 
 
 def _live(arguments: argparse.Namespace) -> int:

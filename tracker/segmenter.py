@@ -11,49 +11,67 @@ clock; positions are samples on the stream clock.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
+from emotrack.tracker.options import Bounds, option, out_of_bounds
 
 _FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
 _PAUSE_S = 0.15  # silence after which a turn may well be over; shorter ones lie within words
 
 
-def _option(default: float, help: str) -> Any:
-    """A field whose ``help`` the command line shows."""
-    return field(default=default, metadata={"help": help})
+_PROBABILITY = Bounds(0.01, 1.0)
+_SILENCE = Bounds(_FRAME_S, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SegmenterOptions:
-    """The bounds of a turn. Names ending in ``_s`` are seconds; they are rounded to frames of 32 ms."""
+    """The bounds of a turn. Names ending in ``_s`` are seconds; they are rounded to frames of 32 ms.
 
-    onset: float = _option(0.5, "speech probability at which a turn may begin")
-    offset: float = _option(0.35, "speech probability below which a frame counts as silence within a turn")
-    min_speech_s: float = _option(0.2, 'less speech than this in all is no turn; short enough to keep "yes" and "ok"')
-    min_level_dbfs: float = _option(-60.0, "speech quieter than this on average is no turn: another room, a hum")
-    end_silence_s: float = _option(0.6, "silence that ends a turn")
-    long_turn_s: float = _option(
-        10.0, "a longer turn ends at --long-turn-silence: brisk exchanges have no longer pauses"
+    Whatever they are, the network takes every turn that comes of them.
+
+    Raises:
+        ValueError: a number is out of its bounds, or two do not go together.
+    """
+
+    onset: float = option(0.5, _PROBABILITY, "speech probability at which a turn may begin")
+    offset: float = option(0.35, _PROBABILITY, "speech probability below which a frame counts as silence within a turn")
+    min_speech_s: float = option(
+        0.2, Bounds(MIN_SPEECH_S, 10.0), 'less speech than this in all is no turn; short enough to keep "yes" and "ok"'
     )
-    long_turn_silence_s: float = _option(0.2, "silence that ends a long turn")
-    pre_roll_s: float = _option(0.3, "audio kept from before the onset, which is detected late")
-    trailing_s: float = _option(0.15, "silence kept after the last speech; more of it makes recognisers invent words")
-    max_turn_s: float = _option(25.0, "a longer turn is cut; recognisers lose themselves beyond this")
-    cut_window_s: float = _option(2.0, "that cut is made at the least speech-like frame of this last stretch")
+    min_level_dbfs: float = option(
+        -60.0, Bounds(-120.0, 0.0), "speech quieter than this on average is no turn: another room, a hum"
+    )
+    end_silence_s: float = option(0.6, _SILENCE, "silence that ends a turn")
+    long_turn_s: float = option(
+        10.0,
+        Bounds(0.0, MAX_SPEECH_S),
+        "a longer turn ends at --long-turn-silence: brisk exchanges have no longer pauses",
+    )
+    long_turn_silence_s: float = option(0.2, _SILENCE, "silence that ends a long turn")
+    pre_roll_s: float = option(0.3, Bounds(0.0, 10.0), "audio kept from before the onset, which is detected late")
+    trailing_s: float = option(
+        0.15, Bounds(0.0, 10.0), "silence kept after the last speech; more of it makes recognisers invent words"
+    )
+    max_turn_s: float = option(
+        25.0, Bounds(0.5, MAX_SPEECH_S), "a longer turn is cut; recognisers lose themselves beyond this"
+    )
+    cut_window_s: float = option(
+        2.0, Bounds(_FRAME_S, 10.0), "that cut is made at the least speech-like frame of this last stretch"
+    )
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.offset <= self.onset <= 1.0:
-            raise ValueError("onset and offset must satisfy 0 < offset <= onset <= 1")
-        if min(self.min_speech_s, self.long_turn_silence_s, self.cut_window_s) < _FRAME_S:
-            raise ValueError(f"min_speech_s, long_turn_silence_s and cut_window_s must be at least {_FRAME_S} s")
+        if complaint := next(out_of_bounds(self), None):
+            raise ValueError(complaint)
+        if self.offset > self.onset:
+            raise ValueError("onset and offset must satisfy offset <= onset")
         if self.long_turn_silence_s > self.end_silence_s:
             raise ValueError("long_turn_silence_s must not exceed end_silence_s")
-        if self.pre_roll_s < 0 or not 0 <= self.trailing_s <= self.end_silence_s:
-            raise ValueError("pre_roll_s must not be negative and trailing_s must lie between 0 and end_silence_s")
-        if self.max_turn_s < self.min_speech_s + self.end_silence_s + self.cut_window_s:
-            raise ValueError("max_turn_s must exceed min_speech_s + end_silence_s + cut_window_s")
+        if self.trailing_s > self.end_silence_s:
+            raise ValueError("trailing_s must not exceed end_silence_s")
+        if self.max_turn_s < self.pre_roll_s + self.min_speech_s + self.end_silence_s + self.cut_window_s:
+            raise ValueError("max_turn_s must be at least pre_roll_s + min_speech_s + end_silence_s + cut_window_s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ def _corpus(name: str) -> str:
 def _save(bundle: str, adapted: EmotionNetwork, found: Adaptation, out: Path) -> None:
     """The adapted bundle, with the metrics and the card of the one it came from, and what changed."""
     folder = bundle_folder(bundle)
-    adapted.config = replace(adapted.config, name=f"{adapted.name}-adapted")
+    adapted.config = replace(adapted.config, name=f"{adapted.name[:90]}-adapted")
     metrics = json.loads((folder / "metrics.json").read_text()) | {"adapted": found.to_dict()}
     card = (folder / "README.md").read_text()
     note = (

@@ -18,9 +18,9 @@ from emotrack.train.pretraining.cli import (
     COMMANDS,
     EXIT_FAILURE,
     EXIT_USAGE,
+    SEED,
     add_seeds,
     named_path,
-    seed_number,
     seeds_of,
 )
 
@@ -127,9 +127,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "adapt":
             stage.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to adapt (default mini)")
             stage.add_argument("--sessions", required=True, type=Path, metavar="DIR", help="saved sessions (*.jsonl)")
-            stage.add_argument(
-                "--seed", type=seed_number, default=0, metavar="N", help="of everything random (default 0)"
-            )
+            stage.add_argument("--seed", type=SEED, default=0, metavar="N", help="of everything random (default 0)")
         else:
             stage.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged one, or a TOML file")
             add_seeds(stage)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import pydantic.dataclasses
 import torch
 from torch import Tensor
 
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.sizes import Context, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +28,23 @@ class EncodedDialogue:
     targets: Tensor  # (K,) label indices, ``losses.UNLABELLED`` where a turn is only context
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class ConversationOptions:
     """How conversations are put before the network.
 
     Raises:
-        ValueError: a share is none, or no turn would be kept.
+        ValueError: a number is out of its bounds, or more than all is withheld.
     """
 
-    cut: float  # share of conversations that end at a random turn
-    window: int  # turns of a cut conversation that are kept, as many as the rolling context holds
-    withhold_speech: float  # share of conversations without any voice
-    withhold_text: float  # share of conversations without any words
-    withhold_turn: float  # share of turns, in all of them, that lack voice, words or both, a third each
+    cut: Share  # share of conversations that end at a random turn
+    window: Context  # turns of a cut conversation that are kept, as many as the rolling context holds
+    withhold_speech: Share  # share of conversations without any voice
+    withhold_text: Share  # share of conversations without any words
+    withhold_turn: Share  # share of turns, in all of them, that lack voice, words or both, a third each
 
     def __post_init__(self) -> None:
-        shares = (self.cut, self.withhold_speech, self.withhold_text, self.withhold_turn)
-        if not all(0 <= share <= 1 for share in shares) or self.withhold_speech + self.withhold_text > 1:
-            raise ValueError("cut and what is withheld are shares, from 0 to 1")
-        if self.window < 1:
-            raise ValueError("window is 1 or more")
+        if self.withhold_speech + self.withhold_text > 1:
+            raise ValueError("no more than all conversations can lack their voice or their words")
 
 
 class Conversations(Protocol):

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emotrack.models.bounds import MIN_SPEECH_S
 from emotrack.models.features import HOP, SAMPLE_RATE, LogMel
 from emotrack.models.labels import EMOTIONS, canonical
-from emotrack.models.network import MIN_SPEECH_S
 from emotrack.train.acted import ACTED, Clip, read_conversations, read_index, split_of
 from emotrack.train.audio import read_audio
 from emotrack.train.augment import active_span

@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from emotrack.models.bounds import MAX_SPEECH_S
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.labels import canonical
-from emotrack.models.network import MAX_SPEECH_S, EmotionNetwork
+from emotrack.models.network import EmotionNetwork
 from emotrack.train.corpora import Corpus, Turn
 from emotrack.train.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError

@@ -12,14 +12,15 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from emotrack.models.sizes import Count, Dropout, Positive, Weight
 from emotrack.train.errors import CollapsedError, TrainError
 from emotrack.train.files import read_whole, write_whole
 from emotrack.train.muon import Muon
@@ -35,27 +36,19 @@ class LoopOptions:
     """How a stage is optimised.
 
     Raises:
-        ValueError: there would be no epoch, no batch or no patience at all, or nothing could be learned.
+        ValueError: a number is out of its bounds.
     """
 
-    epochs: int
-    learning_rate: float
-    batch: int
-    warmup: float = 0.1  # share of all steps in which the learning rate rises
+    epochs: Count
+    learning_rate: Positive
+    batch: Count
+    warmup: Dropout = 0.1  # share of all steps in which the learning rate rises
     schedule: Literal["cosine", "constant"] = "cosine"  # then it falls to zero in a cosine, or stays
-    betas: tuple[float, float] = (0.9, 0.999)  # of Adam
-    weight_decay: float = 0.01
-    clip: float = 1.0  # largest norm of a gradient
+    betas: tuple[Dropout, Dropout] = (0.9, 0.999)  # of Adam
+    weight_decay: Weight = 0.01
+    clip: Positive = 1.0  # largest norm of a gradient
     bf16: bool = True  # half-width arithmetic in the forward pass, where the machine has it
-    patience: int | None = None  # epochs without a better one after which it stops early
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, 1 if self.patience is None else self.patience) < 1:
-            raise ValueError("epochs, batch and patience are 1 or more")
-        if min(self.learning_rate, self.clip) <= 0 or self.weight_decay < 0:
-            raise ValueError("learning_rate and clip are more than 0, and weight_decay is 0 or more")
-        if not 0 <= self.warmup < 1 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError("warmup and betas are 0 or more and less than 1")
+    patience: Count | None = None  # epochs without a better one after which it stops early
 
 
 class Measured(Protocol):

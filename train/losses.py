@@ -7,10 +7,14 @@ Notation: N turns, C labels, E embedding; "..." any leading dimensions, (B, T) f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+
+from emotrack.models.sizes import Dropout, Positive, Weight
 
 UNLABELLED = -1  # the label index of a turn that is padding or that nobody labelled
 
@@ -20,21 +24,17 @@ class LossOptions:
     """Which loss; the defaults are plain cross-entropy.
 
     Raises:
-        ValueError: an option is out of its range.
+        ValueError: a number is out of its bounds.
     """
 
-    focal: float = 0.0  # gamma: how much less the turns count that are already right; 0 is cross-entropy
-    smoothing: float = 0.0  # share of a target that is spread over all labels
-    balance: float = 0.0  # labels weigh (1 / frequency) ** balance: 0 all the same, 1 every label as much as any other
-    adjustment: float = 0.0  # tau of logit adjustment: log frequencies times it are added to the scores in training
-    contrastive: float = 0.0  # weight of the supervised contrastive term
-    temperature: float = 1.0  # of that term
-
-    def __post_init__(self) -> None:
-        if min(self.focal, self.balance, self.contrastive) < 0 or self.temperature <= 0:
-            raise ValueError("focal, balance and contrastive are 0 or more, and the temperature is more than 0")
-        if not 0 <= self.smoothing < 1:
-            raise ValueError(f"smoothing lies between 0 and 1, not at {self.smoothing}")
+    focal: Weight = 0.0  # gamma: how much less the turns count that are already right; 0 is cross-entropy
+    smoothing: Dropout = 0.0  # share of a target that is spread over all labels
+    balance: Weight = 0.0  # labels weigh (1 / frequency) ** balance: 0 all the same, 1 every label as much as any other
+    adjustment: Annotated[float, Field(strict=True, ge=-1e3, le=1e3, allow_inf_nan=False)] = (
+        0.0  # tau of logit adjustment: log frequencies times it are added to the scores in training
+    )
+    contrastive: Weight = 0.0  # weight of the supervised contrastive term
+    temperature: Positive = 1.0  # of that term
 
 
 class Loss:

@@ -18,11 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+import pydantic.dataclasses
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.sizes import Context, Count, Share
 from emotrack.train.conversations import ConversationOptions, EncodedDialogue, cut, withhold
 from emotrack.train.losses import UNLABELLED
 
@@ -50,27 +54,21 @@ class Voices:
     worded: Tensor  # (M,) True where that is known
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class PairingOptions:
     """How conversations are put together.
 
     Raises:
-        ValueError: a share is none, or there would be nothing to put together.
+        ValueError: a number is out of its bounds.
     """
 
-    acted: int  # conversations of two actors in an epoch
-    turns: int  # in each of them
-    voiced: float  # share of the corpus's dialogues that are given voices
-    astray: float  # share of their turns whose voice shows any emotion, whatever the turn is labelled with
-    unread: float  # share of a line's words that are left out
-    unheard: float  # share of a clip that is cut off
-    readings: int  # of every line and every clip
-
-    def __post_init__(self) -> None:
-        if not all(0 <= share <= 1 for share in (self.voiced, self.astray, self.unread, self.unheard)):
-            raise ValueError("voiced, astray, unread and unheard are shares, from 0 to 1")
-        if min(self.turns, self.readings) < 1 or self.acted < 0:
-            raise ValueError("turns and readings are 1 or more, and acted is 0 or more")
+    acted: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]  # conversations of two actors in an epoch
+    turns: Context  # in each of them
+    voiced: Share  # share of the corpus's dialogues that are given voices
+    astray: Share  # share of their turns whose voice shows any emotion, whatever the turn is labelled with
+    unread: Share  # share of a line's words that are left out
+    unheard: Share  # share of a clip that is cut off
+    readings: Count  # of every line and every clip
 
 
 class Paired:

@@ -7,7 +7,6 @@ where it is one over turns or frames, of which one rank may have more. Rank 0 al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,18 +14,27 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed, nn
 
+from emotrack.tracker.options import Bounds, environment_number
+from emotrack.train.errors import TrainError
+
 PATIENCE = timedelta(hours=2)  # that the others wait for rank 0 to read data or evaluate
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the other ranks for a while, if ``torchrun`` started this process; else do nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the other ranks for a while, if ``torchrun`` started this process; else do nothing.
+
+    Raises ``UsageError`` or ``TrainError`` where the environment is not torchrun's.
+    """
+    if environment_number("WORLD_SIZE", Bounds(1, 100_000), 1) == 1:
         yield
         return
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+        torch.cuda.set_device(environment_number("LOCAL_RANK", Bounds(0, torch.cuda.device_count() - 1), 0))
+    try:
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    except ValueError as error:
+        raise TrainError(f"torchrun's environment cannot be used: {' '.join(str(error).split())}") from error
     try:
         yield
     finally:

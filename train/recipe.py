@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.care import CareConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.network import SpeechHeadConfig
+from emotrack.models.sizes import Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
 from emotrack.train.acted import ACTED
 from emotrack.train.conversations import ConversationOptions
 from emotrack.train.corpora import READERS
@@ -25,14 +25,18 @@ from emotrack.train.pairing import PairingOptions
 
 PACKAGED = Path(__file__).parent / "recipes"
 DATA = ("encoder", "care", "teacher", "text-teacher", *READERS, *ACTED)  # all that a recipe may be made of, by name
-_STRICT = ConfigDict(extra="forbid")
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
-Weight = Annotated[float, Field(ge=0.0)]
 
 
-@dataclass(frozen=True, config=_STRICT)
+MAX_BYTES = 1 << 20
+
+_Tokens = Annotated[int, Field(strict=True, ge=8, le=8_192)]
+_Frozen = Annotated[int, Field(strict=True, ge=0, le=100)]
+_Part = Annotated[float, Field(strict=True, gt=0.0, le=1.0, allow_inf_nan=False)]
+_Fraction = Annotated[float, Field(strict=True, gt=0.0, lt=1.0, allow_inf_nan=False)]
+_Stretch = Annotated[float, Field(strict=True, ge=MIN_SPEECH_S, le=MAX_SPEECH_S, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
 class StageRecipe:
     """One training: a stage, or a phase of one."""
 
@@ -40,30 +44,30 @@ class StageRecipe:
     loss: LossOptions = Field(default_factory=LossOptions)
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True)
 class TextPhase(StageRecipe):
     """One corpus that the text encoder is trained on, with a head of its own."""
 
     corpus: str
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class TextTeacher:
     """A larger encoder that learns the last phase's corpus first, and whose opinions of it are learned from too."""
 
     encoder: str  # hub id or folder; --data text-teacher=DIR is taken instead
     loop: LoopOptions
-    share: float = Field(gt=0.0, le=1.0)  # of a target that is its opinion; the rest is the label
-    frozen: int = Field(default=0, ge=0)  # of its layers, from the first, stay as they are
+    share: _Part  # of a target that is its opinion; the rest is the label
+    frozen: _Frozen = 0  # of its layers, from the first, stay as they are
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class TextRecipe:
     """Stage I, words. The phases follow one another; the last one, on the recipe's corpus, gives the classifier."""
 
     phases: tuple[TextPhase, ...]
-    max_tokens: int = Field(default=128, ge=8)
-    turns_before: int = Field(default=0, ge=0)  # how many earlier turns the encoder reads with a turn
+    max_tokens: _Tokens = 128
+    turns_before: EarlierTurns = 0  # how many earlier turns the encoder reads with a turn
     encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
@@ -72,22 +76,22 @@ class TextRecipe:
     teacher: TextTeacher | None = None
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class CareRecipe:
     """CARE's own training, on speech and its transcripts, before stage I."""
 
     loop: LoopOptions
-    acoustic: float = Field(default=1.0, ge=0.0)  # weight of the acoustic loss beside the semantic one
-    crop_s: float = Field(default=5.0, gt=0.0)  # longest stretch of an utterance that is heard at a time
-    shortest_s: float = Field(default=2.0, ge=0.1)  # shorter utterances are left out
-    held_out: float = Field(default=0.05, gt=0.0, lt=1.0)  # share of the utterances, as whole speakers or recordings
+    acoustic: Weight = 1.0  # weight of the acoustic loss beside the semantic one
+    crop_s: _Stretch = 5.0  # longest stretch of an utterance that is heard at a time
+    shortest_s: _Stretch = 2.0  # shorter utterances are left out
+    held_out: _Fraction = 0.05  # share of the utterances, as whole speakers or recordings
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class ActedSpeechRecipe:
     """Stage I, voice: a small CARE trained with its head on acted clips, with a teacher."""
 
-    draws: dict[str, Annotated[float, Field(gt=0.0)]]  # how often each clip of a corpus is drawn in an epoch
+    draws: dict[str, Positive]  # how often each clip of a corpus is drawn in an epoch
     labels: Weight  # among the losses: of what the actors meant
     listener: Weight  # of what a listener hears who has not met them
     frames: Weight  # of the teacher's states, frame by frame
@@ -100,7 +104,7 @@ class ActedSpeechRecipe:
     head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class FrozenSpeechRecipe:
     """Stage I, voice: a head on the features of a frozen encoder, on the recipe's own corpus."""
 
@@ -113,7 +117,7 @@ class FrozenSpeechRecipe:
     head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class ContextRecipe:
     """Stage II, which is trained for each modality by itself."""
 
@@ -121,11 +125,11 @@ class ContextRecipe:
     speech: StageRecipe
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class Recipe:
     """How a bundle is made."""
 
-    name: str
+    name: Name
     corpus: str  # of conversations: what the network answers, and what dev scores choose by
     text: TextRecipe
     speech: ActedSpeechRecipe | FrozenSpeechRecipe
@@ -174,22 +178,23 @@ def load_recipe(name_or_path: str) -> Recipe:
     if not path.is_file():
         packaged = ", ".join(sorted(recipe.stem for recipe in PACKAGED.glob("*.toml")))
         raise TrainError(f"no recipe {name_or_path!r}: give a TOML file, or one of {packaged}")
+    if path.stat().st_size > MAX_BYTES:
+        raise TrainError(f"{path}: not TOML: more than {MAX_BYTES:,} bytes are no recipe")
     try:
-        recipe = TypeAdapter(Recipe).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise TrainError(f"{path}: not TOML: {error}") from error
+    try:
+        recipe = TypeAdapter(Recipe).validate_python(document, extra="forbid")
     except ValidationError as error:
-        first = error.errors()[0]
-        raise TrainError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        raise TrainError(f"{path}: {fault(error)}") from error
     if complaint := _complaint(recipe):
         raise TrainError(f"{path}: {complaint}")
     return recipe
 
 
 def _complaint(recipe: Recipe) -> str | None:
-    """What does not go together in a recipe, or is no number."""
-    if odd := next(_not_finite(recipe), None):
-        return f"{odd}: is no finite number"
+    """What does not go together in a recipe."""
     if recipe.corpus not in READERS:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
@@ -208,18 +213,3 @@ def _complaint_of_speech(speech: ActedSpeechRecipe | FrozenSpeechRecipe) -> str 
     if speech.pretraining and speech.care is None:
         return "speech.pretraining: is that of a CARE, and there is none"
     return None
-
-
-def _not_finite(part: object) -> Iterator[str]:
-    """Where in a recipe, or a part of it, a number is infinite or none."""
-    if isinstance(part, float) and not math.isfinite(part):
-        yield ""
-    parts: dict[str, object] = {}
-    if is_dataclass(part):
-        parts = {field.name: getattr(part, field.name) for field in fields(part)}
-    elif isinstance(part, dict):
-        parts = part
-    elif isinstance(part, tuple):
-        parts = {str(place): each for place, each in enumerate(part)}
-    for name, each in parts.items():
-        yield from (f"{name}.{where}".rstrip(".") for where in _not_finite(each))

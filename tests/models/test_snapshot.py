@@ -122,6 +122,7 @@ def first(tensors: dict[str, Tensor], value: Tensor) -> None:
         (changed(tensors=lambda tensors: first(tensors, torch.zeros(16).half())), "embeddings of another shape"),
         (changed(tensors=lambda tensors: first(tensors, torch.full((16,), torch.nan))), "not finite"),
         (changed(tensors=lambda tensors: first(tensors, torch.full((16,), torch.inf))), "not finite"),
+        (changed(tensors=lambda tensors: first(tensors, torch.full((16,), 3e38))), "too large"),
         (changed(tensors=lambda tensors: tensors.clear()), "nothing was heard"),
     ],
 )

@@ -80,7 +80,7 @@ def test_seeds_may_be_named_one_by_one(runs: Runs, tmp_path: Path) -> None:
 def test_a_seed_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         train("stage2", *arguments(tmp_path), f"--seed={seed}")
-    assert "is no whole number from 0 to 999999999" in capsys.readouterr().err
+    assert "is no whole number between 0 and 999999999" in capsys.readouterr().err
 
 
 def test_data_that_nothing_is_made_of_is_refused(

@@ -112,5 +112,5 @@ def test_the_contrastive_term_is_added_with_its_weight() -> None:
 
 @pytest.mark.parametrize("options", [{"focal": -1.0}, {"temperature": 0.0}, {"smoothing": 1.0}, {"balance": -0.1}])
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"focal, balance|smoothing"):
+    with pytest.raises(ValueError, match=f"(?s){next(iter(options))}.*Input should be"):
         LossOptions(**options)

@@ -96,6 +96,8 @@ def _split(url: str) -> tuple[SplitResult, int]:
         )
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise UsageError(f"the URL of a broker ends after its port: {parts.scheme}://{parts.netloc}/")
+    if port == 0:
+        raise UsageError("this is no URL of a broker: nobody listens on port 0")
     return parts, port or PORTS[parts.scheme]
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from emotrack.tracker.errors import EmotrackError, UsageError
+from emotrack.tracker.options import Bounds
 
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse names it nowhere else
 
@@ -24,7 +25,11 @@ def add_session_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         "keys: space pauses, left and right seek 10 s, up and down change the speed, Home starts again, q quits"
     )
     replay.add_argument(
-        "--speed", type=_speed, default=1.0, metavar="N", help="times the pace of the conversation (default: 1)"
+        "--speed",
+        type=Bounds(0.25, 100.0),
+        default=1.0,
+        metavar="N",
+        help="times the pace of the conversation (default: 1)",
     )
 
     export = _command(commands, "export", "write a saved session in another format", run=_export)
@@ -73,13 +78,6 @@ def _command(commands: Commands[argparse.ArgumentParser], name: str, help: str, 
     parser.add_argument("--session", metavar="NAME", help="which one, where the file holds several (default: the last)")
     parser.set_defaults(run=run)
     return parser
-
-
-def _speed(text: str) -> float:
-    speed = float(text)
-    if not 0.25 <= speed <= 100.0:
-        raise argparse.ArgumentTypeError("must lie between 0.25 and 100")
-    return speed
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ Importing this module imports nothing heavy, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.tracker.errors import EmotrackError, UsageError
-from emotrack.tracker.options import add_options, read_options
+from emotrack.tracker.options import PORTS, Bounds, add_options, read_options
 from emotrack.tracker.segmenter import SegmenterOptions
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
+PRICE = Bounds(0.0, 1e6)
+SEED = Bounds(0, 999_999_999)  # an epoch's own seeds are made of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
     parser.add_argument(
         "--batch",
-        type=_positive,
+        type=Bounds(1, 10_000),
         default=64,
         metavar="N",
         help="files in a shard, or as many megabytes if that is fewer: what a killed run loses at most (default 64)",
@@ -134,10 +135,10 @@ def add_annotate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="labels go here")
     parser.add_argument(
-        "--concurrency", type=_positive, default=16, metavar="N", help="requests under way at a time (default 16)"
+        "--concurrency", type=Bounds(1, 1000), default=16, metavar="N", help="requests under way at a time (default 16)"
     )
-    parser.add_argument("--price-in", type=_price, default=0.0, metavar="USD", help="per million tokens sent")
-    parser.add_argument("--price-out", type=_price, default=0.0, metavar="USD", help="per million tokens received")
+    parser.add_argument("--price-in", type=PRICE, default=0.0, metavar="USD", help="per million tokens sent")
+    parser.add_argument("--price-out", type=PRICE, default=0.0, metavar="USD", help="per million tokens received")
     parser.add_argument("--estimate", action="store_true", help="only say what that costs and how long it takes")
     _add_engine(parser)
 
@@ -204,17 +205,10 @@ def add_seeds(parser: argparse.ArgumentParser) -> None:
         "--seed",
         nargs="+",
         action="extend",
-        type=seed_number,
+        type=SEED,
         metavar="N",
         help="of everything random (default 0); several: a run with each, and a table of results",
     )
-
-
-def seed_number(argument: str) -> int:
-    """A seed, of an argument: an epoch's own seeds are made of it, so it has nine digits at most."""
-    if not (argument.isdecimal() and len(argument) <= 9):
-        raise argparse.ArgumentTypeError(f"{argument!r} is no whole number from 0 to 999999999")
-    return int(argument)
 
 
 def seeds_of(args: argparse.Namespace) -> list[int]:
@@ -284,7 +278,7 @@ def add_care_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", required=True, metavar="NAME|FILE.toml", help="a packaged recipe (mini, merits-l) or a file"
     )
-    parser.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of everything random (default 0)")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="of everything random (default 0)")
     parser.add_argument(
         "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="the text encoder; see below"
     )
@@ -353,22 +347,10 @@ def _engine(args: argparse.Namespace) -> Iterator[Engine]:
 
 def _host_and_port(argument: str) -> str:
     host, _, port = argument.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    if not host:
         raise argparse.ArgumentTypeError(f"{argument!r} is not HOST:PORT")
+    PORTS(port)
     return argument
-
-
-def _positive(argument: str) -> int:
-    if not argument.isdecimal() or int(argument) < 1:
-        raise argparse.ArgumentTypeError(f"{argument!r} is not a number above 0")
-    return int(argument)
-
-
-def _price(argument: str) -> float:
-    price = float(argument)
-    if not 0.0 <= price < math.inf:
-        raise argparse.ArgumentTypeError(f"{argument!r} is no price")
-    return price
 
 
 COMMANDS: dict[str, Command] = {

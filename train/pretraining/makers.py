@@ -102,8 +102,7 @@ def folder_of(name: str) -> str:
 
 def _llm(name: str, cache: Path, concurrency: int) -> LlmMaker:
     url, _, model = name.partition("#")
-    parts = urlsplit(url)
-    parts.port  # noqa: B018 - raises where it is none
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not folder_of(model):
+    parts = urlsplit(url)  # whose port raises where it is none
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or not folder_of(model):
         raise ValueError(f"--llm {name!r} is neither {VADER} nor URL#MODEL, as http://localhost:8000/v1#llama")
     return LlmMaker(url, model.strip(), cache, concurrency)

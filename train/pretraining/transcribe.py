@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emotrack.tracker.errors import UsageError
+from emotrack.tracker.options import THREADS, environment_number
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.audio_files import AudioFound, Clip, find_audio, read_clip
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from emotrack.tracker.recognisers import Recogniser
     from emotrack.train.pretraining.hearing import Cut, Heard
 
-LONGEST_TURN_S = 30.0  # what Whisper hears at a time
 _MEGABYTE = 2**20
 _SHOWN = 20  # files that are named with what is wrong with them
 
@@ -48,8 +48,6 @@ class Manner:
         """Raises ``UsageError``."""
         if self.asr in {"auto", "none"}:
             raise UsageError(f"--asr {self.asr}: transcripts that others learn from want a recogniser with a name")
-        if self.turns.max_turn_s > LONGEST_TURN_S:
-            raise UsageError(f"--max-turn: Whisper hears {LONGEST_TURN_S:g} s at a time")
 
     @property
     def made_by(self) -> str:
@@ -66,7 +64,7 @@ class Recognise:
     def __init__(self, asr: str, device: str, language: str | None) -> None:
         from emotrack.tracker.recognisers import open_recogniser
 
-        threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+        threads = environment_number("OMP_NUM_THREADS", THREADS, len(os.sched_getaffinity(0)))
         opened = open_recogniser(asr, device, threads, language, lambda _line: None)
         self._recogniser = cast("Recogniser", opened)  # only "none" is None
 

@@ -1,0 +1,117 @@
+"""Weights in a file, and a network that is filled with them.
+
+What a configuration asks for and what the file holds are compared by their shapes alone, before any memory is taken. A
+network that is filled has been asked once, so that one which cannot answer is never handed on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.hub import HubError
+from emotrack.models.network import EmotionNetwork, NetworkConfig
+
+MAX_HEADER_BYTES = 16 << 20  # of a safetensors file; that of the largest encoders has 100,000
+DTYPES = ("F16", "BF16", "F32")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class WeightsError(ValueError):
+    """Weights that are none, or are not those of a configuration; the message says which, in one line."""
+
+
+def stored_shapes(path: Path) -> Shapes:
+    """The shape of every tensor in a safetensors file, by name; only its header is read.
+
+    Raises:
+        WeightsError: it is none, is shorter or longer than its header says, or holds other things than weights.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER_BYTES:
+            raise WeightsError(f"{path.name}: a header of {length:,} bytes, and at most {MAX_HEADER_BYTES:,} are read")
+        with safe_open(path, "numpy") as weights:
+            slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 - it is no mapping
+            shapes = {name: tuple(each.get_shape()) for name, each in slices.items()}
+            dtypes = {name: str(each.get_dtype()) for name, each in slices.items()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be read: {_one_line(error)}") from error
+    if odd := next((name for name, dtype in dtypes.items() if dtype not in DTYPES), None):
+        raise WeightsError(f"{path.name}, {odd}: weights are {', '.join(DTYPES)}, not {dtypes[odd]}")
+    return shapes
+
+
+def check_shapes(stored: Shapes, config: NetworkConfig, tokenizer: Tokenizer) -> None:
+    """Compare what a file holds with what a configuration asks for. Raises ``WeightsError`` where they differ."""
+    with torch.device("meta"):  # no memory is taken there
+        wanted = {name: tuple(each.shape) for name, each in _unfilled(config, tokenizer).state_dict().items()}
+    for name, shape in wanted.items():
+        if name not in stored:
+            raise WeightsError(f"the weights do not fit config.json: {name} is missing")
+        if stored[name] != shape:
+            raise WeightsError(f"the weights do not fit config.json: {name} has the shape {stored[name]}, not {shape}")
+    if unknown := next((name for name in stored if name not in wanted), None):
+        raise WeightsError(f"the weights do not fit config.json: nothing is called {unknown}")
+
+
+def filled(config: NetworkConfig, tokenizer: Tokenizer, weights: dict[str, Tensor]) -> EmotionNetwork:
+    """A network with these weights, for inference. Raises ``WeightsError`` for numbers that are none."""
+    network = _unfilled(config, tokenizer)
+    state = {name: tensor.float() for name, tensor in weights.items()}
+    for name, tensor in state.items():
+        # A sum takes a tenth of the time; only what is infinite, or adds up to it, is looked at one by one.
+        if not tensor.sum().isfinite() and not tensor.isfinite().all():
+            raise WeightsError(f"model.safetensors, {name}: holds numbers that are infinite or none")
+    network.load_state_dict(state, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def check_answers(network: EmotionNetwork) -> None:
+    """Ask a network once, with voice and words. Raises ``WeightsError`` where no probabilities come of it."""
+    try:
+        voice = network.embed_speech(np.full(SAMPLE_RATE // 4, 0.1, dtype=np.float32))
+        turn = TurnEmbedding(voice, network.embed_text("so am i"), None)
+        shares = network.estimate(network.new_context(), turn).probabilities
+    except Exception as error:  # an encoder's library may fail in any way
+        raise WeightsError(f"the network does not answer: {_one_line(error)}") from error
+    if not all(math.isfinite(share) for share in shares):
+        raise WeightsError("the network answers with numbers that are none")
+
+
+def _unfilled(config: NetworkConfig, tokenizer: Tokenizer) -> EmotionNetwork:
+    """A network whose weights may be anything. Raises ``WeightsError`` where there is none of such a configuration."""
+    try:
+        with _Unfilled():
+            return EmotionNetwork(config, tokenizer)
+    except HubError as error:
+        raise WeightsError(str(error)) from error
+    except Exception as error:  # an encoder's library may fail in any way
+        raise WeightsError(f"config.json describes no network: {_one_line(error)}") from error
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves parameters as they are made: random numbers would take longer than all else, and are replaced anyway."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = [*args, *(kwargs or {}).values()]
+        if getattr(func, "__module__", None) == nn.init.__name__ and isinstance(found[0], nn.Parameter):
+            return found[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
