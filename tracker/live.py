@@ -62,7 +62,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         return run_service(arguments, notices)
 
     segmenter = read_options(arguments, SegmenterOptions)
-    captions = Captions(read_captions(arguments.captions)) if arguments.captions else None
+    captions = Captions(read_captions(arguments.captions, notices)) if arguments.captions else None
     broker = read_broker(arguments.publish, arguments) if arguments.publish else None
     source = _open_source(arguments, notices)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
@@ -110,6 +110,8 @@ def run_live(arguments: argparse.Namespace) -> int:
         notices.on_screen = False
     if session.tally.turns == 0 and not session.is_stopping:
         notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}")
+    elif captions and (misfit := captions.misfit(activity.stream_s, all_heard=not session.is_stopping)):
+        notices(misfit)
     return 0
 
 

@@ -112,7 +112,7 @@ def test_wrong_usage(arguments: tuple[object, ...], says: str) -> None:
 def test_files_that_are_not_what_they_should_be(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("this is no audio")
     (tmp_path / "empty.wav").touch()
-    (tmp_path / "bad.vtt").write_text("WEBVTT\n\n00:01 --> 00:02\nhi\n")
+    (tmp_path / "bad.vtt").write_text("WEBVTT\n\n00:01 --> soon\nhi\n")
     fails(emotrack("live", "--file", tmp_path / "none.wav", "--json"), 1, "none.wav")
     fails(emotrack("live", "--file", tmp_path / "text.wav", "--json"), 1, "text.wav")
     fails(emotrack("live", "--file", tmp_path / "empty.wav", "--json"), 1, "empty.wav")
@@ -122,6 +122,33 @@ def test_files_that_are_not_what_they_should_be(tmp_path: Path) -> None:
     fails(emotrack(*FAST, "--asr", "enormous"), 1, "enormous", "sizes")
     fails(emotrack(*FAST, "--save", tmp_path / "no" / "folder.jsonl"), 1, "cannot write")
     fails(emotrack(*FAST, "--asr", "none", "--device", "cuda"), 1, "no CUDA device")
+
+
+def test_names_before_the_words_are_speakers_who_can_be_redacted(tmp_path: Path) -> None:
+    zoom, saved, bare = tmp_path / "zoom.vtt", tmp_path / "session.jsonl", tmp_path / "bare.jsonl"
+    zoom.write_text(CAPTIONS.read_text().replace("<v Ana>", "Ana Müller: ").replace("<v Ben>", "Ben Müller: "))
+    result = emotrack(*FAST, "--captions", zoom, "--save", saved)
+    assert result.returncode == 0, result.stderr
+    found = [(turn["speaker"], turn["text"]) for turn in unrevised(result.stdout)[1:-1]]
+    assert found == [(f"{turn['speaker']} Müller", turn["text"]) for turn in TRUTH]
+    assert emotrack("redact", saved, "--speakers", "-o", bare).returncode == 0
+    assert "Müller" in saved.read_text()
+    assert "Müller" not in bare.read_text()
+    assert '"speaker 2"' in bare.read_text()
+
+
+def test_captions_of_another_recording_are_told(tmp_path: Path) -> None:
+    late, odd = tmp_path / "late.vtt", tmp_path / "odd.vtt"
+    late.write_text(CAPTIONS.read_text().replace("00:00:", "00:10:"))
+    result = emotrack(*FAST, "--captions", late)
+    assert result.returncode == 0
+    assert {turn["text"] for turn in unrevised(result.stdout)[1:-1]} == {None}
+    assert "emotrack: 0 of 12 captions fit a turn, and only their words" in result.stderr.splitlines()[-1]
+    odd.write_text(CAPTIONS.read_text().replace("WEBVTT\n", "WEBVTT\n\nKind: captions\n"))
+    result = emotrack(*FAST, "--captions", odd)
+    assert [turn["text"] for turn in unrevised(result.stdout)[1:-1]] == [turn["text"] for turn in TRUTH]
+    assert result.stderr.splitlines()[0] == f"emotrack: {odd}: left out 1 line before the first caption (line 3)"
+    assert "fit a turn" not in result.stderr
 
 
 def test_bundles_that_are_not_what_they_should_be(tmp_path: Path) -> None:

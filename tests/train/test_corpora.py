@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,50 @@ def test_meld_with_its_clips(meld: Path, tmp_path: Path) -> None:
     waveform = heard[0].waveform
     assert waveform is not None
     assert len(waveform) == pytest.approx(RATE, abs=RATE // 10)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_meld_as_spreadsheets_save_it(
+    meld: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str, delimiter: str
+) -> None:
+    """Every letter and label is there, and what is not UTF-8 and does not say what it is, is told once."""
+    with (meld / "dev_sent_emo.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    for row in rows[1:]:
+        row[1] += " \u2013 it\u2019s caf\u00e9, \u20ac;\u2026"
+    for name, written in (("as-published", ("utf-8", ",")), ("saved", (encoding, delimiter))):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "dev_sent_emo.csv").open("w", encoding=written[0], newline="") as file:
+            csv.writer(file, delimiter=written[1]).writerows(rows)
+    published = read_corpus("meld", tmp_path / "as-published", "dev")
+    capsys.readouterr()
+    assert read_corpus("meld", tmp_path / "saved", "dev") == published
+    read_corpus("meld", tmp_path / "saved", "dev")
+    told = [line for line in capsys.readouterr().err.splitlines() if "Windows-1252" in line]
+    says = (
+        f"emotrack: {tmp_path}/saved/dev_sent_emo.csv: 28 lines from line 2 on are not UTF-8 but read as Windows-1252"
+    )
+    assert told == ([says] if encoding == "cp1252" else [])
+
+
+def test_every_corpus_reads_windows_1252(
+    mosi: Path, goemotions: Path, iemocap: Path, emorynlp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "it\u2019s\u2026 caf\u00e9"
+    for name, folder, split, file, before in (
+        ("mosi", mosi, "dev", "Raw/Transcript/Segmented/_dI--eQ6qVU.annotprocessed", "OPINION 10 OF"),
+        ("goemotions", goemotions, "dev", "dev.tsv", "see you at five"),
+        ("iemocap", iemocap, "dev", "Session1/dialog/transcriptions/Ses01F_impro01.txt", "Excuse me."),
+        ("emorynlp", emorynlp, "dev", "emorynlp_dev_final.csv", "line 3"),
+    ):
+        shutil.copytree(folder, tmp_path / name)
+        path = tmp_path / name / file
+        path.write_bytes(path.read_text().replace(before, words).encode("cp1252"))
+        found = read_corpus(name, tmp_path / name, split)
+        assert any(words in (turn.text or "") for turn in found.turns)
+        assert [turn.labels for turn in found.turns] == [turn.labels for turn in read_corpus(name, folder, split).turns]
+        assert f"{path}: " in capsys.readouterr().err
 
 
 def test_meld_as_its_archives_unpack(meld: Path, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from emotrack.tracker.text_files import decode
 from emotrack.train.errors import TrainError
 
 
@@ -90,33 +92,41 @@ def _warn(message: str) -> None:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a CSV file that has at least these columns.
+    """The rows of a CSV file that has at least these columns, however a spreadsheet has saved it.
+
+    A comma, semicolon or tab is between the columns. A warning on standard error says if it is not UTF-8.
 
     Raises:
         TrainError: the file or a column is missing, or it is no CSV.
     """
+    text = _text(path)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.DictReader(file)
-            if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
-                raise TrainError(f"{path}: no column {missing[0]!r}")
-            return [row for row in reader if all(row[column] is not None for column in columns)]
-    except OSError as error:
-        raise TrainError(f"{path}: {error.strerror}") from error
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
+            raise TrainError(f"{path}: no column {missing[0]!r}")
+        return [row for row in reader if all(row[column] is not None for column in columns)]
     except csv.Error as error:
         raise TrainError(f"{path}: not a CSV: {error}") from error
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file.
+    """The lines of a text file; a warning on standard error says if it is not UTF-8.
 
     Raises:
         TrainError: it cannot be read.
     """
+    return _text(path).splitlines()
+
+
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        decoded = decode(path.read_bytes())
     except OSError as error:
         raise TrainError(f"{path}: {error.strerror}") from error
+    if decoded.remark:
+        _warn(f"emotrack: {path}: {decoded.remark}")
+    return decoded.text
 
 
 def existing(path: Path) -> Path | None:

@@ -11,11 +11,13 @@ Known layouts are recognised by what lies there. Their own transcripts are not r
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emotrack.tracker.text_files import MAX_MARK_BYTES, marked_encoding
 from emotrack.train.corpora.corpus import read_table
 from emotrack.train.errors import TrainError
 
@@ -98,9 +100,10 @@ def _in_folder(folder: Path) -> Iterator[AudioFound]:
 
 def _in_list(path: Path) -> Iterator[AudioFound]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            for line in file:
-                if source := line.strip():
+        with path.open("rb") as raw:
+            encoding, _ = marked_encoding(raw.peek()[:MAX_MARK_BYTES]) or ("utf-8", 0)
+            for line in io.TextIOWrapper(raw, encoding):
+                if source := line.strip().strip("\ufeff"):
                     yield AudioFound(path.parent / source, source, None)
     except FileNotFoundError as error:
         raise TrainError(f"{path}: no such folder or list") from error

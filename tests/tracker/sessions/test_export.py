@@ -7,6 +7,7 @@ import html
 import io
 import re
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -302,8 +303,10 @@ def test_webvtt(made: Session) -> None:
         path = Path(folder) / "s.vtt"
         path.write_text(document, encoding="utf-8")
         heard = read_captions(path)
-    said = sorted(one_line(turned.speaker or "") for turned in made.turns)
-    assert sorted(one_line(cue.speaker or "") for cue in heard) == said
+    once = {(cue.start, cue.end, cue.raw_text): turned for cue, turned in zip(found, by_start(made), strict=True)}
+    said = Counter(who for turned in once.values() if (who := one_line(turned.speaker or "")))
+    assert len(heard) == len(once)  # the same cue twice is one
+    assert said <= Counter(one_line(cue.speaker or "") for cue in heard)  # words without a voice may begin with a name
 
 
 def test_people_who_talk_at_once_overlap() -> None:

@@ -39,6 +39,13 @@ def test_a_list_is_read_relative_to_where_it_lies(tmp_path: Path) -> None:
     assert [file.path.is_file() for file in find_audio(listed)] == [True, True, False]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_as_other_systems_write_it(tmp_path: Path, encoding: str) -> None:
+    listed = tmp_path / "all.txt"
+    listed.write_text("Zo\u00eb.wav\r\nnear.wav\r\n", encoding=encoding, newline="")
+    assert found(listed) == [("Zo\u00eb.wav", None), ("near.wav", None)]
+
+
 def test_librispeech_tells_its_speakers(tmp_path: Path) -> None:
     chapters = {"19/198": ("19-198-0000.flac", "19-198-0001.flac"), "2277/149896": ("2277-149896-0000.flac",)}
     for chapter, names in chapters.items():
