@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load, save
 from tokenizers import Tokenizer
 
+from emotrack.models.hub import HubError
 from emotrack.models.network import EmotionNetwork, NetworkConfig
 from emotrack.models.sizes import fault
 from emotrack.models.text_encoder import TextConfig
@@ -69,7 +70,7 @@ def load_bundle(name_or_path: str | Path = "mini", device: str = "cpu") -> Emoti
         check_shapes(stored_shapes(folder / "model.safetensors"), config, tokenizer)
         network = filled(config, tokenizer, load(_read_checked(folder, "model.safetensors", document)))
         check_answers(_moved(network, device))
-    except WeightsError as error:
+    except (HubError, WeightsError) as error:
         raise BundleError(f"bundle {folder}: {error}") from error
     network.fingerprint = document["sha256"]["model.safetensors"][:FINGERPRINT_DIGITS]
     network.metrics, network.card = metrics, card

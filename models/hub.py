@@ -22,6 +22,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from emotrack.models.extras import missing_extra
+
 DESCRIPTION = ("*.json", "*.txt", "*.model")  # configuration and vocabulary
 FILES = (*DESCRIPTION, "*.safetensors")  # and weights
 VOCABULARY = ("tokenizer.json", "vocab.*", "*.model")
@@ -47,8 +49,10 @@ def find(name: str) -> Path:
         name: a folder, or a hub id such as ``FacebookAI/roberta-large`` or ``microsoft/wavlm-base@refs/pr/1``.
 
     Raises:
-        HubError: neither a folder nor to be had from the hub, or without weights in safetensors.
+        HubError: neither a folder nor to be had from the hub, or without weights in safetensors; or what runs them is
+            not installed, which is said before anything is downloaded.
     """
+    _transformers()
     folder = Path(name).expanduser()
     if not folder.is_dir():
         repository, _, revision = name.partition("@")
@@ -250,7 +254,7 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise HubError("encoders from the hub need transformers: pip install 'emotrack[full]'") from error
+        raise HubError(missing_extra(error) or f"transformers cannot be imported: {_one_line(error)}") from error
     return transformers
 
 

@@ -63,6 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EmotrackError as error:
         print(f"emotrack: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        from emotrack.models.extras import missing_extra  # not needed for --help
+
+        if (line := missing_extra(error)) is None:
+            raise
+        print(f"emotrack: {line}", file=sys.stderr)
+        return EmotrackError.exit_code
     except KeyboardInterrupt:
         print("emotrack: interrupted", file=sys.stderr)
         return 130

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from emotrack.models.features import SAMPLE_RATE
+from emotrack.tracker.sources.decoder import open_container
 from emotrack.train.errors import TrainError
 
 RUN_UP_S = 0.2  # decoded before a stretch, since some codecs find their way into the middle of a file only slowly
@@ -26,7 +27,7 @@ def read_audio(path: Path, start_s: float = 0.0, end_s: float = math.inf) -> NDA
         TrainError: the file is missing, cannot be decoded, or has no finite audio in it.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             if not container.streams.audio:
                 raise TrainError(f"{path}: no audio in it")
             rate = container.streams.audio[0].rate

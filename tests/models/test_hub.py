@@ -237,6 +237,12 @@ class TestErrors:
         with pytest.raises(HubError, match=r"^\./nowhere: no such folder$"):
             hub.find("./nowhere")
 
+    def test_the_extra_is_missed_before_anything_is_downloaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "transformers", None)
+        monkeypatch.setattr("huggingface_hub.snapshot_download", pytest.fail)
+        with pytest.raises(HubError, match=r"^transformers is not installed: pip install '\.\[full\]' in emotrack's"):
+            hub.find("FacebookAI/roberta-base")
+
     def test_a_name_that_is_none(self) -> None:
         with pytest.raises(HubError, match="neither a folder nor a hub id"):
             hub.find("not a name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 import transformers
 
-from emotrack.models.bundle import FILES, BundleError
+from emotrack.models.bundle import FILES, BundleError, load_bundle
 from emotrack.models.encoders import AnySpeechConfig
 from emotrack.models.hub_encoders import HubSpeechConfig, HubTextConfig
 from emotrack.models.network import EmotionNetwork, NetworkConfig
@@ -166,3 +167,14 @@ def test_a_bundle_that_describes_no_encoder_is_refused(bundle: Path) -> None:
     (bundle / "config.json").write_text(json.dumps(document))
     with pytest.raises(BundleError, match="attic: 'gramophone' is no speech encoder of wavlm, hubert"):
         EmotionNetwork.from_pretrained(bundle)
+
+
+def test_a_bundle_with_an_encoder_of_the_hub_says_which_extra_it_needs(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = json.loads((bundle / "config.json").read_text())
+    document["speech"] = {"model": {"model_type": "hubert"}, "origin": "hubert", "normalise": True}
+    (bundle / "config.json").write_text(json.dumps(document))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(BundleError, match=r"bundle: transformers is not installed: pip install '\.\[full\]' in "):
+        load_bundle(bundle)

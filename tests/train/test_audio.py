@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -60,3 +61,11 @@ def test_a_stretch_past_the_end_is_cut_or_refused(tmp_path: Path) -> None:
     assert len(read_audio(tmp_path / "a.flac", 1.5, 9.0)) == RATE // 2
     with pytest.raises(TrainError, match="no audio in it"):
         read_audio(tmp_path / "a.flac", 3.0, 4.0)
+
+
+def test_tags_that_are_no_utf_8_are_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", np.zeros(RATE, dtype=np.float32), "pcm_s16le", RATE)
+    tag = b"INAM" + struct.pack("<I", 6) + "Café\0\0".encode("latin-1")
+    listed = b"LIST" + struct.pack("<I", 4 + len(tag)) + b"INFO" + tag
+    (tmp_path / "b.wav").write_bytes((tmp_path / "a.wav").read_bytes() + listed)
+    assert len(read_audio(tmp_path / "b.wav")) == RATE

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from emotrack.tracker.audio import Samples
 from emotrack.tracker.errors import SourceError
@@ -21,6 +22,9 @@ SHORTEST_GAP_S = 0.1  # time stamps are coarser than samples; less than this is 
 LONGEST_GAP_S = 60.0  # a time stamp further ahead, in a file of unknown length, is rubbish
 RATES = range(1_000, 1_000_001)  # Hz; what a damaged header says beyond this is not believed
 WAV_UNKNOWN_BYTES = 0x7FFF_0000  # programs that write a WAV file to a pipe give at least this as its length
+
+# Tags that are no UTF-8 are no reason to refuse a file. From version 19 on, av reads them without being told.
+_ANY_TAGS: Final[dict[str, Any]] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 EXACT_DURATION = {"aiff", "caf", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "w64"}
 """Formats whose header tells the exact length; others are guessed from the bit rate."""
@@ -58,11 +62,7 @@ class AudioFile:
         self._path = path
         _check_readable(path)
         try:
-            # "file:" keeps a colon in the name from being read as a protocol; the white list keeps a playlist
-            # from reaching out to the network.
-            self._container = av.open(
-                f"file:{path}", "r", container_options={"protocol_whitelist": "file"}, metadata_errors="replace"
-            )
+            self._container = open_container(path)
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(f"{path}: not a file that can be decoded ({_reason(error)})") from error
         stream = self._container.streams.best("audio")
@@ -169,6 +169,13 @@ class AudioFile:
         # An MP3 file starts later than 0 only where its header counts the samples; else the length is an estimate.
         exact = name in EXACT_DURATION or (name == "mp3" and bool(self._stream.start_time))
         return float(duration * time_base) if exact and duration and time_base else None
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file for decoding, and nothing but this file. Raises ``av.FFmpegError``, ``ValueError``."""
+    # "file:" keeps a colon in the name from being read as a protocol; the white list keeps a playlist from reaching out
+    # to the network.
+    return av.open(f"file:{path}", "r", container_options={"protocol_whitelist": "file"}, **_ANY_TAGS)
 
 
 def _check_readable(path: Path) -> None:

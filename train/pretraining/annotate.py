@@ -38,7 +38,8 @@ def annotate(
     a table in that folder. What is done is not done again.
 
     Raises:
-        TrainError: a corpus, a table or a server cannot be used. What was done until then is kept.
+        TrainError: a corpus, a table or a server cannot be used, or an annotator gave not one label. What was done
+            until then is kept.
     """
     stretches = list(read_stretches(corpora))
     tables = {maker.name: Table(out / folder_of(maker.name), Label, maker.made_by) for maker in makers}
@@ -62,6 +63,8 @@ def annotate(
     print(_counts(tables))
     for table in tables.values():
         print(table.folder)
+    for maker in makers:
+        _check_labelled(maker.name, tables[maker.name])
 
 
 def _foretell(
@@ -108,6 +111,14 @@ def _counts(tables: dict[str, Table[Label]]) -> str:
         aside = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common() if reason is not None)
         lines.append(f"| {name} | {total:,} | {' | '.join(shares)} | {aside or '0'} |")
     return "\n".join([*lines, ""])
+
+
+def _check_labelled(name: str, table: Table[Label]) -> None:
+    """Raises ``TrainError`` where no sentence has a label."""
+    labels, reasons = _tally(table)
+    if not any(labels[label] for label in SENTIMENTS):
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()) or "there is no sentence"
+        raise TrainError(f"{name}: not one label ({why}); to ask again, remove {table.folder}")
 
 
 def _tally(table: Table[Label]) -> tuple[Counter[str | None], Counter[str | None]]:

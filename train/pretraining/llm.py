@@ -22,53 +22,29 @@ from openai import (
     APITimeoutError,
     AsyncOpenAI,
     AuthenticationError,
-    BadRequestError,
     NotFoundError,
-    UnprocessableEntityError,
 )
-from pydantic import BaseModel, Field, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.annotators import Verdict
-from emotrack.train.pretraining.answers import read_answer
+from emotrack.train.pretraining.answers import read_answer, spoken
 from emotrack.train.pretraining.cache import AnswerCache
 from emotrack.train.pretraining.makers import LlmMaker
 from emotrack.train.pretraining.prompt import RESPONSE_FORMAT, prompt
+from emotrack.train.pretraining.replies import EmptyError, RefusedError, ReplyError, UnreadableError, read_reply
 
 MAX_WAIT_S = 60.0  # between two attempts, also when the server asks for more
 FAILURES_IN_A_ROW = 16  # sentences without an answer, one after the other: then the server is to blame
 
-# How to ask; each server is asked in the first way that it does not call a bad request.
+# How to ask; each server is asked in the first way that it answers.
 _LENGTH = {"temperature": 0.0, "max_tokens": 512}  # room for a model that thinks aloud, an end for one that rambles
 WAYS: tuple[dict[str, Any], ...] = (_LENGTH | {"response_format": RESPONSE_FORMAT}, _LENGTH, {})
+_NOT_SO = {400, 422}  # how a server says that it does not take a way of asking,
+_PERHAPS_NOT_SO = {404, 500, 501}  # and how some say it, which may mean something else
 
 
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-
-
-class _Reply(BaseModel):
-    """What is read of a chat completion."""
-
-    choices: list[_Choice] = Field(min_length=1)
-
-    @property
-    def answer(self) -> str:
-        message = self.choices[0].message
-        return message.content or message.refusal or ""
-
-
-class _UnreadableError(Exception):
-    """A reply that is no chat completion."""
-
-
-_Failure = APIError | TimeoutError | _UnreadableError
+_Failure = APIError | TimeoutError | ReplyError
 
 
 class Llm:
@@ -80,7 +56,8 @@ class Llm:
         self._key = key
         self._cache = AnswerCache(maker.cache, maker.model)
         self._backoff = wait_random_exponential(multiplier=maker.first_wait_s, max=MAX_WAIT_S)
-        self._way = 0  # of ``WAYS``
+        self._way = 0  # of ``WAYS``, the first that may do
+        self._way_does = False  # whether an answer has come so
         self._heard = False  # whether the server has ever answered
         self._failures = 0  # since it last did
         self._last_error = ""
@@ -98,7 +75,7 @@ class Llm:
             TrainError: the server cannot be reached, does not know the key or the model, or answers nothing. The
                 answers until then are kept.
         """
-        known = {text: self._cache.get(text) for text in dict.fromkeys(texts)}
+        known = {text: self._known(text) for text in dict.fromkeys(texts)}
         verdicts = {text: read_answer(answer) for text, answer in known.items() if answer is not None}
         missing = [text for text, answer in known.items() if answer is None]
         if missing:
@@ -133,39 +110,56 @@ class Llm:
                 stop=stop_after_attempt(self._maker.attempts),
                 reraise=True,
             )(self._answer, client, text)
-        except (APIError, TimeoutError, _UnreadableError) as error:
+        except (APIError, TimeoutError, ReplyError) as error:
             return self._failed(error)
         self._heard, self._failures = True, 0
         self._cache.put(text, answer)
         return read_answer(answer)
 
+    def _known(self, text: str) -> str | None:
+        """The answer that is kept; an empty one is none."""
+        answer = self._cache.get(text)
+        return answer if answer and spoken(answer) else None
+
     async def _answer(self, client: AsyncOpenAI, text: str) -> str:
-        messages: Any = [{"role": "user", "content": prompt(text)}]
-        for way in range(self._way, len(WAYS)):
+        """The answer, asked for in each way until there is one."""
+        *ways, last = range(self._way, len(WAYS))
+        for way in ways:
             try:
-                began = time.monotonic()
-                async with asyncio.timeout(self._maker.timeout_s):  # the client's own is of one packet
-                    response = await client.chat.completions.with_raw_response.create(
-                        model=self._maker.model, messages=messages, **WAYS[way]
-                    )
-            except (BadRequestError, UnprocessableEntityError):
-                if way == len(WAYS) - 1:
+                return await self._answer_in(way, client, text)
+            except (APIStatusError, RefusedError, EmptyError) as error:
+                if not self._wants_another_way(error):
                     raise
-                continue
-            self._way = max(self._way, way)
-            self._latest_s.append(time.monotonic() - began)
-            break
-        try:
-            return _Reply.model_validate_json(response.text).answer
-        except ValidationError as error:
-            raise _UnreadableError from error
+        return await self._answer_in(last, client, text)
+
+    async def _answer_in(self, way: int, client: AsyncOpenAI, text: str) -> str:
+        messages: Any = [{"role": "user", "content": prompt(text)}]
+        began = time.monotonic()
+        async with asyncio.timeout(self._maker.timeout_s):  # the client's own is of one packet
+            response = await client.chat.completions.with_raw_response.create(
+                model=self._maker.model, messages=messages, **WAYS[way]
+            )
+        answer = read_reply(response.text)
+        if not spoken(answer):
+            raise EmptyError
+        self._latest_s.append(time.monotonic() - began)
+        if not self._way_does:
+            self._way, self._way_does = way, True
+        return answer
+
+    def _wants_another_way(self, error: APIStatusError | RefusedError | EmptyError) -> bool:
+        """Whether it may be the way of asking that brought this about: that, or too little room to think."""
+        if isinstance(error, APIStatusError):
+            may_be = _NOT_SO if self._way_does else _NOT_SO | _PERHAPS_NOT_SO
+            return error.status_code in may_be
+        return isinstance(error, EmptyError) or not self._way_does
 
     def _may_pass(self, error: BaseException) -> bool:
         if isinstance(error, APIStatusError):
             return error.status_code in {408, 409, 429} or error.status_code >= 500
         if isinstance(error, APIConnectionError):
             return self._heard or not _unreachable(error)
-        return isinstance(error, TimeoutError | _UnreadableError)
+        return isinstance(error, TimeoutError | UnreadableError | RefusedError)
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -195,7 +189,7 @@ def _unreachable(error: Exception) -> bool:
 
 
 def _reason(error: _Failure, timeout_s: float) -> str:
-    """Of few kinds, as they are counted."""
+    """Of few kinds, as they are counted, unless the server has words of its own."""
     match error:
         case AuthenticationError():
             return "HTTP 401, it does not take the key in OPENAI_API_KEY"
@@ -207,7 +201,7 @@ def _reason(error: _Failure, timeout_s: float) -> str:
             return f"no answer in {timeout_s:g} s"
         case APIConnectionError():
             return "cannot be reached" if _unreachable(error) else "connection broken"
-    return "unreadable reply"
+    return str(error if isinstance(error, ReplyError) else UnreadableError())
 
 
 def _retry_after_s(error: APIStatusError) -> float | None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from emotrack.models.extras import missing_extra
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.table import Row
 from emotrack.train.pretraining.work import Job, Step, run_plainly
@@ -56,7 +57,7 @@ def connected(address: str | None) -> Iterator[None]:
         import ray
         import ray.data
     except ImportError as error:
-        raise TrainError("--engine ray needs Ray: pip install 'emotrack[ray]'") from error
+        raise TrainError(missing_extra(error) or f"Ray cannot be imported: {_line(error)}") from error
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
         if address is not None:

@@ -26,6 +26,21 @@ ANSWERS = {  # word in a sentence -> the model's whole answer
     "torn": "Either positive or negative",
     "chatty": "Let me tell you about my day.",
     "empty": "",
+    "musing": 'Is it positive? Not quite.</think>{"sentiment": "negative"}',
+    "unfinished": "<think>It may be positive, or",
+}
+GOOD = '{"sentiment": "positive"}'
+STREAM = (
+    *(json.dumps({"choices": [{"delta": {"content": part}}]}) for part in ("Po", "siti", "ve")),
+    json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]}),
+    json.dumps({"choices": [], "usage": {"total_tokens": 9}}),
+    "[DONE]",
+)
+REPLIES = {  # word in a sentence -> a reply of status 200
+    "streamed": ": keep-alive\r\n\r\n" + "".join(f"data: {event}\r\n\r\n" for event in STREAM),
+    "parted": json.dumps({"choices": [{"message": {"content": [{"type": "text", "text": GOOD}]}}]}),
+    "inward": json.dumps({"choices": [{"message": {"content": None, "reasoning_content": GOOD}}]}),
+    "overloaded": json.dumps({"error": {"message": "the model is overloaded", "code": 503}}),
 }
 LABELS = {"good": "positive", "bad": "negative"}
 
@@ -90,11 +105,11 @@ def _handler(llm: LlmServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - on
                     self.fail(status)
                 else:
                     time.sleep(llm.delay_s)
-                    self.answer(sentence, time_asked)
+                    self.answer(sentence, time_asked, "max_tokens" in body)
             finally:
                 llm.went_out()
 
-        def answer(self, sentence: str, time_asked: int) -> None:
+        def answer(self, sentence: str, time_asked: int, is_bounded: bool) -> None:  # noqa: C901 - as above
             first, second = time_asked == 1, time_asked <= 2
             if "throttled" in sentence and first:
                 self.fail(429, {"Retry-After": "1"})
@@ -114,11 +129,14 @@ def _handler(llm: LlmServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - on
                 self.send(json.dumps(completion("neutral")).encode()[:40])
             elif "strange" in sentence and first:
                 self.send(b'{"choices": []}')
+            elif reply := next((REPLIES[word] for word in REPLIES if word in sentence.split()), None):
+                kind = "application/json" if reply.startswith("{") else "text/event-stream"
+                self.send(reply.encode(), headers={"Content-Type": kind})
             elif "refused" in sentence:
                 self.send(json.dumps(completion(None, "I'm sorry, but I can't help with that.")).encode())
             else:
                 time.sleep(SLOW_S if "slow" in sentence else SILENT_S if "silent" in sentence else 0.0)
-                words = set(sentence.split())
+                words = {"unfinished" if word == "pensive" and is_bounded else word for word in sentence.split()}
                 odd = next((ANSWERS[word] for word in ANSWERS if word in words), None)
                 label = next((LABELS[word] for word in LABELS if word in words), "neutral")
                 self.send(json.dumps(completion(json.dumps({"sentiment": label}) if odd is None else odd)).encode())
@@ -129,7 +147,7 @@ def _handler(llm: LlmServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - on
         def send(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None, promise: int = 0) -> None:
             """``promise``: more bytes than come, as of a connection that breaks off."""
             self.send_response(status)
-            for name, value in ((headers or {}) | {"Content-Type": "application/json"}).items():
+            for name, value in ({"Content-Type": "application/json"} | (headers or {})).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body) + promise))
             self.end_headers()

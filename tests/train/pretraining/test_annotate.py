@@ -246,3 +246,21 @@ def test_nothing_heavy_is_loaded_for_vader(tmp_path: Path) -> None:
     program = f"import sys; from emotrack.tracker.cli import main; main({words}); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=os.environ)
     assert not {"torch", "openai", "transformers"} & set(done.stdout.split())
+
+
+def test_a_run_without_one_label_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, out = corpus_of(tmp_path / "corpus", ["chatty", "torn", "chatty too"]), tmp_path / "labels"
+    with LlmServer() as server:
+        asked = ("--corpus", str(corpus), "--llm", f"{server.url}#toy", "--out", str(out))
+        for _ in range(2):  # also where there is nothing left to do
+            assert annotate(*asked) == 1
+            printed = capsys.readouterr()
+            reasons = "2 no label in the answer, 1 several labels in the answer"
+            line = f"emotrack train annotate: toy: not one label ({reasons}); to ask again, remove {out / 'toy'}"
+            assert printed.err.splitlines()[-1] == line
+            assert str(out / "toy") in printed.out
+        assert annotate(*asked, "--llm", "vader") == 1  # not hidden by another's labels
+    assert labels_in(out / "vader")
+    nothing = corpus_of(tmp_path / "nothing", [None])
+    assert annotate("--corpus", str(nothing), "--llm", "vader", "--out", str(tmp_path / "none")) == 1
+    assert "vader: not one label (there is no sentence)" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.llm import FAILURES_IN_A_ROW
 from emotrack.train.pretraining.makers import LlmMaker
-from tests.train.pretraining.llm_server import LlmServer
+from tests.train.pretraining.llm_server import ANSWERS, LlmServer
 
 
 @pytest.fixture
@@ -50,7 +50,13 @@ OUTCOMES = {  # the sentence -> label or reason, how often it is asked
     "short": ("answer cut off", 1),
     "torn": ("several labels in the answer", 1),
     "chatty": ("no label in the answer", 1),
-    "empty": ("empty answer", 1),
+    "musing": ("negative", 1),
+    "streamed": ("positive", 1),
+    "parted": ("positive", 1),
+    "inward": ("positive", 1),
+    "overloaded": ("server: an error: the model is overloaded", 3),
+    "empty": ("server: empty answer", 3),  # once in each way of asking
+    "unfinished": ("server: empty answer", 3),
 }
 
 
@@ -66,7 +72,7 @@ def test_no_sentence_is_lost(maker_for: Make) -> None:
         server.asked.clear()
         verdicts = maker.make().judge(texts)  # another process, another day: only what has no answer
         assert [verdict.label or verdict.set_aside for verdict in verdicts] == [OUTCOMES[text][0] for text in texts]
-        assert set(server.asked) == {"hopeless", "forbidden", "silent"}
+        assert set(server.asked) == {"hopeless", "forbidden", "silent", "overloaded", "empty", "unfinished"}
 
 
 def test_what_is_asked(maker_for: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,16 +100,52 @@ def test_throttling_is_waited_out_as_the_server_asks(maker_for: Make) -> None:
         assert time.monotonic() - began >= 1.0
 
 
+@pytest.mark.parametrize("status", [400, 404, 422, 500, 501])
 @pytest.mark.parametrize(("disliked", "left"), [("response_format", "max_tokens"), ("max_tokens", None)])
-def test_a_server_that_takes_fewer_options(maker_for: Make, disliked: str, left: str | None) -> None:
+def test_a_server_that_takes_fewer_options(maker_for: Make, disliked: str, left: str | None, status: int) -> None:
     """It is asked in plainer words, and after the first answers in these alone."""
-    with LlmServer(lambda body: 400 if disliked in body else None) as server:
+    with LlmServer(lambda body: status if disliked in body else None) as server:
         llm = maker_for(server.url, concurrency=1).make()
         assert [verdict.label for verdict in llm.judge(["so good", "so bad"])] == ["positive", "negative"]
         assert llm.judge(["so so"])[0].label == "neutral"
         assert server.asked["so good"] > 1
         assert server.asked["so bad"] == server.asked["so so"] == 1
         assert left is None or left in server.requests[-1]
+
+
+def test_a_server_that_stumbles_later_is_asked_in_the_same_way(maker_for: Make) -> None:
+    with LlmServer() as server:
+        llm = maker_for(server.url, concurrency=1).make()
+        assert [verdict.label for verdict in llm.judge(["so good", "faulty but good"])] == ["positive", "positive"]
+        assert all("response_format" in request for request in server.requests)
+
+
+def test_thoughts_that_find_no_room_get_some(maker_for: Make) -> None:
+    """A model whose thoughts are cut off is asked without a bound, and from then on not in vain."""
+    with LlmServer() as server:
+        llm = maker_for(server.url, concurrency=1).make()
+        assert [verdict.label for verdict in llm.judge(["pensive but good", "so bad"])] == ["positive", "negative"]
+        assert [request.get("max_tokens") for request in server.requests] == [512, 512, None, None]
+
+
+def test_empty_answers_are_asked_for_again_once_the_server_is_mended(
+    maker_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LlmServer() as server:
+        llm = maker_for(server.url).make()
+        assert llm.judge(["empty", "so good"])[0].set_aside == "server: empty answer"
+        monkeypatch.setitem(ANSWERS, "empty", "neutral")
+        assert llm.judge(["empty"])[0].label == "neutral"
+
+
+def test_a_server_that_answers_nothing_ends_the_run(maker_for: Make) -> None:
+    with LlmServer() as server:
+        with pytest.raises(TrainError, match="not one answer: empty answer"):
+            maker_for(server.url).make().judge(["empty"])
+        with pytest.raises(TrainError, match="no answer 16 times in a row: empty answer"):
+            maker_for(server.url).make().judge([f"empty {number}" for number in range(100)])
+        with pytest.raises(TrainError, match="not one answer: an error: the model is overloaded"):
+            maker_for(server.url).make().judge(["overloaded"])
 
 
 @pytest.mark.parametrize(

@@ -227,12 +227,6 @@ def test_what_is_read_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(waves) == [[b"d", b"e" * 9], [b"f"], [b"g" * 20], [b"h"]]
 
 
-def test_ray_that_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(TrainError, match=r"^--engine ray needs Ray: pip install 'emotrack\[ray\]'$"), connected(None):
-        pass
-
-
 def test_a_cluster_that_does_not_answer_is_said(
     closed_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
