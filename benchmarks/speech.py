@@ -13,7 +13,7 @@ import numpy as np
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.listener import Listener, SpeechTurn
-from emotrack.tracker.resampler import mixed
+from emotrack.tracker.mixing import mixed
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sources.decoder import AudioFile, Decoded
 

@@ -30,4 +30,4 @@ class Activity:
     left_out: LeftOutName = "nothing"
     """Because the models cannot keep up."""
     notice: str | None = None
-    """The latest line meant for the person at the screen."""
+    """The line that is meant for the person at the screen now."""

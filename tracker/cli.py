@@ -125,6 +125,12 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         default="mix",
         help="mix: all channels are one room (default); split: each channel is a speaker of its own",
     )
+    live.add_argument(
+        "--track",
+        type=Bounds(1, 1000),
+        metavar="N",
+        help="with --file: the audio track of that number, the first being 1 (default: the one that the file prefers)",
+    )
     live.add_argument("--site", default="default", help="a name for this place, carried by every event")
 
     sites = live.add_argument_group("microphones on a broker", "with --mqtt; emotions are published there too")

@@ -14,6 +14,7 @@ import numpy as np
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples, level_dbfs
 from emotrack.tracker.segmenter import Segmenter, SegmenterOptions, SpeechEnded
+from emotrack.tracker.silence import Heard
 from emotrack.tracker.tape import Tape
 from emotrack.tracker.vad import VoiceActivityDetector
 
@@ -69,6 +70,9 @@ class Listener:
         self._channel = channel
         self.detector = VoiceActivityDetector()
         self._segmenter = Segmenter(options)
+        self._onset = options.onset
+        self._frames = self._speech_frames = 0  # that were judged, and of these what sounded like speech
+        self._loudest_dbfs = -120.0
         self._inaudible_dbfs = options.min_level_dbfs - _INAUDIBLE_DB
         self._last_audible = 0
         self._keep = round(options.pre_roll_s * SAMPLE_RATE) + FRAME_SAMPLES
@@ -90,6 +94,12 @@ class Listener:
     def speech_s(self) -> float:
         """Speech heard so far in what may be a turn."""
         return self._segmenter.speech_s
+
+    @property
+    def heard(self) -> Heard:
+        """What there was to hear so far."""
+        frame_s = FRAME_SAMPLES / SAMPLE_RATE
+        return Heard(self._frames * frame_s, self._loudest_dbfs, self._speech_frames * frame_s)
 
     @property
     def turn_start(self) -> int | None:
@@ -127,13 +137,13 @@ class Listener:
         heard = self._audio.end
         gap = start - heard
         if gap > MAX_BRIDGED_GAP_S * SAMPLE_RATE:
-            self._lost_at = heard
+            self._lost_at = heard or None
             turns = self.flush()
             self._segmenter.resume(start)
             self._audio.restart(start)
             self._next_frame = start
         elif gap > 0:
-            self._lost_at = heard
+            self._lost_at = heard or None  # what begins late has lost nothing
             self._audio.append(np.zeros(gap, dtype=np.float32))
         self._audio.append(samples)
 
@@ -154,6 +164,9 @@ class Listener:
         return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
 
     def _judge(self, probability: float, level: float) -> list[SpeechTurn]:
+        self._frames += 1
+        self._speech_frames += probability >= self._onset
+        self._loudest_dbfs = max(self._loudest_dbfs, level)
         was_speaking = self.speaking
         decision = self._segmenter.push(self._next_frame, probability, level)
         self._next_frame += FRAME_SAMPLES

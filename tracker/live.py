@@ -20,6 +20,7 @@ from emotrack.tracker.errors import UsageError
 from emotrack.tracker.keeping import AudioKeeper
 from emotrack.tracker.loading import load_engine
 from emotrack.tracker.mqtt.broker import read_broker
+from emotrack.tracker.notices import NoticeBoard
 from emotrack.tracker.options import read_options
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sinks import JsonLines, Sink
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SITE = "default"
 MAX_SITE_CHARS = 256
+TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
 CONSENT = "Everyone who can be heard should know that emotions are being estimated here."
 
 NO_COMMANDS = "Commands over MQTT are off: nobody there can start, stop, pause or label."
@@ -39,13 +41,13 @@ NO_COMMANDS = "Commands over MQTT are off: nobody there can start, stop, pause o
 class Notices:
     """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen."""
 
-    def __init__(self, activity: Activity) -> None:
-        self._activity = activity
+    def __init__(self) -> None:
+        self.board = NoticeBoard()
         self.on_screen = False
 
     def __call__(self, line: str) -> None:
         if self.on_screen:
-            self._activity.notice = line  # the dashboard's summary repeats it
+            self.board.put(line, time.monotonic())  # the dashboard's summary repeats it
         else:
             print(f"emotrack: {line}", file=sys.stderr, flush=True)
 
@@ -55,7 +57,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     _check(arguments)
     has_dashboard = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not arguments.json
     activity = Activity()
-    notices = Notices(activity)
+    notices = Notices()
     if arguments.mqtt is not None:
         from emotrack.tracker.mqtt.service import run_service
 
@@ -108,8 +110,8 @@ def run_live(arguments: argparse.Namespace) -> int:
         if keeper:
             keeper.close()
         notices.on_screen = False
-    if session.tally.turns == 0 and not session.is_stopping:
-        notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}")
+    if session.tally.turns == 0 and (not session.is_stopping or activity.stream_s >= TOLD_FROM_S):
+        notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}: {session.why_no_speech}")
     elif captions and (misfit := captions.misfit(activity.stream_s, all_heard=not session.is_stopping)):
         notices(misfit)
     return 0
@@ -118,6 +120,8 @@ def run_live(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.fast and not arguments.file:
         raise UsageError("--fast goes with --file; a microphone cannot be hurried")
+    if arguments.track and not arguments.file:
+        raise UsageError("--track goes with --file; a microphone has no tracks")
     if arguments.keep_audio and not arguments.save:
         raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
     if arguments.captions and arguments.asr not in (None, "none"):
@@ -150,7 +154,8 @@ def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -
     if arguments.file is not None:
         from emotrack.tracker.sources.file import FileSource
 
-        return FileSource(arguments.file, arguments.channels, realtime=not arguments.fast, notify=notify)
+        realtime = not arguments.fast
+        return FileSource(arguments.file, arguments.channels, realtime, notify=notify, track=arguments.track)
     from emotrack.tracker.sources.microphone import MicrophoneSource
 
     return MicrophoneSource(arguments.mic or None, arguments.channels, notify=notify)
@@ -167,6 +172,7 @@ def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: Not
         controls=session,
         console=Console(),
         saved_to=saved_to(arguments),
+        notices=notices.board,
     )
     session.attach(dashboard)
     notices.on_screen = True

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from emotrack.tracker.notices import Notice
+
 LOOK_EVERY_S: Final = 0.25
 LATE_LOOKS: Final = 2
 """Late at so many looks running; at one, it may have been a stall of the whole machine."""
@@ -140,6 +142,6 @@ class Overload:
             lateness = self._lateness()
             late_s = max(lateness.encoding_s, now_s - due_s)  # the event loop may be what is late
             if self._policy.look(replace(lateness, encoding_s=late_s), now_s):
-                self._notify(_NOTICES[self.level])
+                self._notify(Notice(_NOTICES[self.level], about="overload", holds=self.level > LeftOut.NOTHING))
                 for watcher in list(self._watchers):
                     watcher(self.level)

@@ -12,11 +12,13 @@ source.items()     chunks of audio, or word of a lost device
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 from emotrack.models.context import EmotionEstimate, RollingContext
@@ -43,11 +45,13 @@ from emotrack.tracker.events import (
 from emotrack.tracker.interpreter import Interpreter
 from emotrack.tracker.keeping import AudioKeeper, KeepingError
 from emotrack.tracker.listener import Listener, SpeechTurn
+from emotrack.tracker.notices import Notice
 from emotrack.tracker.overload import LeftOut
 from emotrack.tracker.provisional import Glance, Glances
 from emotrack.tracker.publisher import Publisher
 from emotrack.tracker.recognisers import Transcript
 from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.silence import why_no_speech
 from emotrack.tracker.sinks import Sink
 from emotrack.tracker.sources import Source
 from emotrack.tracker.speculation import Speculation
@@ -105,7 +109,8 @@ class LiveSession:
         self._with_text = with_text
         self._keeper = keeper
         self._notify = notify
-        self._listeners = [Listener(channel, segmenter or SegmenterOptions()) for channel in range(source.channels)]
+        self._segmenter = segmenter or SegmenterOptions()
+        self._listeners = [Listener(channel, self._segmenter) for channel in range(source.channels)]
         context = resumed.context if resumed else engine.network.new_context(self._context_turns)
         self._interpreter = Interpreter(engine, context, notify)
         self._speculation = Speculation() if speculate else None
@@ -115,6 +120,7 @@ class LiveSession:
         self._turns: asyncio.Queue[HeardTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
         self._turns_heard = resumed.turns_heard if resumed else 0
         self._waiting: asyncio.Timeout | None = None  # for the source
+        self._paused_s = 0.0
         self.is_stopping = False
         self._end_reason = "end_of_source"
         self._failure: EmotrackError | None = None
@@ -131,6 +137,12 @@ class LiveSession:
     def remembered(self) -> bytes:
         """The rolling context, for whoever may have to go on with it; without words where events have none."""
         return self._interpreter.context.to_bytes(with_words=self._with_text)
+
+    @property
+    def why_no_speech(self) -> str:
+        """The likeliest reason, where no turn was found."""
+        heard = reduce(operator.or_, (listener.heard for listener in self._listeners))
+        return why_no_speech(heard, self._paused_s, self._segmenter, self._source.elsewhere)
 
     @property
     def models_waiting(self) -> dict[str, int]:
@@ -250,6 +262,7 @@ class LiveSession:
         self.activity.stream_s = chunk.end / SAMPLE_RATE
         self.activity.dropped_frames = self._source.dropped_frames
         if self.activity.paused:
+            self._paused_s += len(chunk.samples) / SAMPLE_RATE
             await self._end_turns()
             return
         turns = await self._push(chunk)
@@ -381,7 +394,7 @@ class LiveSession:
             return await self._keeper.keep(self._publisher.session, heard.turn_id, heard.turn.samples)
         except KeepingError as error:
             self._keeper, self._failure = None, error
-            self._notify(f"{error}; no more audio is kept")
+            self._notify(Notice(f"{error}; no more audio is kept", about="kept audio"))
             return None
 
     # -- events --------------------------------------------------------------------------------------------------

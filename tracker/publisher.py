@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from emotrack.tracker.events import Event
+from emotrack.tracker.notices import Notice
 from emotrack.tracker.sinks import Sink, SinkError
 
 
@@ -51,7 +52,7 @@ class Publisher:
                     self._sinks.remove(sink)
                     self.failure = error
                     if self._sinks:
-                        self._notify(f"{error}; the session goes on without it")
+                        self._notify(Notice(f"{error}; the session goes on without it", about=str(error)))
 
     def send_soon(self, event: Event) -> None:
         """Send ``event`` from where nothing can be awaited; too late once the session has ended."""

@@ -20,12 +20,6 @@ def usable(samples: Samples) -> tuple[Samples, int]:
     return (np.where(good, samples, np.float32(0)), unusable) if unusable else (samples, 0)
 
 
-def mixed(samples: Samples) -> Samples:
-    """The average of all channels: (samples, channels) -> (samples, 1)."""
-    average: Samples = samples.mean(axis=1, keepdims=True, dtype=np.float32)
-    return average
-
-
 class Chunker:
     """Resamples one continuous stream after another to 16 kHz and cuts it into chunks of equal size.
 

@@ -24,8 +24,7 @@ from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.overview import Overview, grid
 from emotrack.tracker.mqtt.overview import render as render_overview
 from emotrack.tracker.mqtt.watched import KINDS, MAX_SITES, WatchedSites
-
-NOTICE_S = 20.0  # how long what the connection says stays on the screen once all is well
+from emotrack.tracker.notices import NoticeBoard
 
 
 def run_watch(arguments: argparse.Namespace) -> int:
@@ -51,8 +50,7 @@ class _Watch:
         """The site that is open, or the one that the overview's mark is on."""
         self._only = site
         self._is_open = site is not None
-        self._notice: str | None = None
-        self._notice_until = 0.0
+        self._notices = NoticeBoard()
         self._connection = Connection(
             broker,
             f"emotrack-watch-{secrets.token_hex(4)}",
@@ -81,7 +79,7 @@ class _Watch:
         self._sites.receive(message, time.monotonic(), datetime.now(UTC))
 
     def _notify(self, line: str) -> None:
-        self._notice, self._notice_until = line, time.monotonic() + NOTICE_S
+        self._notices.put(line, time.monotonic())
 
     # -- what is shown -------------------------------------------------------------------------------------------
 
@@ -101,8 +99,8 @@ class _Watch:
         return Overview(sites, chosen, self._broker, connected, self._notice_now(now), now)
 
     def _notice_now(self, now: float) -> str | None:
-        if self._notice and (now < self._notice_until or not self._connection.connected):
-            return self._notice
+        if (line := self._notices.line(now)) is not None:
+            return line
         if self._sites.ignored:
             return f"more than {MAX_SITES} sites: the others are left out; --site NAME shows one of them"
         if self._sites.unreadable:

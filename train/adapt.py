@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from emotrack.models.context import RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.errors import EmotrackError
-from emotrack.tracker.sessions.reader import Session, read_sessions
+from emotrack.tracker.sessions.reader import Session, missing_lines, read_sessions
 from emotrack.tracker.sessions.voices import audio_path
 from emotrack.train.acted import ACTED
 from emotrack.train.audio import read_audio
@@ -168,7 +169,10 @@ def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
     found: list[CorrectedTurn] = []
     for path in track(paths, "encode"):
         try:
-            for session in read_sessions(path):
+            saved = read_sessions(path)
+            for line in missing_lines(saved):
+                print(f"emotrack train: {line}", file=sys.stderr)
+            for session in saved:
                 found += _collect(network, session)
         except EmotrackError as error:
             raise TrainError(str(error)) from error

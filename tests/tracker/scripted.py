@@ -24,6 +24,7 @@ class ScriptedSource:
     """Yields what it is given; an exception among the items is raised there."""
 
     name = "script"
+    elsewhere = ""
     dropped_frames = 0
 
     def __init__(self, items: Sequence[SourceItem | Exception], channels: int = 1, lossless: bool = True) -> None:

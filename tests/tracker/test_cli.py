@@ -98,6 +98,8 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         (("live",), "one of the arguments --mic --file --mqtt is required"),
         (("live", "--mic", "--file", "a.wav"), "not allowed with"),
         (("live", "--mic", "--fast"), "--fast goes with --file"),
+        (("live", "--mic", "--track", "2"), "--track goes with --file"),
+        ((*FAST, "--track", "0"), "between 1 and 1000"),
         ((*FAST, "--captions", CAPTIONS, "--asr", "tiny.en"), "leave --asr out"),
         ((*FAST, "--context", "0"), "between 1 and 1000"),
         ((*FAST, "--context", "many"), "--context"),
@@ -175,7 +177,8 @@ def test_silence_is_no_failure_and_is_said(tmp_path: Path) -> None:
     result = emotrack("live", "--file", tmp_path / "silence.wav", "--fast", "--json", "--asr", "none")
     assert result.returncode == 0
     assert [e["type"] for e in events(result.stdout)] == ["session_started", "session_ended"]
-    assert "no speech was found" in result.stderr.splitlines()[-1]
+    assert "no speech was found in 3.0 s" in result.stderr.splitlines()[-1]
+    assert result.stderr.endswith(": digital silence, every sample is zero\n")
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:

@@ -70,6 +70,15 @@ def test_a_short_gap_is_bridged_and_the_turn_says_so(mono: Samples) -> None:
     assert turns[0].end_s == pytest.approx(TRUTH[0]["end"], abs=0.5)
 
 
+@pytest.mark.parametrize("late_s", [0.1, 0.7, 3.0])
+def test_what_begins_late_has_lost_nothing(mono: Samples, late_s: float) -> None:
+    listener, late = Listener(0, SegmenterOptions()), round(late_s * SAMPLE_RATE)
+    speech = round(TRUTH[0]["start"] * SAMPLE_RATE)  # it begins with the first sample
+    turns = listener.push(mono[speech : 5 * SAMPLE_RATE], late)
+    assert [turn.truncated for turn in turns] == [False]
+    assert turns[0].end_s == pytest.approx(TRUTH[0]["end"] - TRUTH[0]["start"] + late_s, abs=0.5)
+
+
 def test_a_long_gap_ends_the_turn_and_nothing_reaches_across_it(mono: Samples) -> None:
     listener = Listener(0, SegmenterOptions())
     gap_at = round(2.0 * SAMPLE_RATE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Console
 
 from emotrack.tracker.activity import Activity
@@ -12,6 +14,7 @@ from emotrack.tracker.dashboard.state import DashboardState, Playback
 from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.dashboard.view import render
 from emotrack.tracker.events import Event
+from emotrack.tracker.notices import NoticeBoard
 
 
 class Dashboard:
@@ -19,7 +22,8 @@ class Dashboard:
 
     The caller runs ``run`` beside the pipeline, hands every event to ``emit`` and calls ``close`` after the last one;
     ``run`` then restores the terminal, leaves a summary on it and returns. Cancelling ``run`` does the same.
-    ``playback`` tells that a saved session is shown again.
+    ``playback`` tells that a saved session is shown again. ``notices`` holds what there is to say; without it the
+    activity's notice stays as it is.
     """
 
     def __init__(
@@ -31,9 +35,11 @@ class Dashboard:
         console: Console,
         saved_to: str | None = None,
         playback: Playback | None = None,
+        notices: NoticeBoard | None = None,
     ) -> None:
         self.state = DashboardState(site=site, saved_to=saved_to, playback=playback)
         self._activity = activity
+        self._notices = notices
         self._console = console
         self._bindings = bindings(controls)
         self._canvas = Canvas(console, self._picture, self._press)
@@ -55,12 +61,19 @@ class Dashboard:
         try:
             await self._canvas.run()
         finally:
-            self.state.observe(self._activity)
+            self._observe()
             self._console.print(summary(self.state))
 
     def _picture(self, width: int, height: int) -> Frame:
-        self.state.observe(self._activity)
+        self._observe()
         return render(self.state, self._activity, width, height)
+
+    def _observe(self) -> None:
+        if self._notices is not None:
+            self._activity.notice = self._notices.line(time.monotonic())
+            for line in self._notices.unread():
+                self.state.tell(line)
+        self.state.observe(self._activity)
 
     def _press(self, key: str) -> None:
         if key == "q":

@@ -192,9 +192,13 @@ class DashboardState:
         self.dropped_turns = activity.dropped_turns
         self.text_skipped = activity.text_skipped
         if activity.notice:
-            notice = plain(activity.notice, NOTICE_CHARS)
-            if notice and (not self.notices or self.notices[-1] != notice):
-                self.notices.append(notice)
+            self.tell(activity.notice)
+
+    def tell(self, line: str) -> None:
+        """Remember a notice for the summary."""
+        notice = plain(line, NOTICE_CHARS)
+        if notice and notice not in self.notices:
+            self.notices.append(notice)
 
     @property
     def labels(self) -> tuple[str, ...]:

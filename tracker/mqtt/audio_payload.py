@@ -6,7 +6,7 @@ memory and time is bounded by the rates, channels and lengths allowed.
 
 from __future__ import annotations
 
-import struct
+import io
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrack.tracker.audio import Samples
-from emotrack.tracker.resampler import mixed, usable
+from emotrack.tracker.mixing import Mixer
+from emotrack.tracker.resampler import usable
+from emotrack.tracker.wav import FLOAT, PCM, WavError, read_wav_header
 
 MAX_AUDIO_BYTES: Final = 262_144
 """Of one message: 8 s of 16-bit mono at 16 kHz, 1.3 s of stereo at 48 kHz."""
@@ -22,11 +24,9 @@ MAX_AUDIO_S: Final = 10.0
 RATES: Final = range(4_000, 192_001)  # Hz
 MAX_CHANNELS: Final = 8
 
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # WAVE_FORMAT_…
-_UNKNOWN_LENGTH: Final = {0, 0xFFFF_FFFF, 0x7FFF_FFFF}  # what a header that was written before the audio says
 _WAV_TYPES: Final = {"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}
 _RAW_TYPE: Final = "audio/x-raw"
-_RAW_FORMATS: Final = {"S16LE": (_PCM, 16), "S24LE": (_PCM, 24), "S32LE": (_PCM, 32), "F32LE": (_FLOAT, 32)}
+_RAW_FORMATS: Final = {"S16LE": (PCM, 16), "S24LE": (PCM, 24), "S32LE": (PCM, 32), "F32LE": (FLOAT, 32)}
 _REMEDY: Final = (
     "begin each message with a WAV header (44 bytes), or send it over MQTT 5 with the content type "
     "audio/x-raw;format=S16LE;rate=16000;channels=1"
@@ -51,7 +51,7 @@ class _Format:
     rate: int  # Hz
 
     def __post_init__(self) -> None:
-        if (self.encoding, self.bits) not in {(_PCM, 8), (_PCM, 16), (_PCM, 24), (_PCM, 32), (_FLOAT, 32)}:
+        if (self.encoding, self.bits) not in {(PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32)}:
             raise AudioPayloadError(f"samples of encoding {self.encoding}, {self.bits} bits", unsupported=True)
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise AudioPayloadError(f"{self.channels} channels; 1 to {MAX_CHANNELS} can be")
@@ -59,8 +59,10 @@ class _Format:
             raise AudioPayloadError(f"a sample rate of {self.rate} Hz; {RATES[0]} to {RATES[-1]} can be")
 
 
-def decode_audio(payload: bytes, content_type: str | None) -> tuple[Samples, int]:
+def decode_audio(payload: bytes, content_type: str | None, mixer: Mixer | None = None) -> tuple[Samples, int]:
     """The message's samples, (samples, 1), all channels mixed, and their rate in Hz.
+
+    ``mixer`` knows the messages before this one of the same stream.
 
     ``content_type`` is ``audio/wav`` or ``audio/x-raw;format=S16LE;rate=16000;channels=1`` (S24LE, S32LE and F32LE
     too); without one the payload must be a WAV. Samples that are no numbers become silence.
@@ -80,8 +82,8 @@ def decode_audio(payload: bytes, content_type: str | None) -> tuple[Samples, int
     samples = _samples(layout, data)
     if len(samples) > MAX_AUDIO_S * layout.rate:
         raise AudioPayloadError(f"{len(samples) / layout.rate:.0f} s in one message; at most {MAX_AUDIO_S:.0f} can be")
-    clean, _ = usable(mixed(samples) if layout.channels > 1 else samples)
-    return clean, layout.rate
+    clean, _ = usable(samples)
+    return (mixer or Mixer()).mix(clean, layout.rate) if layout.channels > 1 else clean, layout.rate
 
 
 def _read_raw_type(parameters: str) -> _Format:
@@ -100,39 +102,21 @@ def _read_raw_type(parameters: str) -> _Format:
 
 
 def _read_wav(payload: bytes) -> tuple[_Format, memoryview]:
-    """The format and the sample bytes of a RIFF file (Microsoft, "Multiple Channel Audio Data and WAVE Files")."""
-    if len(payload) < 12 or payload[:4] != b"RIFF" or payload[8:12] != b"WAVE":
-        raise AudioPayloadError(f"neither a WAV nor described by a content type: {_REMEDY}")
-    layout: _Format | None = None
-    at = 12
-    while at + 8 <= len(payload):
-        name, length = payload[at : at + 4], struct.unpack_from("<I", payload, at + 4)[0]
-        at += 8
-        if name == b"data":
-            if layout is None:
-                raise AudioPayloadError("a WAV whose samples come before their format")
-            there = len(payload) - at
-            if length in _UNKNOWN_LENGTH:
-                length = there
-            if length > there:
-                raise AudioPayloadError(f"a WAV that promises {length} bytes and holds {there}")
-            return layout, memoryview(payload)[at : at + length]
-        if name == b"fmt ":
-            layout = _read_format(payload[at : at + min(length, 40)])
-        at += length + length % 2
-    raise AudioPayloadError("a WAV without samples")
-
-
-def _read_format(chunk: bytes) -> _Format:
-    if len(chunk) < 16:
-        raise AudioPayloadError("a WAV with a format that breaks off")
-    encoding, channels, rate, _, block, bits = struct.unpack_from("<HHIIHH", chunk)
-    if encoding == _EXTENSIBLE and len(chunk) >= 26:
-        encoding = struct.unpack_from("<H", chunk, 24)[0]  # the beginning of the sub-format's GUID
-    layout = _Format(encoding, bits, channels, rate)
-    if block != channels * bits // 8:
-        raise AudioPayloadError(f"a WAV with blocks of {block} bytes for {channels} samples of {bits} bits")
-    return layout
+    """The format and the sample bytes; a sample that is there in part is left out, as at the end of a file."""
+    try:
+        header = read_wav_header(io.BytesIO(payload), len(payload))
+    except WavError as error:
+        described = (
+            str(error) if payload[:4] == b"RIFF" else f"neither a WAV nor described by a content type: {_REMEDY}"
+        )
+        raise AudioPayloadError(described) from None
+    if header.missing and header.length < header.block:
+        raise AudioPayloadError(f"a WAV that promises {header.length + header.missing} bytes and holds {header.length}")
+    # A sample's bits are the uppermost of its bytes, so that those count which it takes.
+    bits = 8 * header.sample_bytes if header.encoding in {PCM, FLOAT} else header.bits
+    layout = _Format(header.encoding, bits, header.channels, header.rate)
+    whole = header.length - header.length % header.block
+    return layout, memoryview(payload)[header.start : header.start + whole]
 
 
 def _samples(layout: _Format, data: memoryview) -> Samples:
@@ -141,7 +125,7 @@ def _samples(layout: _Format, data: memoryview) -> Samples:
     if len(data) % block:
         raise AudioPayloadError(f"{len(data)} bytes are no whole number of blocks of {block}")
     found: Samples
-    if layout.encoding == _FLOAT:
+    if layout.encoding == FLOAT:
         found = np.frombuffer(data, "<f4")
     elif layout.bits == 8:
         found = _scaled(np.frombuffer(data, np.uint8).astype(np.int16) - 128, layout.bits)

@@ -21,6 +21,7 @@ from typing import Final
 from emotrack.tracker.mqtt.broker import Broker, BrokerError
 from emotrack.tracker.mqtt.client import NO_ANSWER, Client, LostError
 from emotrack.tracker.mqtt.message import Message
+from emotrack.tracker.notices import Notice
 
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # pauses between attempts; the last one for ever
 STEADY_S: Final = 1.0  # a connection that ends sooner does not shorten the pause before the next attempt
@@ -207,7 +208,7 @@ class Connection:
         if self._was_connected:
             self.reconnects += 1
         if self._is_told_lost:
-            self._notify(f"{self._broker}: connected")
+            self._notify(Notice(f"{self._broker}: connected", about=str(self._broker), holds=False))
         self._client, self.connected, self._was_connected, self._is_told_lost = client, True, True, False
         self._connected_s = time.monotonic()
         # What is retained comes first: whoever reads it is to know soonest that we are back.
@@ -226,7 +227,8 @@ class Connection:
         self._asks_barely = not self._was_connected and not self._asks_barely and reason == NO_ANSWER
         if not self._is_told_lost:
             self._is_told_lost = True
-            self._notify(f"{self._broker}: {reason}; trying again until it works")
+            line = f"{self._broker}: {reason}; trying again until it works"
+            self._notify(Notice(line, about=str(self._broker)))
         was_connected, self.connected, self._client = self.connected, False, None
         if was_connected and time.monotonic() - self._connected_s >= STEADY_S:
             self._failures = 0

@@ -23,6 +23,7 @@ from emotrack.tracker.audio import (
     SourceLost,
     SourceRestored,
 )
+from emotrack.tracker.mixing import Mixer
 from emotrack.tracker.mqtt.arrival import LATE_S, Arrival, ArrivalClock, Pace
 from emotrack.tracker.mqtt.audio_payload import decode_audio
 from emotrack.tracker.resampler import Chunker
@@ -49,6 +50,7 @@ class SiteSource:
     """A microphone that sends over MQTT. ``put`` feeds it; it ends by itself after ``idle_s`` without a message."""
 
     channels = 1
+    elsewhere = ""
     lossless = False
 
     def __init__(self, site: str, idle_s: float, start_s: float = 0.0) -> None:
@@ -59,6 +61,7 @@ class SiteSource:
         self.pace = Pace()
         self._idle_s = idle_s
         self._start = round(start_s * SAMPLE_RATE)
+        self._mixer = Mixer()
         self._waiting: deque[_Piece] = deque()
         self._waiting_s = 0.0
         self._overrun_s = 0.0  # dropped before the oldest that waits
@@ -73,7 +76,7 @@ class SiteSource:
 
     def put(self, payload: bytes, content_type: str | None, sample: int | None, at_s: float | None) -> None:
         """Take a message that arrived at ``at_s`` (monotonic seconds; None: unknown). Raises ``AudioPayloadError``."""
-        samples, rate = decode_audio(payload, content_type)
+        samples, rate = decode_audio(payload, content_type, self._mixer)
         seconds = len(samples) / rate
         self.pace.take(seconds, time.monotonic())
         self._waiting.append(_Piece(samples, rate, sample, Arrival(at_s, seconds, zlib.crc32(payload))))

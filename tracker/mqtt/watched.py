@@ -24,6 +24,7 @@ from emotrack.tracker.mqtt.payloads import (
     parse_event,
     parse_status,
 )
+from emotrack.tracker.notices import NoticeBoard
 
 KINDS: Final = ("turn", "provisional", "session", "state", "status", "shift", "vad", "metrics", "error")
 """The topics of a site that are read."""
@@ -43,6 +44,7 @@ class WatchedSite:
         self.watching = Watching(broker)
         self.state = DashboardState(site=name, keep_turns=KEEP_TURNS, watching=self.watching)
         self.activity = Activity()
+        self._notices = NoticeBoard()
         self.standing: State | None = None
         """The latest of ``…/state``."""
         self.turn_at: float | None = None
@@ -53,7 +55,8 @@ class WatchedSite:
         self._sends_often = False
 
     def judge(self, now: float, *, connected: bool) -> None:
-        """Say why what is shown may be out of date, if there is a reason."""
+        """Say why what is shown may be out of date, if there is a reason; notices that have had their time go."""
+        self.activity.notice = self._notices.line(now)
         self.watching.problem = None if connected else "not connected"
         if connected and self.state.ended is None:
             silent_s = now - self._heard_at
@@ -81,7 +84,8 @@ class WatchedSite:
                 self._metrics(parse(Metrics, message.payload))
             case "error":
                 report = parse(ErrorReport, message.payload)
-                self.activity.notice = f"{report.code.replace('_', ' ')}: {report.message}"
+                self._notices.put(f"{report.code.replace('_', ' ')}: {report.message}", now)
+                self.activity.notice = self._notices.line(now)
         if not message.retain:
             self._heard_at = now
             self._sends_often |= kind in {"vad", "metrics"}

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emotrack.tracker.errors import EmotrackError, UsageError
 from emotrack.tracker.options import Bounds
+
+if TYPE_CHECKING:
+    from emotrack.tracker.sessions.reader import Session
 
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse names it nowhere else
 
@@ -80,28 +85,39 @@ def _command(commands: Commands[argparse.ArgumentParser], name: str, help: str, 
     return parser
 
 
+def _read(path: Path, name: str | None = None) -> Session:
+    """One session of a file; what is missing in it is said."""
+    from emotrack.tracker.sessions.reader import missing_lines, read_session
+
+    session = read_session(path, name)
+    _tell(missing_lines([session]))
+    return session
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"emotrack: {line}", file=sys.stderr, flush=True)
+
+
 def _report(arguments: argparse.Namespace) -> int:
-    from emotrack.tracker.sessions.reader import read_session
     from emotrack.tracker.sessions.report import write_report
 
     path = arguments.output or arguments.file.with_suffix(".html")
-    write_report(read_session(arguments.file, arguments.session), path)
+    write_report(_read(arguments.file, arguments.session), path)
     print(path)
     return 0
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from emotrack.tracker.sessions.reader import read_session
     from emotrack.tracker.sessions.replay import run_replay
 
-    return run_replay(read_session(arguments.file, arguments.session), arguments.speed)
+    return run_replay(_read(arguments.file, arguments.session), arguments.speed)
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from emotrack.tracker.sessions.export import export
-    from emotrack.tracker.sessions.reader import read_session
 
-    text = export(read_session(arguments.file, arguments.session), arguments.to)
+    text = export(_read(arguments.file, arguments.session), arguments.to)
     if arguments.output is None:
         sys.stdout.write(text)
         return 0
@@ -114,9 +130,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _correct(arguments: argparse.Namespace) -> int:
     from emotrack.tracker.sessions.correct import run_correct
-    from emotrack.tracker.sessions.reader import read_session
 
-    return run_correct(read_session(arguments.file, arguments.session), arguments.set, everything=arguments.all)
+    return run_correct(_read(arguments.file, arguments.session), arguments.set, everything=arguments.all)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -124,10 +139,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     from emotrack.tracker.sessions.compare import compare, read_truth
     from emotrack.tracker.sessions.compare_view import render
-    from emotrack.tracker.sessions.reader import read_session
 
     truth = read_truth(arguments.truth) if arguments.truth else None
-    found = compare(read_session(arguments.a), read_session(arguments.b), truth)
+    found = compare(_read(arguments.a), _read(arguments.b), truth)
     if arguments.json:
         print(json.dumps(found.to_dict()))
     else:
@@ -136,11 +150,13 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _redact(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.reader import missing_lines, read_sessions
     from emotrack.tracker.sessions.redact import redact
 
     if not (arguments.words or arguments.speakers):
         raise UsageError("say what to drop: --words, --speakers or both")
     unreadable = redact(arguments.file, arguments.output, words=arguments.words, speakers=arguments.speakers)
+    _tell(missing_lines(read_sessions(arguments.file)))
     if unreadable:
-        print(f"emotrack: {unreadable} lines could not be read and were left out", file=sys.stderr)
+        _tell([f"{unreadable} lines could not be read and were left out"])
     return 0

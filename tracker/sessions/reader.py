@@ -7,6 +7,7 @@ bounded, so that one which is no session at all is refused rather than filling t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from emotrack.tracker.sessions.parsing import Problems, lines, parse_event
 
 MAX_EVENTS = 1_000_000  # three weeks of talk without a break
 MAX_SESSIONS = 1_000
+MAX_MISSING_LINES = 20  # a person reads no more
 
 
 class SessionError(EmotrackError):
@@ -112,6 +114,17 @@ def read_sessions(path: Path) -> list[Session]:
         session.turns = [turns[name][turn_id] for turn_id in sorted(turns[name])]
         session.problems = _missing(session) + found
     return list(sessions.values())
+
+
+def missing_lines(sessions: Sequence[Session]) -> list[str]:
+    """What is missing in sessions of one file, one line each, for every command that reads them to say."""
+    common = [problem for problem in sessions[0].problems if all(problem in other.problems for other in sessions)]
+    lines = [f"{sessions[0].path}: {problem}" for problem in common]
+    for session in sessions:
+        own = (problem for problem in session.problems if problem not in common)
+        lines += [f"{session.path}: session {session.name}: {problem}" for problem in own]
+    more = len(lines) - MAX_MISSING_LINES
+    return [*lines[:MAX_MISSING_LINES], f"{sessions[0].path}: {more} more of the kind"] if more > 0 else lines
 
 
 def _add(session: Session, turns: dict[int, Turn], event: Event) -> None:

@@ -12,7 +12,8 @@ import soxr
 
 from emotrack.tracker.audio import Samples
 from emotrack.tracker.errors import EmotrackError, SourceError
-from emotrack.tracker.resampler import mixed, usable
+from emotrack.tracker.mixing import mixed
+from emotrack.tracker.resampler import usable
 from emotrack.tracker.sources.decoder import AudioFile, Decoded
 from emotrack.tracker.sources.devices import portaudio
 

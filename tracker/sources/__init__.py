@@ -9,6 +9,8 @@ from emotrack.tracker.audio import SourceItem
 
 Channels = Literal["mix", "split"]
 
+ONE_CHANNEL = "has one channel only, in which --channels split tells nobody apart"
+
 
 class Source(Protocol):
     """A stream of audio.
@@ -21,6 +23,8 @@ class Source(Protocol):
     """What the user calls it: a path or a device."""
     channels: int
     """Channels of every chunk: 1 when mixed."""
+    elsewhere: str
+    """Options with which speech may be found that is not heard now: other tracks of a file; empty without any."""
     lossless: bool
     """True when the source waits for a slow reader (a file); False when audio that is not read is lost."""
 

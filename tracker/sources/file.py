@@ -10,12 +10,15 @@ from pathlib import Path
 
 from emotrack.tracker.audio import MAX_CHANNELS, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.resampler import Chunker, mixed, usable
-from emotrack.tracker.sources import Channels
-from emotrack.tracker.sources.decoder import AudioFile, Damaged, Decoded
+from emotrack.tracker.mixing import Likeness, Mixer
+from emotrack.tracker.resampler import Chunker, usable
+from emotrack.tracker.sources import ONE_CHANNEL, Channels
+from emotrack.tracker.sources.decoder import AudioFile, Decoded, Missing
 
 CHUNK_SAMPLES = SAMPLE_RATE // 10  # 100 ms
 BATCH_ITEMS = 10  # decoded per turn of the worker thread: 1 s; one batch is read, one is decoded ahead
+
+_ALIKE = "its channels hold the same sound, so that each turn comes once for each of them; --channels mix hears it once"
 
 
 class FileSource:
@@ -24,12 +27,18 @@ class FileSource:
     lossless = True
 
     def __init__(
-        self, path: str | Path, channels: Channels, realtime: bool, notify: Callable[[str], None] = lambda _line: None
+        self,
+        path: str | Path,
+        channels: Channels,
+        realtime: bool,
+        notify: Callable[[str], None] = lambda _line: None,
+        track: int | None = None,
     ) -> None:
         """Decode the beginning of the file to see what it is.
 
-        ``realtime`` paces it as if it were spoken now. ``notify`` gets one-line notices, on the event loop.
-        Raises SourceError when nothing in it can be decoded or it has too many channels to split.
+        ``realtime`` paces it as if it were spoken now. ``notify`` gets one-line notices, on the event loop. ``track``
+        is one of the file's audio tracks, counted from 1; without it the file's default is heard.
+        Raises SourceError when nothing in it can be decoded, it has no such track or too many channels to split.
         """
         self.name = str(path)
         self.dropped_frames = 0
@@ -39,7 +48,10 @@ class FileSource:
         self._mix = channels == "mix"
         self._realtime = realtime
         self._notify = notify
-        with AudioFile(self._path) as file:
+        self._track = track
+        self._mixer, self._likeness = Mixer(), Likeness()
+        with AudioFile(self._path, track) as file:
+            self.elsewhere = ", ".join(f"--track {n}" for n in range(1, file.tracks + 1) if n != file.track)
             first = next((piece for piece in file.read() if isinstance(piece, Decoded)), None)
         if first is None:
             raise SourceError(f"{path}: contains no samples")
@@ -60,12 +72,12 @@ class FileSource:
         try:
             while (batch := await ahead) is not None:
                 ahead = loop.run_in_executor(worker, next, batches, None)
-                if began is None:
-                    began = time.monotonic()
                 for item in batch:
                     if isinstance(item, str):
                         self._notify(item)
                         continue
+                    if began is None:  # nobody waits for audio that begins later than its container
+                        began = time.monotonic() - item.start / SAMPLE_RATE
                     if self._realtime:  # always measured from the beginning, so that no delay adds up
                         await asyncio.sleep(max(0.0, began + item.end / SAMPLE_RATE - time.monotonic()))
                     yield item
@@ -94,37 +106,62 @@ class FileSource:
 
     def _decode(self) -> Iterator[AudioChunk | str]:
         chunker = Chunker(self.channels, CHUNK_SAMPLES)
+        self._mixer, self._likeness = Mixer(), Likeness()
         self.unusable_samples = 0
-        damaged = False
+        told: set[str] = set()  # reasons for which something is missing
         broken: SourceError | None = None
-        with AudioFile(self._path) as file:
+        with AudioFile(self._path, self._track) as file:
+            for remark in self._remarks(file):
+                yield f"{self.name}: {remark}"
             try:
                 for piece in file.read():
                     second = chunker.position / SAMPLE_RATE
-                    if isinstance(piece, Damaged):
-                        yield from chunker.skip(piece.seconds)
-                        if not damaged:
-                            yield f"{self.name}: damaged at {second:.1f} s; what cannot be decoded is left out"
-                        damaged = True
+                    if isinstance(piece, Missing):
+                        if piece.why != "early":
+                            yield from chunker.skip(piece.seconds)
+                        if piece.why not in told:
+                            told.add(piece.why)
+                            yield f"{self.name}: {_explain(piece, second)}"
                         continue
                     samples, unusable = usable(piece.samples)
                     if unusable and not self.unusable_samples:
                         yield f"{self.name}: samples that are no numbers from {second:.1f} s on; taken as silence"
                     self.unusable_samples += unusable
-                    yield from chunker.push(self._arrange(samples, second), piece.rate)
+                    samples, doubt = self._arrange(samples, piece.rate, second)
+                    if doubt:
+                        yield f"{self.name}: {doubt}"
+                    yield from chunker.push(samples, piece.rate)
             except SourceError as error:
                 broken = error
             yield from chunker.flush()
             if broken:
                 raise broken
 
-    def _arrange(self, samples: Samples, second: float) -> Samples:
-        """(samples, channels of the file) -> (samples, channels of the source)."""
+    def _remarks(self, file: AudioFile) -> Iterator[str]:
+        yield from file.remarks(chosen=self._track is not None)
+        if not self._mix and self.channels == 1:
+            yield ONE_CHANNEL
+
+    def _arrange(self, samples: Samples, rate: int, second: float) -> tuple[Samples, str | None]:
+        """(samples, channels of the file) -> (samples, channels of the source), and what is to be said of them."""
         if self._mix:
-            return mixed(samples)
+            return self._mixer.mix(samples, rate), self._mixer.remark
         if samples.shape[1] != self.channels:
             raise SourceError(
                 f"{self.name}: goes from {self.channels} to {samples.shape[1]} channels at {second:.1f} s, "
                 "which --channels split cannot follow"
             )
-        return samples
+        return samples, _ALIKE if self._likeness.is_found(samples, rate) else None
+
+
+def _explain(piece: Missing, second: float) -> str:
+    """What is missing where the clock stands at ``second``."""
+    match piece.why:
+        case "late":
+            return f"its sound begins at {second + piece.seconds:.1f} s on the clock of its container, which is kept"
+        case "gap":
+            return f"no sound from {second:.1f} to {second + piece.seconds:.1f} s, paused or damaged; the clock goes on"
+        case "damage":
+            return f"damaged at {second:.1f} s; what cannot be decoded is left out"
+        case "early":
+            return f"{piece.seconds:.1f} s of it lie before the beginning of its container and are left out"

@@ -17,8 +17,10 @@ from emotrack.tracker.audio import (
     SourceRestored,
 )
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.resampler import Chunker, mixed, usable
-from emotrack.tracker.sources import Channels
+from emotrack.tracker.mixing import Mixer
+from emotrack.tracker.notices import Notice
+from emotrack.tracker.resampler import Chunker, usable
+from emotrack.tracker.sources import ONE_CHANNEL, Channels
 from emotrack.tracker.sources.capture import Block, Capture
 from emotrack.tracker.sources.devices import find_again, find_device, list_devices
 
@@ -32,6 +34,7 @@ CONVERTED_CHANNELS = 2  # asked of a device that offers more than MAX_CHANNELS: 
 class MicrophoneSource:
     """An input device by name. Only one can be open at a time: reopening restarts PortAudio."""
 
+    elsewhere = ""
     lossless = False
 
     def __init__(
@@ -50,6 +53,7 @@ class MicrophoneSource:
         """Blocks that were thrown away, and times that the device itself lost audio."""
         self._notify = notify
         self._chunker = Chunker(self.channels, FRAME_SAMPLES)
+        self._mixer = Mixer()
         self._next_number = self._next_frame = 0  # of the block that follows, if none is dropped
         self._silent_s = 0.0
         self._told_muted = False
@@ -70,6 +74,8 @@ class MicrophoneSource:
             first = await self._capture.blocks.get(START_S)
             if first is None:
                 raise SourceError(f"{self.name!r} delivers no audio")
+            if not self._mix and self.channels == 1:
+                self._notify(f"{self.name!r}: {ONE_CHANNEL}")
             while True:
                 heard_until = first.heard_at
                 async for block in self._blocks_from(first):
@@ -129,12 +135,17 @@ class MicrophoneSource:
         self._watch_for_silence(block.samples, rate)
         samples, _ = usable(block.samples)
         if self._mix:
-            samples = mixed(samples)
+            samples = self._mixer.mix(samples, rate)
+            if self._mixer.remark:
+                self._notify(f"{self.name!r}: {self._mixer.remark}")
         return chunks + self._chunker.push(samples, rate)
 
     def _watch_for_silence(self, samples: Samples, rate: int) -> None:
-        """Exact zeros never come from a microphone that is on: tell once."""
+        """Exact zeros never come from a microphone that is on: tell, and when there is sound again."""
         self._silent_s = 0.0 if samples.any() else self._silent_s + len(samples) / rate
         if self._silent_s >= MUTED_S and not self._told_muted:
             self._told_muted = True
-            self._notify(f"{self.name!r} delivers only silence; is it muted?")
+            self._notify(Notice(f"{self.name!r} delivers only silence; is it muted?", about="muted"))
+        elif not self._silent_s and self._told_muted:
+            self._told_muted = False
+            self._notify(Notice(f"{self.name!r} is heard again", about="muted", holds=False))

@@ -8,7 +8,8 @@ from typing import Protocol
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.listener import Listener, SpeechTurn
-from emotrack.tracker.resampler import Chunker, mixed, usable
+from emotrack.tracker.mixing import Mixer
+from emotrack.tracker.resampler import Chunker, usable
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sources.decoder import AudioFile, Decoded
 from emotrack.train.pretraining.audio_files import Clip
@@ -74,14 +75,14 @@ class Cut:
 
 
 def _chunks(clip: Clip) -> Iterator[AudioChunk]:
-    """A file's audio, all channels mixed. Raises ``UnusableAudioError``."""
-    chunker = Chunker(1, CHUNK_SAMPLES)
+    """A file's audio, all channels mixed, on a clock that begins with it. Raises ``UnusableAudioError``."""
+    chunker, mixer = Chunker(1, CHUNK_SAMPLES), Mixer()
     try:
         with AudioFile(clip.path) as file:
             for piece in file.read():
                 if isinstance(piece, Decoded):
-                    yield from chunker.push(mixed(usable(piece.samples)[0]), piece.rate)
-                else:
+                    yield from chunker.push(mixer.mix(usable(piece.samples)[0], piece.rate), piece.rate)
+                elif piece.why not in {"late", "early"}:
                     yield from chunker.skip(piece.seconds)
         yield from chunker.flush()
     except SourceError as error:

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import Dashboard
+from emotrack.tracker.dashboard.summary import summary
+from emotrack.tracker.notices import PASSING_S, Notice, NoticeBoard
 from tests.tracker.dashboard.made_up import ended, started, turn
 from tests.tracker.terminal import Terminal
 
@@ -52,6 +55,30 @@ def test_a_failure_beside_it_restores_the_terminal_too(terminal: Terminal) -> No
     assert "Traceback" not in screen
     terminal.type('[ "$(stty -g)" = "$BEFORE" ] && echo terminal un"changed"', "Enter")
     terminal.wait_for("terminal unchanged")
+
+
+def test_a_notice_goes_when_its_reason_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    board, out = NoticeBoard(), io.StringIO()
+    console = Console(file=out, width=80, height=24)
+    dashboard = Dashboard(site="desk", activity=Activity(), controls=NoControls(), console=console, notices=board)
+
+    def shown(at_s: float) -> str:
+        monkeypatch.setattr(time, "monotonic", lambda: at_s)
+        return "\n".join("".join(segment.text for segment in line) for line in dashboard._picture(80, 24).lines)
+
+    board.put("the first of two lines at once", 0.0)
+    board.put(Notice("is it muted?", about="muted"), 0.0)
+    assert "is it muted?" in shown(1.0)
+    assert "is it muted?" in shown(9999.0)
+    board.put("a turn went wrong", 10_000.0)
+    assert "a turn went wrong" in shown(10_001.0)
+    assert "is it muted?" in shown(10_000.0 + PASSING_S), "it still holds"
+    board.put(Notice("heard again", about="muted", holds=False), 11_000.0)
+    assert "heard again" in shown(11_001.0)
+    assert "▸" not in shown(11_000.0 + PASSING_S)
+    console.print(summary(dashboard.state))
+    for line in ("the first of two lines at once", "is it muted?", "a turn went wrong", "heard again"):
+        assert out.getvalue().count(line) == 1
 
 
 class NoControls:

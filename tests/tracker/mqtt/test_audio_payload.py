@@ -68,8 +68,24 @@ def test_8_bit_and_float_wavs_and_extensible_ones() -> None:
 
 def test_a_header_written_before_the_length_was_known() -> None:
     pcm = (TONE * 32767).astype("<i2").tobytes()
-    for unknown in (0, 0xFFFF_FFFF):
+    for unknown in (0, 0xFFFF_FFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF - 36):
         assert len(decode_audio(header(unknown) + pcm, None)[0]) == 512
+
+
+def test_a_wrong_length_is_taken_as_in_a_file() -> None:
+    pcm = (TONE * 32767).astype("<i2").tobytes()
+    for wrong in (2, 999, 1000, 1025, 2048, 100_000):  # too small, odd, too large
+        np.testing.assert_allclose(decode_audio(header(wrong) + pcm, None)[0][:, 0], TONE, atol=1e-4)
+    samples, _ = decode_audio(header(1024) + pcm + b"LIST\x04\0\0\0abcd", None)  # what follows is no audio
+    assert len(samples) == 512
+    assert len(decode_audio(header(999) + pcm[:999], None)[0]) == 499  # half a sample is none
+
+
+def test_24_bits_in_32() -> None:
+    data = (TONE.astype(np.float64) * 8388607).astype("<i4") * 256
+    form = struct.pack("<HHIIHHHHIH", 0xFFFE, 1, 16_000, 64_000, 4, 32, 22, 24, 4, 1) + bytes(14)
+    payload = b"RIFF\0\0\0\0WAVEfmt \x28\0\0\0" + form + b"data" + struct.pack("<I", 2048) + data.tobytes()
+    np.testing.assert_allclose(decode_audio(payload, None)[0][:, 0], TONE, atol=1e-4)
 
 
 def test_numbers_that_are_none_are_silence() -> None:
@@ -89,7 +105,7 @@ def test_numbers_that_are_none_are_silence() -> None:
         (header(1000, channels=65_535) + bytes(1000), None, "channels"),
         (header(1000, encoding=85) + bytes(1000), None, "encoding 85"),
         (header(1000, block=7) + bytes(1000), None, "blocks of 7"),
-        (header(999) + bytes(999), None, "no whole number"),
+        (header(1024) + b"a", None, "promises 1024 bytes and holds 1"),
         (b"RIFF\0\0\0\0WAVE", None, "without samples"),
         (b"RIFF\0\0\0\0WAVEdata\x02\0\0\0ab", None, "before their format"),
         (b"RIFF\0\0\0\0WAVEfmt \x04\0\0\0abcd", None, "breaks off"),

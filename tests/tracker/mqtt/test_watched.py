@@ -17,6 +17,7 @@ from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.payloads import ErrorReport, Shift, SitePayload, State, Vad
 from emotrack.tracker.mqtt.state import SiteState
 from emotrack.tracker.mqtt.watched import KINDS, MAX_SITES, STALE_AFTER_S, WatchedSite, WatchedSites, age
+from emotrack.tracker.notices import PASSING_S
 from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
 from tests.tracker.mqtt.playing_sites import PlayingSite
 
@@ -133,6 +134,10 @@ def test_what_changed_for_good_and_what_went_wrong_is_said() -> None:
         "The mood of the room turned from joy to fear"
     ]
     assert watcher.site.activity.notice == "bad audio: no WAV"
+    watcher.site.judge(watcher.now + PASSING_S - 1.0, connected=True)
+    assert watcher.site.activity.notice == "bad audio: no WAV"
+    watcher.site.judge(watcher.now + PASSING_S + 1.0, connected=True)
+    assert watcher.site.activity.notice is None
 
 
 def test_a_lost_source_is_told_and_its_return_too() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.errors import SourceError
+from emotrack.tracker.notices import NoticeBoard
 from emotrack.tracker.sources import capture, microphone
 from emotrack.tracker.sources.capture import Capture
 from emotrack.tracker.sources.devices import InputDevice, list_devices
@@ -137,6 +138,18 @@ def test_silence_is_told_once(plugged_in: VirtualMicrophone, monkeypatch: pytest
     asyncio.run(record(MicrophoneSource("desk", "mix", lines.append), 2.0, lambda: None))
     assert len(lines) == 1
     assert "muted" in lines[0]
+
+
+def test_the_notice_of_silence_ends_with_the_silence(plugged_in: VirtualMicrophone) -> None:
+    lines: list[str] = []
+    source, board = MicrophoneSource("desk", "mix", lines.append), NoticeBoard()
+    silence, speech = np.zeros((RATE, 2), np.float32), sweep(1.0)
+    for block in (speech, *[silence] * 6, speech, silence, speech, *[silence] * 6, *[speech] * 2):
+        source._watch_for_silence(block, RATE)
+    assert ["muted" in line for line in lines] == [True, False, True, False]
+    for line, shown in zip(lines, [lines[0], None, lines[2], None], strict=True):
+        board.put(line, 0.0)
+        assert board.line(60.0) == shown
 
 
 def test_the_library_prints_nothing(plugged_in: VirtualMicrophone) -> None:

@@ -7,7 +7,8 @@ import pytest
 import soxr
 
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
-from emotrack.tracker.resampler import Chunker, mixed, usable
+from emotrack.tracker.mixing import mixed
+from emotrack.tracker.resampler import Chunker, usable
 
 
 def noise(seconds: float, rate: int, channels: int) -> Samples:
