@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_live(commands)
     _add_watch(commands)
+    _add_forget(commands)
     devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
     devices.set_defaults(run=_devices)
     add_session_commands(commands)
@@ -139,7 +140,21 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="FILTER",
         help="where audio is sent; the first + is the site (default: Hermes' topics and emotrack/+/audio)",
     )
-    sites.add_argument("--max-sites", type=Bounds(1, 1000), default=64, metavar="N", help="sites at once (default: 64)")
+    sites.add_argument(
+        "--sites",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="serve only these sites: names with commas between them, in which * stands for any characters and ? for "
+        "one; may be repeated (default: whoever sends audio)",
+    )
+    sites.add_argument(
+        "--max-sites",
+        type=Bounds(1, 1000),
+        default=64,
+        metavar="N",
+        help="sites at once (default: 64); where all places are taken, one where nobody has spoken yet makes room",
+    )
     sites.add_argument(
         "--idle", type=Bounds(1, 1000), default=5, metavar="MINUTES", help="a site without audio is closed (default: 5)"
     )
@@ -228,6 +243,19 @@ def _add_watch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     watch.set_defaults(run=_watch)
 
 
+def _add_forget(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    forget = commands.add_parser(
+        "forget",
+        help="have a broker forget a site",
+        description="Delete what an MQTT broker keeps of sites, and their devices in Home Assistant. The session of a "
+        "site that is served ends, and audio alone does not open it again.",
+    )
+    forget.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port]/, or mqtts:// over TLS")
+    forget.add_argument("site", nargs="+", metavar="SITE", help="its name")
+    add_broker_options(forget)
+    forget.set_defaults(run=_forget)
+
+
 def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     from emotrack.train.cli import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
 
@@ -249,6 +277,12 @@ def _watch(arguments: argparse.Namespace) -> int:
     from emotrack.tracker.watch import run_watch
 
     return run_watch(arguments)
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.forget import run_forget
+
+    return run_forget(arguments)
 
 
 def _devices(_: argparse.Namespace) -> int:

@@ -95,10 +95,10 @@ def run_live(arguments: argparse.Namespace) -> int:
         notify=notices,
     )
     if broker:
-        from emotrack.tracker.mqtt.service import worker_name
+        from emotrack.tracker.mqtt.service import Once, worker_name
         from emotrack.tracker.mqtt.sink import MqttSink, Publishing
 
-        publishing = Publishing(broker, worker_name(), arguments.topics == "full", notices)
+        publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices))
         takes_commands = arguments.commands == "on"
         session.attach(MqttSink(publishing, arguments.site, session, takes_commands=takes_commands))
         if not takes_commands:
@@ -134,7 +134,7 @@ def _check(arguments: argparse.Namespace) -> None:
         }
         why = "every microphone on the broker is a site of its own"
     else:
-        given = {"--audio-topic": arguments.audio_topic, "--group": arguments.group}
+        given = {"--audio-topic": arguments.audio_topic, "--group": arguments.group, "--sites": arguments.sites}
         why = "goes with --mqtt"
     for option, value in given.items():
         if value:

@@ -134,6 +134,11 @@ class LiveSession:
         """Its name in every event."""
         return self._publisher.session
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether anybody has said anything, or is about to."""
+        return self._turns_heard > 0 or any(self.activity.speaking)
+
     def remembered(self) -> bytes:
         """The rolling context, for whoever may have to go on with it; without words where events have none."""
         return self._interpreter.context.to_bytes(with_words=self._with_text)

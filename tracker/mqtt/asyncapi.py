@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.channels import CHANNELS, JSON, PLAIN, Channel
-from emotrack.tracker.mqtt.payloads import COMMANDS, Hermes, Reply, StartListening, StopListening
+from emotrack.tracker.mqtt.payloads import COMMANDS, Claim, Hermes, Reply, StartListening, StopListening
 
 _DESCRIPTION: Final = """\
 How the people in a room sound, turn by turn. In a topic, `site` and `speaker` are names in which characters that MQTT
@@ -30,7 +30,7 @@ _PARAMETERS: Final = {
     "speaker": "The name of the speaker, as one level of a topic.",
     "session": "The id of the Hermes session.",
     "group": "The name of a group of workers that share sites.",
-    "worker": "The name of one of them.",
+    "worker": "The name of a worker.",
 }
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _WAV: Final = {"wav": "audio/wav"}
@@ -51,7 +51,13 @@ def document() -> Json:
         _add(channels, channel.name, address, channel.description, _messages(channel))
         operations |= _sending(channel)
     status = {"status": _plain_message("status", _STATUS)}
-    _add(channels, "status", topics.status("{site}"), "Whether the site is served; a Last Will says offline.", status)
+    _add(
+        channels,
+        "status",
+        topics.status("{site}"),
+        "Whether the site is served, by whichever worker; a Last Will says offline.",
+        status,
+    )
     operations["send_status"] = _operation("send", "status", ["status"], {"qos": 1, "retain": True})
     _add_group(channels, operations)
     _add_audio(channels, operations)
@@ -120,7 +126,7 @@ def _json_message(payload: type[BaseModel]) -> Json:
         "payload": {"$ref": f"#/components/schemas/{payload.__name__}"},
         "bindings": {"mqtt": {"payloadFormatIndicator": 1, **_BINDING}},
     }
-    if payload not in COMMANDS.values() and not issubclass(payload, Hermes):
+    if payload not in {*COMMANDS.values(), Claim} and not issubclass(payload, Hermes):
         message["headers"] = {"$ref": "#/components/schemas/CloudEvent"}
     return message
 
@@ -135,13 +141,18 @@ def _summary(payload: type[BaseModel]) -> str:
 
 
 def _add_group(channels: Json, operations: Json) -> None:
-    """What the workers of a group tell each other."""
-    for name, address, schema, description in (
-        ("worker", topics.worker("{group}", "{worker}"), _STATUS, "Whether a worker is there."),
-        ("owner", topics.owner("{group}", "{site}"), {"type": "string"}, "The worker that serves the site."),
-    ):
-        _add(channels, name, address, description, {name: _plain_message(name, schema)})
-        operations[f"send_{name}"] = _operation("send", name, [name], {"qos": 1, "retain": True})
+    """What workers tell each other."""
+    worker = {"worker": _plain_message("worker", _STATUS)}
+    _add(channels, "worker", topics.worker("{group}", "{worker}"), "Whether a worker is there.", worker)
+    operations["send_worker"] = _operation("send", "worker", ["worker"], {"qos": 1, "retain": True})
+    echo = {"echo": _plain_message("echo", {"type": "string", "maxLength": 0})}
+    _add(
+        channels, "echo", topics.echo("{worker}"), "A worker to itself, to know that it has heard what is older.", echo
+    )
+    operations["send_echo"] = _operation("send", "echo", ["echo"], {"qos": 1, "retain": False})
+    claim = {"Claim": _json_message(Claim)}
+    _add(channels, "owner", topics.owner("{site}"), "Which worker serves the site, of a group or not.", claim)
+    operations["send_owner"] = _operation("send", "owner", ["Claim"], {"qos": 1, "retain": True})
 
 
 # -- what the tracker listens to -------------------------------------------------------------------------------------
@@ -202,7 +213,7 @@ def _operation(action: str, channel: str, messages: list[str], binding: Json) ->
 
 def _schemas() -> Json:
     """The payloads as JSON Schema: as they leave, or as they may come in."""
-    sent: list[type[BaseModel]] = [payload for channel in CHANNELS for payload in channel.payloads] + [Reply]
+    sent: list[type[BaseModel]] = [payload for channel in CHANNELS for payload in channel.payloads] + [Claim, Reply]
     heard: list[type[BaseModel]] = [StartListening, StopListening, *COMMANDS.values()]
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(payload, "serialization") for payload in sent]
     models += [(payload, "validation") for payload in heard]

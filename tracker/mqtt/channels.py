@@ -31,6 +31,7 @@ from emotrack.tracker.events import (
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.mqtt.payloads import (
+    Claim,
     ErrorReport,
     Hermes,
     HermesError,
@@ -40,6 +41,7 @@ from emotrack.tracker.mqtt.payloads import (
     SitePayload,
     SiteStatus,
     Snapshot,
+    Source,
     SpeakerState,
     State,
     TextCaptured,
@@ -98,6 +100,15 @@ CHANNELS: Final = (
         (SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, OverloadEvent, Mark, Correction),
         "What happens to the session; its start and its end are retained.",
         retained=(SessionStarted, SessionEnded),
+        expiry_s=_DAY_S,
+    ),
+    Channel(
+        "source",
+        topics.source,
+        ("site",),
+        (Source,),
+        "Whether the microphone can be heard.",
+        retained=(Source,),
         expiry_s=_DAY_S,
     ),
     Channel(
@@ -183,6 +194,19 @@ def to_reply(reply: Reply, response_topic: str, correlation: bytes | None) -> Me
 def to_status(topic: str, status: SiteStatus) -> Message:
     """Whether a site or a worker is there: plain text, retained, and without an end, as a Last Will must be."""
     return Message(topic, status.encode(), qos=1, retain=True, content_type=PLAIN, is_text=True)
+
+
+def to_claim(claim: Claim, *, retain: bool = True) -> Message:
+    """Who serves a site: retained, and without an end while it is served."""
+    return Message(
+        topics.owner(claim.site),
+        claim.to_json(),
+        qos=1,
+        retain=retain,
+        content_type=JSON,
+        is_text=True,
+        expiry_s=_HOUR_S if claim.released else None,
+    )
 
 
 def to_deletion(topic: str) -> Message:

@@ -107,7 +107,7 @@ class Client(aiomqtt.Client):
             identifier=client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=not session_expiry_s,
-            will=_will(will) if will else None,
+            will=_will(will, session_expiry_s) if will else None,
             keepalive=KEEPALIVE_S,
             timeout=ANSWER_S,
             tls_context=broker.tls,
@@ -244,8 +244,10 @@ class Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(watch)  # while connecting it is called in a thread
 
 
-def _will(message: Message) -> aiomqtt.Will:
+def _will(message: Message, delay_s: int) -> aiomqtt.Will:
     properties = _properties(message, PacketTypes.WILLMESSAGE)
+    if delay_s:
+        properties.WillDelayInterval = delay_s
     return aiomqtt.Will(message.topic, message.payload, message.qos, message.retain, properties)
 
 

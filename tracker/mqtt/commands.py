@@ -14,6 +14,7 @@ from emotrack.tracker.mqtt.payloads import (
     MAX_COMMAND_BYTES,
     Command,
     CommandName,
+    Forget,
     LabelTurn,
     Pause,
     PayloadError,
@@ -45,6 +46,8 @@ class Controls(Protocol):
     def reset(self) -> None: ...
 
     def label(self, turn_id: int, emotion: str, /) -> None: ...
+
+    def forget(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +114,5 @@ def _do(command: Command, controls: Controls) -> None:
             if session is not None and session != controls.session:
                 raise RefusedError("that is not the running session")
             controls.label(turn_id, emotion)
+        case Forget():
+            controls.forget()

@@ -15,7 +15,7 @@ import contextlib
 import random
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from emotrack.tracker.mqtt.broker import Broker, BrokerError
@@ -41,7 +41,9 @@ class Connection:
     ``on_message`` gets what arrives for ``subscriptions`` (topic filter and QoS), on the event loop: it must be quick.
     Should it raise, that is told and the message is lost. ``on_connected`` and ``on_lost`` are called likewise, and
     must not raise. ``notify`` gets one line when the broker is lost or refuses something, and when it is back. With
-    ``session_expiry_s`` the broker keeps what arrives for ``client_id`` while it is away that long.
+    ``session_expiry_s`` the broker keeps what arrives for ``client_id`` while it is away that long, and says the Will
+    only then, unless somebody of that name has come back. ``before_connecting`` is awaited before every attempt; where
+    it raises ``BrokerError``, ``run`` ends with that.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Connection:
         subscriptions: Sequence[tuple[str, int]] = (),
         will: Message | None = None,
         session_expiry_s: int = 0,
+        before_connecting: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.connected = False
         self.reconnects = 0
@@ -74,6 +77,7 @@ class Connection:
         self._subscriptions = dict(subscriptions)
         self._will = will
         self._session_expiry_s = session_expiry_s
+        self._before_connecting = before_connecting
         self._client: Client | None = None
         self._was_connected = False
         self._failures = 0
@@ -84,6 +88,7 @@ class Connection:
         self._lost_at: Counter[int | str] = Counter()  # how often the connection was lost meanwhile
         self._published = 0
         self._spool: OrderedDict[int, Message] = OrderedDict()
+        self._only_now: set[int] = set()  # numbers of messages that are of no use on another connection
         self._retained: OrderedDict[str, int] = OrderedDict()
         self._retained_messages: dict[int, Message] = {}
         self._lossy: deque[Message] = deque(maxlen=MAX_LOSSY)
@@ -94,24 +99,34 @@ class Connection:
         self._refusals: set[str] = set()
 
     @property
+    def is_away(self) -> bool:
+        """Whether the broker is known to be out of reach."""
+        return not self.connected and self._failures > 0
+
+    @property
     def waiting(self) -> int:
         """Messages of QoS 1 that the broker has not acknowledged yet."""
         return len(self._spool)
 
     # -- called at any time --------------------------------------------------------------------------------------
 
-    def publish(self, message: Message, *, latest_only: bool = False) -> None:
+    def publish(self, message: Message, *, latest_only: bool = False, only_now: bool = False) -> None:
         """Send ``message`` as soon as can be; never waits.
 
         With ``latest_only`` it takes the place of an earlier one of its topic that still waits: what is superseded
-        need not be told.
+        need not be told. With ``only_now`` it is dropped when the connection is lost, and is not sent again if it is
+        retained: it may no longer be true by then.
         """
+        if only_now and not self.connected:
+            return
         if message.qos == 0:
             if self.connected:
                 self._lossy.append(message)
         else:
             self._published += 1
-            if message.retain:
+            if only_now:
+                self._only_now.add(self._published)
+            elif message.retain:
                 self._retain(self._published, message, latest_only=latest_only)
             self._spool[self._published] = message
             self._all_sent.clear()
@@ -134,12 +149,20 @@ class Connection:
             with contextlib.suppress(LostError):  # the connection is gone, and the subscription with it
                 await self._client.unsubscribe(topic_filter)
 
-    async def close(self) -> None:
+    def abandon(self) -> None:
+        """Say nothing more: what waits, and what was retained, is no longer this connection's to say."""
+        self._spool.clear()
+        self._lossy.clear()
+        self._retained.clear()
+        self._retained_messages.clear()
+        self._all_sent.set()
+
+    async def close(self, *, is_away: bool = False) -> None:
         """Send what waits, within ``FLUSH_S`` unless the broker is known to be away, and let ``run`` end.
 
         The goodbye is a clean one, so that the Will is not published.
         """
-        if self.connected or self._failures == 0:  # or on the way for the first time
+        if not (is_away or self.is_away):  # connected, or on the way for the first time
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._all_sent.wait()
@@ -155,7 +178,7 @@ class Connection:
         Raises ``BrokerError`` if the broker turns us away, cannot be trusted, or lacks what is needed, before it was
         ever of use. An unreachable broker is waited for.
         """
-        while not self._closing.is_set():
+        while await self._may_connect():
             try:
                 async with self._new_client() as client:
                     await self._serve(client)
@@ -166,6 +189,19 @@ class Connection:
                         await self._closing.wait()
             finally:
                 self.connected, self._client = False, None
+
+    async def _may_connect(self) -> bool:
+        """Whether to connect, as soon as ``before_connecting`` has nothing against it; not once it is closing."""
+        if self._before_connecting is not None and not self._closing.is_set():
+            waiting = [asyncio.ensure_future(self._before_connecting()), asyncio.ensure_future(self._closing.wait())]
+            try:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in waiting:
+                    task.cancel()
+        return not self._closing.is_set()
 
     async def _serve(self, client: Client) -> None:
         """Send and receive until ``close``; raises ``LostError`` when the connection is lost."""
@@ -235,6 +271,9 @@ class Connection:
         self._failures += 1
         self._blame()
         self._lossy.clear()
+        for number in self._only_now:
+            self._spool.pop(number, None)
+        self._only_now.clear()
         if was_connected and self._on_lost:
             self._on_lost()
 
@@ -282,6 +321,7 @@ class Connection:
                 with self._answering(number):
                     refusal = await client.send(message)
                 self._spool.pop(number, None)  # a newer one may have taken its place meanwhile
+                self._only_now.discard(number)
                 if not message.payload:
                     self._forget(message.topic, number)
                 self._answered(message, refusal)

@@ -12,11 +12,12 @@ from emotrack.tracker.pipeline import LiveSession
 class SessionControls:
     """The controls of a running session."""
 
-    def __init__(self, live: LiveSession, forget_state: Callable[[], None]) -> None:
-        """``forget_state`` is called at a reset, when the session has forgotten its turns."""
+    def __init__(self, live: LiveSession, forget_state: Callable[[], None], forget: Callable[[], None]) -> None:
+        """``forget_state`` is called at a reset, when the session has forgotten its turns; ``forget`` for the site."""
         self.session: str | None = live.session
         self._live = live
         self._forget_state = forget_state
+        self.forget = forget
 
     def start(self) -> None:
         """It runs already."""
@@ -44,8 +45,9 @@ class ClosedControls:
 
     session: str | None = None
 
-    def __init__(self, start: Callable[[], None]) -> None:
+    def __init__(self, start: Callable[[], None], forget: Callable[[], None]) -> None:
         self.start = start
+        self.forget = forget
 
     def stop(self) -> None:
         """It is closed already."""

@@ -1,4 +1,5 @@
-"""How Home Assistant finds a site: one device, with entities for emotion, confidence, speaker, mood and speaking.
+"""How Home Assistant finds a site: one device, with entities for emotion, confidence, speaker, mood and speaking, and
+whether it is paused.
 
 The message is a *device discovery* payload (Home Assistant 2024.11 and later, "Device discovery payload" in the
 documentation of its MQTT integration). It is retained, and is sent again when ``homeassistant/status`` says online.
@@ -14,7 +15,7 @@ from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.channels import JSON
 from emotrack.tracker.mqtt.message import Message
 
-SUPPORT_URL: Final = "https://arxiv.org/abs/2501.11468"  # what the tracker is built after
+SUPPORT_URL: Final = "https://github.com/emotrack/emotrack"  # the project's, as in pyproject.toml
 STATE_EXPIRES_S: Final = 900
 """A room that was quiet for so long has no emotion any more."""
 VAD_EXPIRES_S: Final = 60
@@ -40,7 +41,15 @@ def discovery(site: str, labels: Sequence[str], model: str, version: str, *, wit
         "origin": {"name": "emotrack", "sw_version": version, "support_url": SUPPORT_URL},
         "components": _components(site, device, labels, with_vad=with_vad),
         "state_topic": topics.state(site),
-        "availability": [{"topic": topics.status(site)}],
+        # Nothing is known of a room whose microphone is gone, nor of one that nobody serves.
+        "availability": [
+            {"topic": topics.status(site)},
+            {
+                "topic": topics.source(site),
+                "value_template": "{{ 'offline' if value_json.lost else 'online' }}",
+            },
+        ],
+        "availability_mode": "all",
         "payload_available": "online",
         "payload_not_available": "offline",
         "qos": 1,
@@ -88,6 +97,16 @@ def _components(site: str, device: str, labels: Sequence[str], *, with_vad: bool
             "options": [*labels],
             "value_template": "{{ value_json.mood }}",
             "expire_after": STATE_EXPIRES_S,
+        },
+        "paused": {
+            "platform": "binary_sensor",
+            "name": "Paused",
+            "icon": "mdi:microphone-off",
+            "entity_category": "diagnostic",
+            "state_topic": topics.source(site),
+            "value_template": "{{ 'ON' if value_json.paused else 'OFF' }}",
+            "payload_on": "ON",
+            "payload_off": "OFF",
         },
     }
     if with_vad:

@@ -59,13 +59,14 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 Sentence = Annotated[str, Field(max_length=500)]
 StreamTime = Annotated[Seconds, Field(ge=0, le=MAX_STREAM_S)]
-Count = Annotated[int, Field(ge=0, le=2**53)]
+MAX_COUNT: Final = 2**53  # what every reader of JSON can hold
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 TurnId = Annotated[int, Field(ge=1, le=10**9)]
 SessionId = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Files are named after it: nothing in it leads to another folder, or needs to be escaped anywhere."""
 LevelDbfs = Annotated[float, Field(ge=-200, le=100)]
 Probabilities = Annotated[dict[Label, Probability], Field(max_length=64)]
-CommandName = Literal["start", "stop", "pause", "reset", "label"]
+CommandName = Literal["start", "stop", "pause", "reset", "label", "forget"]
 
 
 class PayloadError(EmotrackError):
@@ -147,6 +148,14 @@ class Vad(SitePayload):
     levels_dbfs: Annotated[tuple[LevelDbfs, ...], Field(max_length=64, description="Each channel's level.")]
 
 
+class Source(SitePayload):
+    """Whether the site's microphone can be heard. Retained, replaced as soon as that changes."""
+
+    type: Literal["source"] = "source"
+    lost: Annotated[bool, Field(description="True while the microphone delivers no audio.")]
+    paused: Annotated[bool, Field(description="True while nobody listens, because somebody wanted it so.")]
+
+
 # -- how the tracker itself fares ------------------------------------------------------------------------------------
 
 
@@ -181,6 +190,7 @@ ErrorCode = Literal[
     "too_many_sites",
     "two_senders",
     "retained",
+    "served_elsewhere",
     "unsupported_format",
     "no_session",
     "failed",
@@ -229,7 +239,11 @@ class LabelTurn(Payload):
     ] = None
 
 
-Command = Start | Stop | Pause | Reset | LabelTurn
+class Forget(Payload):
+    """End the session, and have the broker and Home Assistant forget the site; audio alone does not open it again."""
+
+
+Command = Start | Stop | Pause | Reset | LabelTurn | Forget
 
 COMMANDS: Final[dict[CommandName, type[Command]]] = {
     "start": Start,
@@ -237,6 +251,7 @@ COMMANDS: Final[dict[CommandName, type[Command]]] = {
     "pause": Pause,
     "reset": Reset,
     "label": LabelTurn,
+    "forget": Forget,
 }
 
 
@@ -250,6 +265,18 @@ class Reply(SitePayload):
 
 
 # -- going on elsewhere ----------------------------------------------------------------------------------------------
+
+
+class Claim(Payload):
+    """A worker serves a site. Retained; of two claims the one with the later epoch counts, then the greater name."""
+
+    site: Name
+    worker: Name
+    group: Annotated[Name | None, Field(description="The workers that go on when this one dies.")] = None
+    epoch: Annotated[
+        Count, Field(description="Greater than that of every claim before it; 0 asks who serves the site.")
+    ]
+    released: Annotated[bool, Field(description="True once the worker serves the site no more.")] = False
 
 
 class RememberedTurn(Payload):
@@ -287,6 +314,7 @@ class Snapshot(SitePayload):
     context: Annotated[
         bytes, Field(max_length=MAX_CONTEXT_BYTES, description="The network's rolling context; base64 in JSON.")
     ]
+    paused: bool = False
     recent: Annotated[
         tuple[RememberedTurn, ...], Field(max_length=MAX_REMEMBERED_TURNS, description="The latest turns in order.")
     ] = ()

@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from emotrack.tracker.errors import UsageError
@@ -57,6 +57,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
             speculate=not arguments.no_speculation,
             provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
             takes_commands=arguments.commands == "on",
+            only=_names(arguments.sites),
         ),
         audio_topics,
         arguments.group,
@@ -74,6 +75,11 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     if sites.has_told_nobody:
         raise BrokerError(f"{publish_to}: nothing could be delivered")
     return 0
+
+
+def _names(lists: Sequence[str]) -> tuple[str, ...]:
+    """The names of sites in lists of them, separated by commas."""
+    return tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
 
 
 class Once:

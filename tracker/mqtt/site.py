@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from emotrack.tracker.activity import Activity
 from emotrack.tracker.engine import Engine
 from emotrack.tracker.keeping import AudioKeeper
 from emotrack.tracker.mqtt import topics
+from emotrack.tracker.mqtt.claims import Claims
 from emotrack.tracker.mqtt.losses import Losses
 from emotrack.tracker.mqtt.payloads import Snapshot
 from emotrack.tracker.mqtt.sink import MqttSink, Publishing
@@ -39,6 +41,8 @@ class SiteOptions:
     """Estimate turns that still go on."""
     takes_commands: bool = True
     """Follow what is asked on the sites' command topics and Hermes' start and stop."""
+    only: tuple[str, ...] = ()
+    """Names of the sites that are served, with ``*`` and ``?`` as in a shell; all where there are none."""
 
     def saved_to(self, site: str) -> Path | None:
         """The file for one site: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""
@@ -63,9 +67,10 @@ class Site:
         options: SiteOptions,
         losses: Losses,
         *,
+        claims: Claims,
+        group: str | None,
         hermes_session: str | None,
         snapshot: Snapshot | None,
-        keeps_snapshots: bool,
         notify: Callable[[str], None],
     ) -> None:
         self.name = name
@@ -73,6 +78,7 @@ class Site:
         self.hermes_session = hermes_session
         self.start_again = False
         """It was told to start while its session was ending."""
+        self._opened_s = time.monotonic()
         self._engine = engine
         self._options = options
         self._notify = notify
@@ -93,7 +99,7 @@ class Site:
             speculate=options.speculate,
             provisional=options.provisional,
             resumed=self._resumption(snapshot) if snapshot else None,
-            activity=Activity(),
+            activity=Activity(paused=snapshot is not None and snapshot.paused),
             notify=self._tell,
         )
         self.sink = MqttSink(
@@ -101,8 +107,9 @@ class Site:
             name,
             self.live,
             losses=losses,
+            claims=claims,
+            group=group,
             hermes_session=hermes_session,
-            keeps_snapshots=keeps_snapshots,
             resumed=snapshot,
         )
         self.live.attach(self.sink)
@@ -114,6 +121,11 @@ class Site:
         finally:
             if self._keeper:
                 self._keeper.close()
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """Whether nobody has spoken yet though it has been open for so long."""
+        is_silent = not self.live.has_spoken and not self.live.activity.paused
+        return is_silent and time.monotonic() - self._opened_s >= seconds
 
     def _resumption(self, snapshot: Snapshot) -> Resumption:
         return Resumption(snapshot.session, snapshot.turns_heard, self._restored(snapshot))

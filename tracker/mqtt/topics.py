@@ -117,6 +117,16 @@ def error(site: str) -> str:
     return f"{ROOT}/{level(site)}/error"
 
 
+def source(site: str) -> str:
+    """Whether the site's microphone can be heard."""
+    return f"{ROOT}/{level(site)}/source"
+
+
+def owner(site: str) -> str:
+    """Which worker serves the site."""
+    return f"{ROOT}/{level(site)}/owner"
+
+
 def snapshot(site: str) -> str:
     """What another worker needs to go on with the site's conversation."""
     return f"{ROOT}/{level(site)}/snapshot"
@@ -130,19 +140,14 @@ def worker(group: str, worker: str) -> str:
     return f"{ROOT}/_group/{level(group)}/worker/{level(worker)}"
 
 
-def owner(group: str, site: str) -> str:
-    """Which worker serves a site."""
-    return f"{ROOT}/_group/{level(group)}/owner/{level(site)}"
-
-
 def any_worker(group: str) -> str:
     """The filter of all workers of a group."""
     return f"{ROOT}/_group/{level(group)}/worker/+"
 
 
-def any_owner(group: str) -> str:
-    """The filter of the owners of all of a group's sites."""
-    return f"{ROOT}/_group/{level(group)}/owner/+"
+def echo(worker: str) -> str:
+    """What a worker sends to itself, to know that it has heard everything before."""
+    return f"{ROOT}/_echo/{level(worker)}"
 
 
 def of_sites(kind: str, site: str | None) -> str:

@@ -18,6 +18,7 @@ from emotrack.tracker.mqtt.payloads import (
     PayloadError,
     Shift,
     SiteStatus,
+    Source,
     State,
     Vad,
     parse,
@@ -26,9 +27,9 @@ from emotrack.tracker.mqtt.payloads import (
 )
 from emotrack.tracker.notices import NoticeBoard
 
-KINDS: Final = ("turn", "provisional", "session", "state", "status", "shift", "vad", "metrics", "error")
+KINDS: Final = ("turn", "provisional", "session", "state", "status", "source", "shift", "vad", "metrics", "error")
 """The topics of a site that are read."""
-RETAINED_KINDS: Final = ("session", "state", "status")
+RETAINED_KINDS: Final = ("session", "state", "status", "source")
 """Those that a broker keeps; of any other, a retained message is not of now, whoever sent it."""
 MAX_SITES: Final = 64
 KEEP_TURNS: Final = 300  # of each site
@@ -69,13 +70,14 @@ class WatchedSite:
         """Take in what came on one of the site's topics. Raises ``PayloadError``."""
         match kind:
             case "turn" | "provisional" | "session":
-                event = parse_event(message.payload)
-                if not message.retain or isinstance(event, SessionStarted | SessionEnded):
-                    self._event(event, now)
+                self._event(parse_event(message.payload), message.retain, now)
             case "state":
                 self._standing(parse(State, message.payload) if message.payload else None, message.retain, now, wall)
             case "status":
                 self._status = parse_status(message.payload) if message.payload else None
+            case "source" if message.payload:
+                source = parse(Source, message.payload)
+                self.activity.paused, self.activity.source_lost = source.paused, source.lost
             case "shift":
                 self._shift(parse(Shift, message.payload))
             case "vad":
@@ -83,14 +85,18 @@ class WatchedSite:
             case "metrics":
                 self._metrics(parse(Metrics, message.payload))
             case "error":
-                report = parse(ErrorReport, message.payload)
-                self._notices.put(f"{report.code.replace('_', ' ')}: {report.message}", now)
-                self.activity.notice = self._notices.line(now)
+                self._error(parse(ErrorReport, message.payload), now)
         if not message.retain:
             self._heard_at = now
             self._sends_often |= kind in {"vad", "metrics"}
 
-    def _event(self, event: Event, now: float) -> None:
+    def _error(self, report: ErrorReport, now: float) -> None:
+        self._notices.put(f"{report.code.replace('_', ' ')}: {report.message}", now)
+        self.activity.notice = self._notices.line(now)
+
+    def _event(self, event: Event, was_kept: bool, now: float) -> None:
+        if was_kept and not isinstance(event, SessionStarted | SessionEnded):
+            return
         if event.session != self._session:
             self._session = event.session
             self.state = self.state.before_any_event()

@@ -311,7 +311,10 @@ def open_container(path: Path, reading: str | None = None, options: dict[str, st
     # "file:" keeps a colon in the name from being read as a protocol; the white list keeps a playlist from reaching out
     # to the network.
     only_files = {"protocol_whitelist": "file"}
-    return av.open(f"file:{path}", "r", format=reading, options=options, container_options=only_files, **_ANY_TAGS)
+    container: InputContainer = av.open(
+        f"file:{path}", "r", format=reading, options=options, container_options=only_files, **_ANY_TAGS
+    )
+    return container
 
 
 def _how_to_read(wav: WavHeader | None) -> tuple[str | None, dict[str, str]]:

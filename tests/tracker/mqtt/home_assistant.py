@@ -17,6 +17,7 @@ DEVICE_KEYS = {
     *("identifiers", "connections", "name", "manufacturer", "model", "model_id", "hw_version", "sw_version"),
     *("serial_number", "via_device", "suggested_area", "configuration_url"),
 }
+AVAILABILITY_KEYS = {"topic", "payload_available", "payload_not_available", "value_template"}
 ENTITY_KEYS = {
     *("platform", "unique_id", "name", "icon", "device_class", "state_topic", "value_template", "expire_after"),
     *("json_attributes_topic", "json_attributes_template", "qos", "enabled_by_default", "entity_category"),
@@ -48,6 +49,9 @@ def problems(topic: str, payload: dict[str, Any], *, retained: bool) -> list[str
         found.append("one of availability and availability_topic")
     for place in payload.get("availability", []):
         found += _topic(place.get("topic"), "availability")
+        found += [f"unknown key availability.{key}" for key in place.keys() - AVAILABILITY_KEYS]
+    if payload.get("availability_mode", "all") not in {"all", "any", "latest"}:
+        found.append("availability_mode is unknown")
     components = payload.get("components", {})
     if not components:
         found.append("no components")

@@ -28,7 +28,15 @@ REPLIES = "emotrack/person/reply/1"
 class House:
     """What is said in it, and what the tracker makes of it."""
 
-    def __init__(self, mosquitto: Mosquitto, engine: Engine, *, audio_topic: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        mosquitto: Mosquitto,
+        engine: Engine,
+        *,
+        audio_topic: str | None = None,
+        worker: str = "worker",
+        **options: Any,
+    ) -> None:
         broker = read(mosquitto.url)
         defaults = SiteOptions(
             segmenter=SegmenterOptions(),
@@ -44,7 +52,7 @@ class House:
         assert not options
         self.notices: list[str] = []
         self.got: list[Message] = []
-        publishing = Publishing(broker, "worker", True, self.notices.append)
+        publishing = Publishing(broker, worker, True, self.notices.append)
         self.sites = Sites(
             engine,
             broker,

@@ -116,7 +116,12 @@ def test_everybody_may_do_what_they_should_and_nothing_else(tmp_path: Path, stri
     assert people["screen"].topics() >= site
     assert not any(topic.startswith("hermes/") for topic in people["screen"].topics())
     config = "homeassistant/device/emotrack_kitchen/config"
-    assert people["home"].topics() >= {"emotrack/kitchen/state", "emotrack/kitchen/vad", config}
+    assert people["home"].topics() >= {
+        "emotrack/kitchen/state",
+        "emotrack/kitchen/source",
+        "emotrack/kitchen/vad",
+        config,
+    }
     assert "emotrack/kitchen/turn" not in people["home"].topics()  # the words are none of its business
     assert len([message for message in people["home"].got if message.topic == config]) == 2  # and again when it is back
     assert len([message for message in people["steward"].got if message.topic == "emotrack/steward/reply/1"]) == 1

@@ -209,7 +209,7 @@ def test_what_is_retained_is_told() -> None:
     retained = {name for name, operation in operations.items() if operation["bindings"]["mqtt"]["retain"]}
     assert retained == {
         *("send_state", "send_speaker_state", "send_session_retained", "send_snapshot"),
-        *("send_status", "send_worker", "send_owner"),
+        *("send_status", "send_source", "send_worker", "send_owner"),
     }
 
 

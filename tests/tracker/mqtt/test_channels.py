@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from emotrack.tracker.events import Correction, Event
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.channels import CHANNELS, to_deletion, to_message, to_reply, to_status
-from emotrack.tracker.mqtt.payloads import Hermes, HermesError, Reply, Shift, SitePayload, TextCaptured, Vad
+from emotrack.tracker.mqtt.payloads import Hermes, HermesError, Reply, Shift, SitePayload, Source, TextCaptured, Vad
 from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
 
 HEAD: dict[str, Any] = {"site": "kitchen", "session": "s", "time": datetime(2026, 1, 1, 12, 30, tzinfo=UTC)}
@@ -31,6 +31,7 @@ SENT: tuple[Event | SitePayload | Hermes, ...] = (
     restored(2.0),
     CORRECTION,
     SHIFT,
+    Source(**HEAD, lost=False, paused=True),
     VAD,
     TEXT,
     HermesError(error="no"),
@@ -77,7 +78,7 @@ def test_a_source_with_any_name_is_a_uri_reference() -> None:
 
 def test_only_states_and_what_tells_of_a_session_are_retained() -> None:
     retained = {payload.__name__ for channel in CHANNELS for payload in channel.retained}
-    assert retained == {"State", "SpeakerState", "SessionStarted", "SessionEnded", "Snapshot"}
+    assert retained == {"State", "SpeakerState", "SessionStarted", "SessionEnded", "Snapshot", "Source"}
     assert to_message(started()).retain
     assert not to_message(mark(1.0)).retain
     assert not to_message(turn(1)).retain

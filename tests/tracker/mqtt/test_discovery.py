@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.channels import to_message
 from emotrack.tracker.mqtt.discovery import discovery
-from emotrack.tracker.mqtt.payloads import State, Vad
+from emotrack.tracker.mqtt.payloads import Source, State, Vad
 from emotrack.tracker.mqtt.state import SiteState
 from tests.tracker.dashboard.made_up import HEAD, LABELS, started, turn
 from tests.tracker.mqtt.home_assistant import problems
@@ -36,7 +38,7 @@ def test_every_site_is_announced_by_the_rules(site: str) -> None:
 
 
 def test_there_is_an_entity_for_everything_that_was_promised() -> None:
-    assert set(announced()["components"]) == {"emotion", "confidence", "speaker", "mood", "speaking"}
+    assert set(announced()["components"]) == {"emotion", "confidence", "speaker", "mood", "paused", "speaking"}
     assert announced()["components"]["emotion"]["options"] == [*LABELS, "uncertain"]
 
 
@@ -47,11 +49,17 @@ def test_where_nothing_is_said_of_voices_the_entity_is_taken_back() -> None:
     assert payload["components"].keys() == announced()["components"].keys()
 
 
+def test_support_is_the_projects_and_no_entity_chooses_its_own_id() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert announced()["origin"]["support_url"] == project["urls"]["Homepage"]
+    assert "object_id" not in discovery("kitchen", LABELS, "mini", "0.1.0").payload.decode()
+
+
 def test_sites_do_not_share_an_entity() -> None:
     identifiers = [
         component["unique_id"] for site in ("a b", "a_b", "a/b") for component in announced(site)["components"].values()
     ]
-    assert len(set(identifiers)) == 15
+    assert len(set(identifiers)) == 18
 
 
 @pytest.mark.parametrize(
@@ -74,9 +82,12 @@ def test_the_rules_are_rules(change: Any, problem: str) -> None:
     assert any(line.startswith(problem) for line in found(payload)), found(payload)
 
 
-def rendered(name: str, payload: State | Vad) -> str:
+def rendered(name: str, payload: State | Vad | Source) -> str:
     """What Home Assistant makes of a payload; the filters and tests in use are Jinja's own."""
-    template = announced()["components"][name]["value_template"]
+    return read(announced()["components"][name]["value_template"], payload)
+
+
+def read(template: str, payload: State | Vad | Source) -> str:
     return jinja2.Environment(autoescape=True).from_string(template).render(value_json=json.loads(payload.to_json()))
 
 
@@ -107,3 +118,18 @@ def test_the_template_reads_who_speaks(speaking: bool, expected: str) -> None:
     vad = Vad(**HEAD, at_s=1.0, speaking=speaking, channels=(speaking,), levels_dbfs=(-20.0,))
     assert rendered("speaking", vad) == expected
     assert announced()["components"]["speaking"]["state_topic"] == to_message(vad).topic
+
+
+@pytest.mark.parametrize("lost", [True, False])
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_dead_microphone_makes_every_entity_unavailable_and_a_pause_shows(lost: bool, paused: bool) -> None:
+    source, payload = Source(**HEAD, lost=lost, paused=paused), announced()
+    assert payload["availability_mode"] == "all"
+    status, microphone = payload["availability"]
+    assert status == {"topic": "emotrack/kitchen/status"}
+    assert microphone["topic"] == to_message(source).topic
+    assert to_message(source).retain
+    available = read(microphone["value_template"], source)
+    assert available == (payload["payload_not_available"] if lost else payload["payload_available"])
+    assert rendered("paused", source) == ("ON" if paused else "OFF")
+    assert payload["components"]["paused"]["state_topic"] == to_message(source).topic

@@ -16,7 +16,7 @@ from emotrack.tracker.mqtt import channels, topics
 from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.group import Group
 from emotrack.tracker.mqtt.message import Message
-from emotrack.tracker.mqtt.payloads import Snapshot
+from emotrack.tracker.mqtt.payloads import Claim, Snapshot
 from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.test_broker import read
 from tests.tracker.mqtt.tracker_process import TrackerProcess
@@ -39,10 +39,7 @@ def test_a_worker_is_killed_and_the_other_goes_on_with_its_conversations(mosquit
         for worker in workers:
             worker.kill()
 
-    owners = {
-        site: [m.payload.decode() for m in got if m.topic == topics.owner("house", site) and m.payload]
-        for site in SITES
-    }
+    owners = {site: owners_of(site, got) for site in SITES}
     first = {site: claims[0] for site, claims in owners.items()}
     survivor = next(iter({claims[-1] for claims in owners.values()}))
     assert len(set(first.values())) == 2  # the broker divided the starts
@@ -68,6 +65,12 @@ def test_a_worker_is_killed_and_the_other_goes_on_with_its_conversations(mosquit
         went_on = next(turn for turn in turns if turn["turn_id"] == after + 1)
         assert "context" in went_on["why"]  # what was said before the death still counts
     print(*(line for worker in workers for line in worker.notices), sep="\n")
+
+
+def owners_of(site: str, got: list[Message]) -> list[str]:
+    """Who has claimed a site, in order."""
+    claims = [json.loads(message.payload) for message in got if message.topic == topics.owner(site) and message.payload]
+    return list(dict.fromkeys(claim["worker"] for claim in claims if claim["epoch"] and not claim["released"]))
 
 
 async def _tell(mosquitto: Mosquitto, workers: list[TrackerProcess]) -> list[Message]:
@@ -110,8 +113,7 @@ def test_a_worker_that_is_stopped_hands_its_conversations_over(mosquitto: Mosqui
             await asyncio.to_thread(worker.wait_until_ready)
         await asyncio.sleep(0.5)
         person.publish(Message(topics.command("site0", "start"), b"", qos=1))
-        owner = topics.owner("house", "site0")
-        await until(lambda: [m for m in got if m.topic == owner])
+        await until(lambda: owners_of("site0", got))
         await until(lambda: any("site0: listening" in line for worker in workers for line in worker.notices))
         first = next(worker for worker in workers if any("site0: listening" in line for line in worker.notices))
         play = (sys.executable, "-m", "tests.tracker.mqtt.microphones", str(mosquitto.port), "1", "16", "4")
@@ -141,7 +143,8 @@ def test_a_worker_that_is_stopped_hands_its_conversations_over(mosquitto: Mosqui
     ]
     assert len({event["session"] for event in events}) == 1
     last = {message.topic: message.payload for message in got}
-    assert last[topics.owner("house", "site0")] == last[topics.snapshot("site0")] == b""
+    assert json.loads(last[topics.owner("site0")])["released"]
+    assert last[topics.snapshot("site0")] == b""
     assert last[topics.status("site0")] == b"offline"
 
 
@@ -149,13 +152,15 @@ def test_a_worker_that_is_stopped_hands_its_conversations_over(mosquitto: Mosqui
 
 
 class Wire:
-    """A connection that only notes what is sent."""
+    """A connection that only notes what is sent; nobody answers on it."""
+
+    connected = True
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
         self.subscribed: list[str] = []
 
-    def publish(self, message: Message) -> None:
+    def publish(self, message: Message, *, only_now: bool = False) -> None:
         self.sent.append(message)
 
     async def subscribe(self, topic_filter: str, qos: int) -> None:
@@ -169,18 +174,26 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.resumed: list[tuple[str, Snapshot | None]] = []
         self.left: list[str] = []
-        self.group = Group("house", name, lambda *site: self.resumed.append(site), self.left.append)
+        self.group = Group("house", name, self._resume, lambda site, _: self.left.append(site))
         self.wire = Wire()
-        self.group.connection = self.wire  # type: ignore[assignment]
+        self.group.connection = self.group.claims.connection = self.wire  # type: ignore[assignment]
+        self.is_full = False
 
-    def hear(self, topic: str, payload: bytes) -> bool:
-        return self.group.receive(Message(topic, payload))
+    def _resume(self, site: str, snapshot: Snapshot | None) -> None:
+        if not self.is_full:
+            self.resumed.append((site, snapshot))
+            self.group.claims.claim(site)
 
-    def worker(self, name: str, status: str) -> None:
-        self.hear(topics.worker("house", name), status.encode())
+    def hear(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        message = Message(topic, payload, retain=retain)
+        return self.group.claims.receive(message) or self.group.receive(message)
 
-    def owner(self, site: str, name: str) -> None:
-        self.hear(topics.owner("house", site), name.encode())
+    def worker(self, name: str, status: str, *, retain: bool = False) -> None:
+        self.hear(topics.worker("house", name), status.encode(), retain=retain)
+
+    def owner(self, site: str, name: str, epoch: int = 1) -> None:
+        claim = Claim(site=site, worker=name, group="house", epoch=epoch)
+        self.hear(topics.owner(site), claim.to_json())
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +201,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emotrack.tracker.mqtt.group.SETTLE_S", 0.05)
     monkeypatch.setattr("emotrack.tracker.mqtt.group.SNAPSHOT_S", 0.1)
     monkeypatch.setattr("emotrack.tracker.mqtt.group.RECONNECTED_S", 0.2)
+    monkeypatch.setattr("emotrack.tracker.mqtt.group.NEXT_S", 0.3)
+    monkeypatch.setattr("emotrack.tracker.mqtt.claims.ANSWER_S", 0.1)
 
 
 def test_orphans_are_divided_and_nobody_takes_one_twice() -> None:
@@ -252,7 +267,7 @@ def test_who_leaves_is_taken_off_the_list_and_who_was_believed_dead_comes_back()
         a.worker("b", "online")
         b.worker("a", "online")
         assert a.group.has_others
-        b.group.claim("kitchen")
+        b.group.claims.claim("kitchen")
         a.owner("kitchen", "b")
         a.worker("b", "offline")
         assert a.wire.sent == [channels.to_deletion(topics.worker("house", "b"))]
@@ -270,13 +285,55 @@ def test_who_leaves_is_taken_off_the_list_and_who_was_believed_dead_comes_back()
 
 def test_who_claimed_last_keeps_the_site() -> None:
     worker = Worker("a")
-    worker.group.claim("kitchen")
-    worker.owner("kitchen", "a")
+    worker.group.claims.claim("kitchen")
+    own = worker.wire.sent.pop()
+    worker.hear(own.topic, own.payload)
+    worker.owner("kitchen", "z", epoch=1)  # an older claim, whose sender was away
     assert worker.left == []
-    worker.owner("kitchen", "b")
+    assert worker.wire.sent == [own]  # said again, as the broker keeps the older one now
+    worker.owner("kitchen", "b", epoch=2**50)
     assert worker.left == ["kitchen"]
-    worker.group.release("kitchen")
-    assert [message.payload for message in worker.wire.sent] == [b"a"]  # it is b's to delete
+    worker.group.claims.release("kitchen")
+    assert worker.wire.sent == [own]  # it is b's to release
+
+
+def test_a_site_is_taken_over_by_the_next_where_the_first_does_not() -> None:
+    async def run() -> tuple[Worker, Worker]:
+        a, b = workers = Worker("a"), Worker("b")
+        for worker in workers:
+            for other in "abd":
+                worker.worker(other, "online")
+            worker.owner("kitchen", "d")
+        first = a if a.group.is_first_for("kitchen") else b
+        first.is_full = True
+        for worker in workers:
+            worker.worker("d", "offline")
+        await until(lambda: a.resumed or b.resumed)
+        return first, b if first is a else a
+
+    first, second = asyncio.run(run())
+    assert (first.resumed, len(second.resumed)) == ([], 1)
+
+
+def test_a_worker_that_the_broker_only_remembers_is_asked_and_its_sites_are_taken_over() -> None:
+    """The broker went down together with the worker, so that no Will was ever published."""
+
+    async def run(*, answers: bool) -> Worker:
+        worker = Worker("a")
+        worker.worker("d", "online", retain=True)
+        worker.owner("kitchen", "d")
+        worker.group.on_connected()
+        await until(lambda: any(message.topic == topics.owner("kitchen") for message in worker.wire.sent))
+        if answers:
+            worker.owner("kitchen", "d")
+        await asyncio.sleep(0.5)
+        return worker
+
+    gone, there = asyncio.run(run(answers=False)), asyncio.run(run(answers=True))
+    assert [site for site, _ in gone.resumed] == ["kitchen"]
+    assert channels.to_deletion(topics.worker("house", "d")) in gone.wire.sent
+    assert there.resumed == []
+    assert there.group.is_taken("kitchen")
 
 
 def test_a_snapshot_that_cannot_be_read_leaves_the_site(monkeypatch: pytest.MonkeyPatch) -> None:

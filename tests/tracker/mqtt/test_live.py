@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,109 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
     assert kept[-1]["reason"] == "stopped"
 
 
+def test_a_second_tracker_of_the_same_site_is_refused_until_the_first_has_ended(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    command = ("--publish", mosquitto.url, "--site", "desk")
+    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", *command)
+    got: list[Message] = []
+
+    async def run() -> None:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/desk/#", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await until(lambda: any(message.topic == "emotrack/desk/status" for message in got), 60)
+        second = await asyncio.to_thread(emotrack, *FILE, *command)
+        fails(second, 1, "site desk is served by another tracker, emotrack-")
+        assert len([event for event in events(second.stdout) if event["type"] == "turn"]) >= len(TRUTH)
+        assert await asyncio.to_thread(first.interrupt) == 0
+        third = await asyncio.to_thread(emotrack, *FILE, *command)
+        assert third.returncode == 0, third.stderr
+        await person.close()
+        await running
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 150))
+    finally:
+        first.kill()
+    sessions = [json.loads(m.payload) for m in got if m.topic == "emotrack/desk/session"]
+    assert len({event["session"] for event in sessions}) == 2  # the first and the third
+    assert not any("served by" in line for line in first.notices)
+    assert [m.payload for m in got if m.topic == "emotrack/desk/status" and not m.retain] == [b"online", b"offline"] * 2
+
+
+def test_a_site_whose_tracker_is_stalled_is_free_and_the_tracker_learns_that(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    command = ("--publish", mosquitto.url, "--site", "desk")
+    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", *command)
+    got: list[Message] = []
+
+    async def run() -> None:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/desk/#", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await until(lambda: any(message.topic == "emotrack/desk/status" for message in got), 60)
+        first.process.send_signal(signal.SIGSTOP)
+        second = await asyncio.to_thread(emotrack, *FILE, *command)
+        assert second.returncode == 0, second.stderr
+        first.process.send_signal(signal.SIGCONT)
+        assert await asyncio.to_thread(first.process.wait, 60) == 1  # it has lost the site, and says so
+        await person.close()
+        await running
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 150))
+    finally:
+        first.kill()
+    assert any("site desk is served by another tracker" in line for line in first.notices)
+
+
+def test_a_site_is_forgotten_from_the_command_line(mosquitto: Mosquitto) -> None:
+    assert emotrack(*FILE, "--publish", mosquitto.url, "--site", "old desk").returncode == 0
+    stale = ("-p", str(mosquitto.port), "-q", "1", "-r", "-t", "emotrack/old%20desk/status", "-m", "online")
+    subprocess.run(["mosquitto_pub", *stale], check=True)  # as of a tracker that died together with the broker
+    forgotten = emotrack("forget", mosquitto.url, "old desk", "never heard of")
+    assert (forgotten.returncode, forgotten.stdout) == (0, "")
+    first, second = forgotten.stderr.splitlines()
+    assert first == "emotrack: old desk: forgotten"
+    assert second == "emotrack: never heard of: the broker kept nothing of it"
+    got: list[Message] = []
+
+    async def run() -> None:
+        person = Connection(read(mosquitto.url), "p", notify=print, on_message=got.append, subscriptions=[("#", 1)])
+        running = asyncio.create_task(person.run())
+        await until(lambda: person.connected)
+        await asyncio.sleep(0.3)
+        await person.close()
+        await running
+
+    asyncio.run(run())
+    assert got == []
+
+
+def test_a_site_that_is_served_ends_when_it_is_forgotten(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    command = ("--publish", mosquitto.url, "--site", "desk")
+    tracker = TrackerProcess(tmp_path, "tracker", "--file", str(AUDIO), "--asr", "none", *command)
+    try:
+        tracker.wait_until_ready()
+        deadline = time.monotonic() + 60
+        while "kept nothing" in (result := emotrack("forget", mosquitto.url, "desk")).stderr:
+            assert time.monotonic() < deadline
+        assert result.returncode == 0, result.stderr
+        assert tracker.process.wait(timeout=30) == 0
+        assert "kept nothing" in emotrack("forget", mosquitto.url, "desk").stderr
+    finally:
+        tracker.kill()
+
+
+def test_forgetting_without_a_broker_is_one_line() -> None:
+    fails(emotrack("forget", "mqtt://127.0.0.1:1/", "desk"), 1, "gives no answer")
+    fails(emotrack("forget", "mqtt://127.0.0.1:1/", ""), 2, "SITE")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -112,6 +216,7 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
         (("--mqtt", "mqtt://house/", "--group", "house", "--commands", "off"), "--commands off"),
         (("--mqtt", "mqtt://house/", "--max-sites", "0"), "between"),
         (("--file", AUDIO, "--group", "house"), "goes with --mqtt"),
+        (("--file", AUDIO, "--sites", "kitchen"), "goes with --mqtt"),
         (("--file", AUDIO, "--publish", "ftp://house/"), "mqtt://"),
         (("--file", AUDIO, "--publish", "mqtt://house/", "--site", "x" * 300), "--site"),
     ],

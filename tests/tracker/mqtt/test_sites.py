@@ -15,15 +15,18 @@ import pytest
 
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.audio import FRAME_SAMPLES
 from emotrack.tracker.engine import Engine
 from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.mqtt import site_source
+from emotrack.tracker.mqtt import site_source, sites
+from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.message import Message
 from emotrack.tracker.recognisers import Transcript
 from tests.tracker.kitchen_table import TRUTH
 from tests.tracker.mqtt.house import House, saved
-from tests.tracker.mqtt.microphones import frames
+from tests.tracker.mqtt.microphones import frames, wav
 from tests.tracker.mqtt.mosquitto import Mosquitto
+from tests.tracker.mqtt.test_broker import read
 from tests.tracker.mqtt.waiting import until
 
 KITCHEN = "hermes/audioServer/kitchen/audioFrame"
@@ -264,6 +267,146 @@ def test_no_more_sites_than_allowed(mosquitto: Mosquitto, engine: Engine, three_
     house = live(House(mosquitto, engine, max_sites=2), story)
     assert house.on("emotrack/three/error")[0]["code"] == "too_many_sites"
     assert not house.on("emotrack/two/error")
+
+
+def test_only_the_sites_that_are_wanted_get_a_place(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]
+) -> None:
+    async def story(house: House) -> None:
+        for number in range(70):
+            await house.say(f"hermes/audioServer/invented{number}/audioFrame", three_lines[:2])
+            house.tell(f"emotrack/made-up-{number}/cmd/start", {})
+            house.tell("hermes/asr/startListening", {"siteId": f"dreamt {number}"})
+        await house.say(KITCHEN, three_lines[:5])
+        await house.say("hermes/audioServer/floor 2/audioFrame", three_lines[:5])
+        await until(lambda: house.status("kitchen") and house.status("floor%202"))
+
+    house = live(House(mosquitto, engine, max_sites=2, only=("kitchen", "floor ?")), story)
+    sites = {message.topic.split("/")[1] for message in house.got if message.topic.startswith("emotrack/")}
+    assert {site for site in sites if not site.startswith(("_", "made-up"))} == {"kitchen", "floor%202"}
+    assert not house.errors()
+
+
+def test_a_site_where_nobody_has_spoken_makes_room_and_one_where_somebody_has_does_not(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sites, "SILENT_S", 0.5)
+    silence = wav(np.zeros(FRAME_SAMPLES, np.float32))
+
+    async def story(house: House) -> None:
+        await house.say(KITCHEN, three_lines[:150])
+        await until(lambda: house.turns("kitchen"))
+        for name in ("quiet", "paused"):
+            await house.say(f"hermes/audioServer/{name}/audioFrame", [silence] * 10)
+            await until(lambda name=name: house.status(name))  # type: ignore[misc]
+        assert (await house.ask("emotrack/paused/cmd/pause", {"paused": True}))["ok"]
+        await house.say("hermes/audioServer/hall/audioFrame", [silence] * 10)
+        await until(house.errors)  # too soon
+        await asyncio.sleep(0.5)
+        await house.say("hermes/audioServer/hall/audioFrame", three_lines[:150])
+        await until(lambda: house.turns("hall"))
+        assert house.status("quiet") == [b"online", b"offline"]
+        assert house.status("paused") == house.status("kitchen") == house.status("hall") == [b"online"]
+        await house.say("hermes/audioServer/quiet/audioFrame", [silence] * 10)
+        await until(lambda: house.on("emotrack/quiet/error"))
+
+    house = live(House(mosquitto, engine, max_sites=3), story)
+    assert {error["code"] for error in house.errors()} == {"too_many_sites"}
+    assert house.on("emotrack/quiet/session", "session_ended")[0]["reason"] == "displaced"
+
+
+def test_a_second_tracker_of_the_same_sites_is_told_and_leaves_them_alone(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sites, "ASK_AGAIN_S", 1.0)
+    second = House(mosquitto, engine, worker="second")
+
+    async def story(house: House) -> None:
+        await house.say(KITCHEN, three_lines[:100])
+        await until(lambda: house.status("kitchen"))
+        running = asyncio.create_task(second.sites.run())
+        await until(lambda: second.sites._connection.connected)
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: house.on("emotrack/kitchen/error"))
+        await until(lambda: len(house.turns("kitchen")) >= 3)
+        assert len({turn["session"] for turn in house.turns("kitchen")}) == 1
+        house.tell("emotrack/kitchen/cmd/stop", {})
+        await until(lambda: house.status("kitchen")[-1] == b"offline")
+        await asyncio.sleep(1.0)
+        await house.say(KITCHEN, three_lines[:100])
+        await until(lambda: "kitchen" in second.sites._sites)  # which did not hear of the stop: it was not its own
+        second.sites.stop("interrupted")
+        await asyncio.wait_for(running, 20)
+
+    house = live(House(mosquitto, engine), story)
+    (error,) = house.on("emotrack/kitchen/error")
+    assert error["code"] == "served_elsewhere"
+    assert "site kitchen is served by another tracker, worker" in error["message"]
+    assert error["message"] in second.notices
+    assert "kitchen: listening" in house.notices
+
+
+def test_a_site_is_forgotten_and_stays_closed(mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes]) -> None:
+    late: list[Message] = []
+
+    async def story(house: House) -> None:
+        await house.say(KITCHEN, three_lines)
+        await until(lambda: len(house.turns("kitchen")) == 3)
+        house.person.publish(Message("emotrack/kitchen/speaker/Ana/state", b"{}", qos=1, retain=True))  # after a crash
+        assert (await house.ask("emotrack/kitchen/cmd/forget", {}))["ok"]
+        await until(lambda: "kitchen: forgotten" in house.notices)
+        await house.say(KITCHEN, three_lines[:20])
+        await asyncio.sleep(0.3)
+        latecomer = Connection(
+            read(mosquitto.url), "late", notify=print, on_message=late.append, subscriptions=[("#", 1)]
+        )
+        running = asyncio.create_task(latecomer.run())
+        await until(lambda: latecomer.connected)
+        await asyncio.sleep(0.3)
+        await latecomer.close()
+        await running
+        assert (await house.ask("emotrack/kitchen/cmd/start", {}))["ok"]
+        await until(lambda: len(house.on("emotrack/kitchen/session", "session_started")) == 2)
+
+    house = live(House(mosquitto, engine), story)
+    assert [message.topic for message in late if message.retain] == []
+    device = [message for message in house.got if message.topic == "homeassistant/device/emotrack_kitchen/config"]
+    assert [bool(message.payload) for message in device] == [True, False, True]
+
+
+def test_a_dead_microphone_and_a_pause_are_told_at_once(
+    mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_source, "STALL_S", 0.3)
+
+    def source(house: House) -> tuple[bool, bool]:
+        latest = house.on("emotrack/kitchen/source")[-1]
+        return latest["lost"], latest["paused"]
+
+    async def story(house: House) -> None:
+        await house.say(KITCHEN, three_lines[:50])
+        await until(lambda: house.on("emotrack/kitchen/session", "source_lost"))
+        await until(lambda: source(house) == (True, False), 1.0)
+        await house.say(KITCHEN, three_lines[:50])
+        await until(lambda: any(not told["lost"] for told in house.on("emotrack/kitchen/source")[2:]))
+        assert (await house.ask("emotrack/kitchen/cmd/pause", {"paused": True}))["ok"]
+        await until(lambda: source(house)[1], 1.0)
+
+    house = live(House(mosquitto, engine), story)
+    first = house.on("emotrack/kitchen/source")[0]
+    assert (first["lost"], first["paused"]) == (False, False)
+    assert house.status("kitchen") == [b"online", b"offline"]  # a lost microphone is no lost tracker
+
+
+def test_the_status_is_the_sites_and_no_stray_will_says_otherwise(mosquitto: Mosquitto, engine: Engine) -> None:
+    async def story(house: House) -> None:
+        house.tell("emotrack/kitchen/cmd/start", {})
+        await until(lambda: house.status("kitchen"))
+        house.person.publish(Message("emotrack/kitchen/status", b"offline", qos=1, retain=True))
+        await until(lambda: house.status("kitchen") == [b"online", b"offline", b"online"])
+
+    house = live(House(mosquitto, engine), story)
+    assert house.status("kitchen")[-1] == b"offline"
 
 
 def test_a_site_without_audio_is_closed_and_opens_again(

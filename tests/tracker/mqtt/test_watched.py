@@ -14,7 +14,7 @@ from emotrack.tracker.events import Event
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.channels import to_deletion, to_message, to_status
 from emotrack.tracker.mqtt.message import Message
-from emotrack.tracker.mqtt.payloads import ErrorReport, Shift, SitePayload, State, Vad
+from emotrack.tracker.mqtt.payloads import ErrorReport, Shift, SitePayload, Source, State, Vad
 from emotrack.tracker.mqtt.state import SiteState
 from emotrack.tracker.mqtt.watched import KINDS, MAX_SITES, STALE_AFTER_S, WatchedSite, WatchedSites, age
 from emotrack.tracker.notices import PASSING_S
@@ -66,6 +66,17 @@ def test_of_what_a_broker_retained_only_state_is_believed() -> None:
     assert watcher.all.unreadable == 0
     watcher.receive(started(), ONLINE, kept=True)
     assert watcher.site.state.started is not None
+
+
+def test_a_pause_and_a_dead_microphone_show_where_there_are_no_metrics() -> None:
+    watcher = Watcher()
+    watcher.receive(started(), kept=True)
+    watcher.receive(Source(**HEAD, lost=True, paused=True), kept=True)
+    assert watcher.site.activity.paused
+    assert watcher.site.activity.source_lost
+    watcher.receive(Source(**HEAD, lost=False, paused=False), to_deletion(topics.source("kitchen")))
+    assert not watcher.site.activity.paused
+    assert watcher.all.unreadable == 0
 
 
 def test_the_dashboards_picture_is_made_of_the_topics() -> None:

@@ -9,15 +9,34 @@ import sys
 import time
 from pathlib import Path
 
+_IMPATIENT = """
+import sys
+from emotrack.tracker.cli import main
+from emotrack.tracker.mqtt import client
+client.KEEPALIVE_S = {}
+sys.exit(main())
+"""
+
 
 class TrackerProcess:
-    """A running command; what it says on standard error is in ``notices``."""
+    """A running command; what it says on standard error is in ``notices``.
 
-    def __init__(self, folder: Path, name: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+    With ``keepalive_s`` the broker gives it up when it has heard nothing for half as long again, not after 30 s.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        keepalive_s: int | None = None,
+    ) -> None:
+        program = ("-m", "emotrack.tracker.cli") if keepalive_s is None else ("-c", _IMPATIENT.format(keepalive_s))
         self._said = folder / f"{name}.err"
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "emotrack.tracker.cli", "live", *arguments],
+                [sys.executable, *program, "live", *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 env={**os.environ, **(env or {})},
