@@ -32,8 +32,8 @@ install: .venv/runtime.done
 demo: install
 	$(BIN)/emotrack live --file examples/kitchen-table.flac --channels split --captions examples/kitchen-table.vtt
 
-# PortAudio and a sound server for the microphone tests, tmux for the dashboard's, Chromium for the report's: installed
-# where that is possible, named where it is not (their tests then skip).
+# PortAudio and a sound server for the microphone tests, tmux for the dashboard's, Chromium for the report's, strace for
+# those of who is spoken to: installed where that is possible, named where it is not (their tests then skip).
 system:
 	@sh tests/system-packages.sh
 

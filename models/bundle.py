@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load, save
 from tokenizers import Tokenizer
 
+from emotrack.models.files import write_files
 from emotrack.models.hub import HubError
 from emotrack.models.network import EmotionNetwork, NetworkConfig
 from emotrack.models.sizes import fault
@@ -85,7 +86,7 @@ def save_bundle(network: EmotionNetwork, folder: Path, metrics: dict[str, Any], 
 
     Args:
         network: its parameters are stored in half precision.
-        folder: made when missing; files of the same names are replaced.
+        folder: made when missing; files of the same names are replaced, all or none.
         metrics: written to ``metrics.json``.
         card: the model card, Markdown.
     """
@@ -98,11 +99,15 @@ def save_bundle(network: EmotionNetwork, folder: Path, metrics: dict[str, Any], 
         **asdict(network.config),
         "sha256": {"model.safetensors": _sha256(weights), "tokenizer.json": _sha256(vocabulary)},
     }
-    (folder / "model.safetensors").write_bytes(weights)
-    (folder / "tokenizer.json").write_bytes(vocabulary)
-    (folder / "config.json").write_text(json.dumps(document, indent=2) + "\n")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    (folder / "README.md").write_text(card)
+    write_files(
+        {
+            folder / "model.safetensors": weights,
+            folder / "tokenizer.json": vocabulary,
+            folder / "config.json": json.dumps(document, indent=2) + "\n",
+            folder / "metrics.json": json.dumps(metrics, indent=2) + "\n",
+            folder / "README.md": card,
+        }
+    )
 
 
 def bundle_folder(name_or_path: str | Path) -> Path:

@@ -8,9 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.strace import Tracer, missing
+
 # Turns are scored one at a time: more threads than one only wait for each other, and very long on a busy machine.
 # Set before torch is imported, here and in the processes that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def tracer(tmp_path: Path) -> Tracer:
+    """Runs commands under strace. Skips, with the reason, where nothing can be traced."""
+    if reason := missing():
+        pytest.skip(reason)
+    return Tracer(tmp_path)
 
 
 @pytest.fixture(scope="session")

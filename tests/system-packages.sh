@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what the tests of microphones, dashboard, report and MQTT need from the system, or say what is missing.
-packages="libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils tmux chromium chromium-driver mosquitto mosquitto-clients"
+# Install what the tests of microphones, dashboard, report, MQTT and privacy need from the system, or say what is missing.
+packages="libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils tmux chromium chromium-driver mosquitto mosquitto-clients strace"
 
 missing=""
 for package in $packages; do

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -53,8 +52,6 @@ line is written to standard output. Exit code: 0 normal end, Ctrl-C included; 1 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emotrack`` with ``argv`` and return its exit code."""
     began = time.perf_counter()
-    # Nothing here reports to anyone, and this library wants to be told.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     arguments = _parser().parse_args(argv)
     arguments.began = began
     try:
@@ -170,8 +167,8 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--asr",
         metavar="auto|moonshine|NAME_OR_PATH|pocketsphinx|none",
         help="the recogniser: moonshine (English, installed, quick), or a faster-whisper size (tiny.en, base, large-v3 "
-        "...), hub id or CTranslate2 folder; auto (default): base.en if it is cached or can be downloaded, else "
-        "moonshine; none: voice only",
+        "...), hub id or CTranslate2 folder, downloaded if need be; auto (default) downloads nothing: a faster-whisper "
+        "model of the local cache where there is a GPU or --language is not en, else moonshine; none: voice only",
     )
     words.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")
     words.add_argument(

@@ -1,10 +1,11 @@
-"""Keeping the audio of turns, for whoever asks for it: one FLAC file per turn beside the saved session."""
+"""Keeping the audio of turns, for those who ask for it: one FLAC file per turn beside the saved session."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,12 +23,17 @@ class KeepingError(EmotrackError):
     """The audio of a turn cannot be written."""
 
 
+def audio_folder(saved: Path) -> Path:
+    """Where the voices of the sessions saved to a file lie."""
+    return saved.with_suffix(".audio")
+
+
 class AudioKeeper:
     """Writes turns to ``NAME.audio/SESSION/TURN.flac`` for the saved session ``NAME.jsonl``."""
 
     def __init__(self, saved: Path) -> None:
         self._beside = saved.parent
-        self._folder = saved.with_suffix(".audio")
+        self._folder = audio_folder(saved)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
 
     async def keep(self, session: str, turn_id: int, samples: Samples) -> str:
@@ -55,8 +61,11 @@ def _write_flac(path: Path, samples: Samples) -> None:
     frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
     frame.sample_rate = SAMPLE_RATE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # voices are nobody else's business
-        with av.open(str(path), "w") as container:
+        for folder in (path.parents[1], path.parent):  # voices are nobody else's business
+            folder.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file, av.open(file, "w", format="flac") as container:
             stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono", format="s16")
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))

@@ -9,15 +9,17 @@ import argparse
 import asyncio
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.captions import Captions, read_captions
 from emotrack.tracker.errors import UsageError
-from emotrack.tracker.keeping import AudioKeeper
+from emotrack.tracker.keeping import AudioKeeper, audio_folder
 from emotrack.tracker.loading import load_engine
 from emotrack.tracker.mqtt.broker import read_broker
 from emotrack.tracker.notices import NoticeBoard
@@ -124,6 +126,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--track goes with --file; a microphone has no tracks")
     if arguments.keep_audio and not arguments.save:
         raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
+    _refuse_what_is_read(arguments)
     if arguments.captions and arguments.asr not in (None, "none"):
         raise UsageError("--captions take the place of recognition: leave --asr out")
     if arguments.mqtt is not None:
@@ -141,6 +144,30 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UsageError(f"{option}: {why}")
     if not 0 < len(arguments.site) <= MAX_SITE_CHARS:
         raise UsageError(f"--site: a name of 1 to {MAX_SITE_CHARS} characters")
+
+
+def _refuse_what_is_read(arguments: argparse.Namespace) -> None:
+    """Raise ``UsageError`` where events or voices would be written into what the session reads, also through links."""
+    written: dict[str, Path | int] = {"standard output": 1}
+    if arguments.save:
+        written["--save"] = arguments.save
+    if arguments.keep_audio:
+        written["--keep-audio"] = audio_folder(arguments.save)
+        if arguments.save == audio_folder(arguments.save):
+            raise UsageError(f"--save {arguments.save}: is the folder of --keep-audio; give it another ending")
+    for option in ("file", "captions", "mqtt_credentials"):
+        path: Path | None = getattr(arguments, option)
+        for output, target in written.items():
+            if path is not None and _is_same(path, target):
+                raise UsageError(f"{output} would be written into {path}, which --{option.replace('_', '-')} reads")
+
+
+def _is_same(path: Path, target: Path | int) -> bool:
+    try:
+        one, other = path.stat(), os.stat(target)  # noqa: PTH116 - of a descriptor, too
+    except OSError:  # what is not there yet is nothing that is read
+        return False
+    return os.path.samestat(one, other) and not stat.S_ISCHR(one.st_mode)
 
 
 def saved_to(arguments: argparse.Namespace) -> str | None:

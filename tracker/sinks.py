@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from emotrack.tracker.errors import EmotrackError
 from emotrack.tracker.events import Event, Provisional, to_json
+from emotrack.tracker.sessions.parsing import HEAD_BYTES, begins_session
 
 
 class SinkError(EmotrackError):
@@ -47,14 +49,23 @@ class JsonLines:
     def to_file(cls, path: Path) -> JsonLines:
         """Append to ``path`` what is worth keeping; a half line left by a crash is ended first.
 
-        Raises ``SinkError``.
+        Raises ``SinkError`` where that cannot be, or where something is kept that is no session.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            size = os.fstat(descriptor).st_size
-            is_half = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         except OSError as error:
             raise SinkError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            found = os.fstat(descriptor)
+            is_file = stat.S_ISREG(found.st_mode)
+            head = os.pread(descriptor, HEAD_BYTES, 0) if is_file else b""
+            is_half = bool(head) and os.pread(descriptor, 1, found.st_size - 1) != b"\n"
+        except OSError as error:
+            os.close(descriptor)
+            raise SinkError(f"cannot read {path}: {error.strerror}") from error
+        if head.strip() and not begins_session(head):
+            os.close(descriptor)
+            raise SinkError(f"{path}: is no saved session; nothing was written to it")
         return cls(descriptor, str(path), b"\n" if is_half else b"", with_provisional=False)
 
     async def emit(self, event: Event) -> None:

@@ -10,6 +10,8 @@ from statistics import mean, stdev
 
 import svg
 
+from emotrack.models.files import write_files
+
 BAR, BETWEEN_GROUPS, LEAST_GROUP = 46, 34, 120  # widths
 LEFT, RIGHT, TOP, HEIGHT = 70, 20, 70, 260  # of the axes: what is around them, and how high they are
 LEGEND_ROW = 18
@@ -73,7 +75,7 @@ def draw_bars(title: str, axis: str, groups: Mapping[str, Mapping[str, Sequence[
         style=f"font: {FONT}px sans-serif",
         elements=[svg.Rect(width=width, height=bottom, fill="white"), *parts],
     )
-    out.write_text(drawing.as_str())
+    write_files({out: drawing.as_str()})
 
 
 def _bar(values: Sequence[float], left: float, floor: float, scale: float, colour: str) -> list[svg.Element]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from emotrack.train.figures_cli import FIGURES
@@ -171,6 +173,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Run ``emotrack train`` -> exit code."""
+    # torch makes a folder for what it compiles as soon as it has an optimiser; nothing here is compiled.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", gettempdir())
     commands = {"adapt": _adapt, "plot": _plot} | {name: command.run for name, command in (COMMANDS | FIGURES).items()}
     return commands.get(args.stage, _train)(args)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from emotrack.models.files import whole_file, write_files
 from emotrack.train.bars import draw_bars
 from emotrack.train.errors import CollapsedError
 from emotrack.train.files import write_json
@@ -141,7 +142,7 @@ def write_figure(title: str, runs: Iterable[Run], out: Path, name: str) -> list[
             score = "collapsed" if run.weighted_f1 is None else f"{run.weighted_f1:.4f}"
             print(f"{_called(run)}: {score}", flush=True)
             _write_rows(found, files[0])
-            files[1].write_text(_table(title, found))
+            write_files({files[1]: _table(title, found)})
             if bars := _percent(found):
                 draw_bars(title, "weighted F1 on dev, %", bars, files[2])
     return files
@@ -181,7 +182,7 @@ def _percent(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
 
 
 def _write_rows(runs: Sequence[Run], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["group", "arm", "seed", "weighted_f1"])
         writer.writerows((run.group, run.arm, run.seed, run.weighted_f1) for run in runs)

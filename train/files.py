@@ -9,17 +9,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from emotrack.models.files import whole_file, write_files
 from emotrack.train.errors import TrainError
 
 
 def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
     """Write tensors with some facts; whoever finds the file finds all of it. Raises ``TrainError``."""
-    partial = path.with_suffix(".partial")
     try:
-        save_file(tensors, partial, metadata=facts)
-    except SafetensorError as error:
+        with whole_file(path) as unfinished:
+            save_file(tensors, unfinished, metadata=facts)
+    except (SafetensorError, OSError) as error:
         raise TrainError(f"{path}: cannot be written: {error}") from error
-    partial.replace(path)
 
 
 def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -33,6 +33,4 @@ def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def write_json(value: object, path: Path) -> None:
     """Write one JSON value; whoever finds the file finds all of it."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)
+    write_files({path: json.dumps(value, indent=1) + "\n"})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import svg
 
+from emotrack.models.files import write_files
 from emotrack.train.errors import TrainError
 
 WIDTH, HEIGHT = 640, 200  # of one training's panel
@@ -32,7 +33,7 @@ def plot_run(folder: Path, out: Path) -> None:
         style=f"font: {FONT}px sans-serif",
         elements=[svg.Rect(width=WIDTH, height=HEIGHT * len(logs), fill="white"), *panels],
     )
-    out.write_text(drawing.as_str())
+    write_files({out: drawing.as_str()})
 
 
 def _panel(log: Path, top: int) -> list[svg.Element]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from emotrack.models.files import write_files
+
 METRICS = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "uar": "UAR", "accuracy": "accuracy", "ece": "ECE"}
 
 
@@ -15,8 +17,7 @@ def write_results(bundles: Mapping[int, Path], out: Path) -> Path:
     """Sum up the ``metrics.json`` of bundles, by their seeds -> ``out/results.md``, beside ``out/results.json``."""
     runs = {seed: json.loads((bundle / "metrics.json").read_text()) for seed, bundle in bundles.items()}
     summary = summarise(runs)
-    (out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
-    (out / "results.md").write_text(table(summary))
+    write_files({out / "results.json": json.dumps(summary, indent=1) + "\n", out / "results.md": table(summary)})
     return out / "results.md"
 
 

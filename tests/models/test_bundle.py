@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from emotrack.models.bundle import FILES, PACKAGED, BundleError, load_bundle
+from emotrack.models.bundle import FILES, PACKAGED, BundleError, load_bundle, save_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from tests.models.test_files import full_disk
 
 
 def rewrite(bundle: Path, **changes: Any) -> None:
@@ -28,6 +29,13 @@ def test_what_is_saved_is_what_is_loaded(bundle: Path, network: EmotionNetwork) 
     before = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
     expected = network.estimate(network.new_context(), before).probabilities
     assert loaded.estimate(loaded.new_context(), turn).probabilities == pytest.approx(expected, abs=5e-3)  # fp16
+
+
+def test_a_full_disk_leaves_the_bundle_that_was_there(bundle: Path, network: EmotionNetwork) -> None:
+    before = {path: path.read_bytes() for path in bundle.iterdir()}
+    with full_disk(len((bundle / "model.safetensors").read_bytes()) + 100), pytest.raises(OSError, match="too large"):
+        save_bundle(network, bundle, {}, "x" * 10_000_000)  # all fits but the card
+    assert {path: path.read_bytes() for path in bundle.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", FILES)

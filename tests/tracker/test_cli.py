@@ -7,6 +7,7 @@ import os
 import pty
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import pytest
 
 from emotrack.models.bundle import PACKAGED
 from emotrack.tracker.audio import SAMPLE_RATE
+from tests.models.test_files import umask
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH, samples
 from tests.tracker.terminal import read_to_end
 from tests.tracker.virtual_microphone import VirtualMicrophone, missing
@@ -336,3 +338,36 @@ def test_audio_that_cannot_be_kept_costs_the_audio_only(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "no more audio is kept" in result.stderr
     assert len(unrevised(saved.read_text())) == len(TRUTH) + 2
+
+
+def test_nothing_is_written_into_what_is_read(tmp_path: Path) -> None:
+    recording, captions = tmp_path / "talk.flac", tmp_path / "talk.vtt"
+    shutil.copyfile(AUDIO, recording)
+    shutil.copyfile(CAPTIONS, captions)
+    (tmp_path / "symlink").symlink_to(recording)
+    (tmp_path / "link").hardlink_to(recording)
+    (tmp_path / "talk.audio").symlink_to(recording)
+    live = ("live", "--file", recording, "--captions", captions, "--fast", "--json")
+    before = recording.read_bytes(), captions.read_bytes()
+    for saved in (recording, tmp_path / "symlink", tmp_path / "link"):
+        fails(emotrack(*live, "--save", saved), 2, "--save would be written into", "which --file reads")
+    fails(emotrack(*live, "--save", captions), 2, "which --captions reads")
+    fails(emotrack(*live, "--save", tmp_path / "talk.jsonl", "--keep-audio"), 2, "--keep-audio would be written into")
+    fails(emotrack(*live, "--save", tmp_path / "new.audio", "--keep-audio"), 2, "is the folder of --keep-audio")
+    with recording.open("ab") as out:
+        appended = subprocess.run(
+            [*EMOTRACK, *map(str, live)], stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+        )
+    fails(appended, 2, "standard output would be written into")
+    fails(emotrack(*FAST, "--asr", "none", "--save", recording), 1, "is no saved session")
+    assert (recording.read_bytes(), captions.read_bytes()) == before
+
+
+def test_what_a_session_leaves_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    saved = tmp_path / "talk.jsonl"
+    with umask(0):
+        result = emotrack(*FAST, "--captions", CAPTIONS, "--save", saved, "--keep-audio")
+    assert result.returncode == 0, result.stderr
+    left = {path: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert len(left) == 3 + len(TRUTH)
+    assert left == {path: 0o700 if path.is_dir() else 0o600 for path in left}

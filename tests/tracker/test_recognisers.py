@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import Listener, SpeechTurn
 from emotrack.tracker.recognisers import Recogniser, open_recogniser
+from emotrack.tracker.recognisers.faster_whisper import best_cached
 from emotrack.tracker.recognisers.gates import GateOptions
 from emotrack.tracker.recognisers.moonshine import Moonshine, _read_tokens
 from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
@@ -189,10 +191,12 @@ def test_turns_recognised_together_are_as_they_are_alone(tiny_whisper: Path, tur
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, tiny_whisper: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({}))
     with pytest.raises(RecogniserError, match=r"holds no model\.bin"):
         open_quietly(str(tmp_path))
     (tmp_path / "model.bin").write_bytes(b"not a model")
-    (tmp_path / "config.json").write_text(json.dumps({}))
+    with pytest.raises(RecogniserError, match=r"holds no tokenizer\.json"):  # else one is asked for at the hub
+        open_quietly(str(tmp_path))
     (tmp_path / "tokenizer.json").write_bytes((tiny_whisper / "tokenizer.json").read_bytes())
     with pytest.raises(RecogniserError, match="is no CTranslate2 Whisper model"):
         open_quietly(str(tmp_path))
@@ -203,37 +207,76 @@ def test_what_is_no_model_is_refused(tmp_path: Path, tiny_whisper: Path) -> None
 
 
 @pytest.fixture
-def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache of the hub, which cannot be reached."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path
 
 
-@pytest.mark.usefixtures("no_hub")
-def test_auto_falls_back_and_says_so() -> None:
-    recogniser, said = open_quietly("auto")
+def keep(cache: Path, size: str, model: Path) -> Path:
+    """Put a model into the cache as a download of the size would -> its folder."""
+    folder = cache / f"models--Systran--faster-whisper-{size}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(model, folder / "snapshots" / ("0" * 40))
+    return folder / "snapshots" / ("0" * 40)
+
+
+def test_auto_takes_moonshine_and_says_so(cache: Path, tiny_whisper: Path) -> None:
+    keep(cache, "base.en", tiny_whisper)
+    for language in (None, "en"):
+        recogniser, said = open_quietly("auto", language)
+        assert isinstance(recogniser, Moonshine)
+        assert said == ["--asr auto takes moonshine tiny-en"]
+
+
+def test_auto_takes_the_best_model_of_the_cache_where_there_is_a_gpu(
+    cache: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
+    said: list[str] = []
+    recogniser = open_recogniser("auto", "auto", 1, None, said.append)
     assert isinstance(recogniser, Moonshine)
-    assert said == ["faster-whisper base.en is neither cached nor reachable: using Moonshine tiny, which is installed"]
+    assert said[0].startswith("--asr auto takes moonshine tiny-en; no faster-whisper model is in the local cache")
+    assert said[0].endswith("only one that is named is downloaded: --asr base")
+
+    for size in ("tiny", "small.en", "small"):
+        keep(cache, size, tiny_whisper)
+    recogniser = open_recogniser("auto", "auto", 1, None, said.append)
+    assert recogniser
+    assert recogniser.name == "faster-whisper small.en"
+    assert said[1:] == ["--asr auto takes faster-whisper small.en"]
+
+
+def test_auto_takes_a_model_of_the_cache_for_another_language(cache: Path, tiny_whisper: Path) -> None:
+    keep(cache, "base.en", tiny_whisper)
+    recogniser, said = open_quietly("auto", "de")
+    assert recogniser is None
+    assert len(said) == 1
+    assert said[0].startswith("--asr auto goes by the voice alone; no faster-whisper model that knows 'de' is in the")
+    assert said[0].endswith("only one that is named is downloaded: --asr base")
+
+    (keep(cache, "base", tiny_whisper) / "model.bin").unlink()  # whose download broke off
+    keep(cache, "small", tiny_whisper)
+    assert best_cached("de", has_gpu=False) == "small"
+
+
+def test_a_download_that_broke_off_is_no_model(cache: Path, tiny_whisper: Path) -> None:
+    (keep(cache, "tiny", tiny_whisper) / "model.bin").unlink()
     with pytest.raises(RecogniserError, match="the recogniser tiny is not cached and cannot be downloaded"):
         open_quietly("tiny")
 
 
-@pytest.mark.usefixtures("no_hub")
-def test_auto_takes_pocketsphinx_where_moonshine_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("cache")
+def test_auto_takes_pocketsphinx_where_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     recogniser, said = open_quietly("auto")
     assert isinstance(recogniser, PocketSphinx)
     recogniser.close()
     assert len(said) == 1
+    assert said[0].startswith("--asr auto takes pocketsphinx en-us, whose transcripts are rough")
     assert "a package is missing: pip install moonshine-voice==" in said[0]
-    assert "transcripts will be rough" in said[0]
-
-
-@pytest.mark.usefixtures("no_hub")
-def test_auto_goes_by_the_voice_where_no_recogniser_knows_the_language() -> None:
-    recogniser, said = open_quietly("auto", "de")
-    assert recogniser is None
-    assert len(said) == 1
-    assert "know English only: going by the voice alone" in said[0]
 
 
 @pytest.mark.parametrize("choice", ["moonshine", "pocketsphinx"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emotrack.tracker.events import Mark
+from emotrack.tracker.events import Mark, to_json
 from emotrack.tracker.sinks import JsonLines, SinkError
 from tests.tracker.dashboard.made_up import provisional
 
@@ -104,3 +104,33 @@ def test_a_closed_pipe() -> None:
     os.close(reader)
     with pytest.raises(SinkError, match="Broken pipe"):
         emit(JsonLines(writer, "standard output"), 1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"RIFF\x24\x00\x00\x00WAVEfmt ", b"shopping\n", b'{"a": 1}\n', b"\x00" * 2_000_000]
+)
+def test_a_file_that_is_no_session_is_not_appended_to(tmp_path: Path, content: bytes) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(content)
+    with pytest.raises(SinkError, match="is no saved session"):
+        JsonLines.to_file(other)
+    assert other.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b'{"typ',
+        b'{"type":"session_started","schema":1,"si',  # a crash cut it off
+        b'{"type":"turn","schema":9,"whispered":true}\n',  # of a newer version
+        b"half a line\n" + to_json(mark(1)).encode() + b"\n",
+    ],
+)
+def test_a_session_in_any_state_is_gone_on_with(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "session.jsonl"
+    path.write_bytes(content)
+    emit(JsonLines.to_file(path), 1)
+    assert path.read_bytes().startswith(content)
+    assert json.loads(path.read_text().splitlines()[-1])["type"] == "mark"

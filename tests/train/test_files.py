@@ -10,6 +10,7 @@ import torch
 
 from emotrack.train.errors import TrainError
 from emotrack.train.files import read_whole, write_json, write_whole
+from tests.models.test_files import full_disk
 
 
 def test_tensors_that_cannot_be_written_or_read_are_named(tmp_path: Path) -> None:
@@ -22,6 +23,16 @@ def test_tensors_that_cannot_be_written_or_read_are_named(tmp_path: Path) -> Non
     (tmp_path / "x.safetensors").write_bytes(whole[:-4])
     with pytest.raises(TrainError, match=r"x\.safetensors: is damaged"):
         read_whole(tmp_path / "x.safetensors")
+
+
+def test_a_full_disk_leaves_the_tensors_that_were_there(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    write_whole({"a": torch.zeros(2)}, path, {})
+    good = path.read_bytes()
+    with full_disk(1000), pytest.raises(TrainError, match=r"x\.safetensors: cannot be written"):
+        write_whole({"a": torch.zeros(2000)}, path, {})
+    assert path.read_bytes() == good
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:

@@ -1,21 +1,23 @@
 """Speech recognition of finished turns, and how one is chosen.
 
-``--asr auto`` takes faster-whisper's ``base.en`` from the local cache or the hub; where that cannot be had, Moonshine
-tiny, and at last PocketSphinx, whose models are installed with them.
+``--asr auto`` takes what is here and asks nobody: a faster-whisper model of the local cache where there is a GPU or the
+language is not English, else Moonshine tiny, whose weights are installed. A model is downloaded only when it was named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.events import TextSource
 from emotrack.tracker.listener import SpeechTurn
 
-AUTO_MODEL = "base.en"
 ENGLISH = "en"
+
+_ROUGH = ", whose transcripts are rough (about 3 words in 10 wrong on clear speech; what it is not sure of is left out)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def open_recogniser(
     """The recogniser that ``--asr choice`` names; None for ``none``.
 
     Raises ``RecogniserError`` when a named one cannot be had; ``auto`` never raises for that, but says through
-    ``notify`` what it fell back to: voice alone where nothing that is installed knows the language.
+    ``notify`` what it took and why: the voice alone where nothing that is here knows the language.
     """
     if choice == "none":
         return None
@@ -67,24 +69,35 @@ def open_recogniser(
 
 
 def _open_best(device: str, threads: int, language: str | None, notify: Callable[[str], None]) -> Recogniser | None:
-    wanted = AUTO_MODEL if language in {None, ENGLISH} else AUTO_MODEL.removesuffix(".en")
-    try:
-        return _open_whisper(wanted, device, threads, language)
-    except RecogniserError:
-        missing = f"faster-whisper {wanted} is neither cached nor reachable"
-    if wanted != AUTO_MODEL:
-        notify(f"{missing}, and the recognisers that are installed know English only: going by the voice alone")
-        return None
-    try:
-        recogniser = _open_moonshine(threads, language)
-    except RecogniserError as error:
-        notify(
-            f"{missing}, and {error}: using PocketSphinx, transcripts will be rough (about 3 words in 10 wrong on"
-            " clear speech; what it is not sure of is left out)"
-        )
-        return _open_pocketsphinx(language)
-    notify(f"{missing}: using Moonshine tiny, which is installed")
-    return recogniser
+    has_gpu = device != "cpu" and _has_gpu()
+    cached = partial(_open_cached, device, threads, language, has_gpu=has_gpu)
+    moonshine, pocketsphinx = partial(_open_moonshine, threads, language), partial(_open_pocketsphinx, language)
+    ways: tuple[Callable[[], Recogniser], ...] = (cached,)
+    if language in {None, ENGLISH}:
+        ways = (*((cached, moonshine) if has_gpu else (moonshine, cached)), pocketsphinx)
+    missing: list[str] = []
+    for way in ways:
+        try:
+            recogniser = way()
+        except RecogniserError as error:
+            missing.append(str(error))
+        else:
+            notify("; ".join([f"--asr auto takes {recogniser.name}{_ROUGH if way is pocketsphinx else ''}", *missing]))
+            return recogniser
+    notify("; ".join(["--asr auto goes by the voice alone", *missing]))
+    return None
+
+
+def _has_gpu() -> bool:
+    import ctranslate2
+
+    return bool(ctranslate2.get_cuda_device_count())
+
+
+def _open_cached(device: str, threads: int, language: str | None, *, has_gpu: bool) -> Recogniser:
+    from emotrack.tracker.recognisers.faster_whisper import FasterWhisper, best_cached
+
+    return FasterWhisper(best_cached(language, has_gpu=has_gpu), device, threads, language)
 
 
 def _open_whisper(choice: str, device: str, threads: int, language: str | None) -> Recogniser:

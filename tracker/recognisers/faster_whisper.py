@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import faster_whisper
@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.recognisers import Transcript
+from emotrack.tracker.recognisers import ENGLISH, Transcript
 from emotrack.tracker.recognisers.gates import GateOptions, believed
 
 _GATES = GateOptions(min_confidence=0.35)  # a mean log-probability of about -1 per token
@@ -26,6 +26,9 @@ _SURE = 0.6  # confidence that overrules it
 _GPU_BATCH = 16  # turns; of 30 s each whatever their length, so memory is bounded
 _WINDOW_S = 30.0  # that Whisper hears at a time
 _TOKENS_PER_S = 12  # nobody speaks faster; a bound on what an invented text can cost
+_SIZES_ON_GPU = ("large-v3-turbo", "large-v3", "large-v2", "medium", "small", "base", "tiny")  # the best first
+_SIZES_ON_CPU = ("base", "small", "tiny", "medium", "large-v3-turbo", "large-v3", "large-v2")  # of those that keep pace
+_NEEDED = ("config.json", "model.bin", "tokenizer.json")  # where a download broke off, not all are there
 _MODEL_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 
 
@@ -117,31 +120,58 @@ def _believed(turn: SpeechTurn, text: str, confidence: float, no_speech: float, 
     return believed(turn, Transcript(text, "faster-whisper", rejected, confidence, language), _GATES)
 
 
+def best_cached(language: str | None, *, has_gpu: bool) -> str:
+    """The size of the best model in the local cache; asks nobody. Raises ``RecogniserError`` where there is none."""
+    for size in _SIZES_ON_GPU if has_gpu else _SIZES_ON_CPU:
+        for name in (f"{size}.en", size) if language in {None, ENGLISH} else (size,):
+            if name in faster_whisper.available_models() and _cached(name):
+                return name
+    knows = "" if language is None else f" that knows {language!r}"
+    raise RecogniserError(
+        f"no faster-whisper model{knows} is in the local cache, and only one that is named is downloaded: --asr base"
+    )
+
+
 def _find(choice: str) -> Path:
     """The model's folder: as given, from the local cache, or downloaded with a progress bar on stderr."""
     given = Path(choice).expanduser()
     if given.is_dir():
-        if not (given / "model.bin").is_file():
-            raise RecogniserError(f"{choice} holds no model.bin; it is no CTranslate2 model folder")
+        if missing := list(_missing(given)):
+            raise RecogniserError(f"{choice} holds no {missing[0]}; it is no CTranslate2 model folder")
         return given
     if "/" not in choice and choice not in faster_whisper.available_models():
         sizes = ", ".join(faster_whisper.available_models())
         raise RecogniserError(f"no folder and no faster-whisper size is called {choice!r}; sizes: {sizes}")
     if given.is_absolute() or choice.startswith(("./", "../", "~")):
         raise RecogniserError(f"no such model folder: {choice}")
-    try:
-        return Path(download_model(choice, local_files_only=True))
-    except (LocalEntryNotFoundError, huggingface_hub.errors.HFValidationError):
-        pass  # not cached yet
+    if cached := _cached(choice):
+        return cached
     try:
         # faster-whisper's own download hides its progress.
-        return Path(huggingface_hub.snapshot_download(_repository(choice), allow_patterns=_MODEL_FILES))
+        folder = Path(huggingface_hub.snapshot_download(_repository(choice), allow_patterns=_MODEL_FILES))
     except huggingface_hub.errors.HFValidationError as error:
         raise RecogniserError(f"{choice!r} is neither a folder nor a hub id") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise RecogniserError(
             f"the recogniser {choice} is not cached and cannot be downloaded: {_first_line(error)}"
         ) from error
+    if missing := list(_missing(folder)):  # without a network, what broke off is all there is
+        raise RecogniserError(f"the recogniser {choice} is not cached and cannot be downloaded: no {missing[0]}")
+    return folder
+
+
+def _cached(choice: str) -> Path | None:
+    """The folder of a size or hub id in the local cache, if all of the model is there."""
+    try:
+        folder = Path(download_model(choice, local_files_only=True))
+    except (LocalEntryNotFoundError, huggingface_hub.errors.HFValidationError):
+        return None
+    return None if any(_missing(folder)) else folder
+
+
+def _missing(folder: Path) -> Iterator[str]:
+    """The files that a model needs and that are not there. faster-whisper would ask the hub for a tokenizer."""
+    return (name for name in _NEEDED if not (folder / name).is_file())
 
 
 def _repository(choice: str) -> str:

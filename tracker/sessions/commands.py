@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotrack.tracker.errors import EmotrackError, UsageError
+from emotrack.tracker.errors import UsageError
 from emotrack.tracker.options import Bounds
 
 if TYPE_CHECKING:
@@ -115,16 +115,14 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.sessions.documents import write_document
     from emotrack.tracker.sessions.export import export
 
     text = export(_read(arguments.file, arguments.session), arguments.to)
     if arguments.output is None:
         sys.stdout.write(text)
         return 0
-    try:
-        arguments.output.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise EmotrackError(f"cannot write {arguments.output}: {error.strerror}") from error
+    write_document(text, arguments.output)
     return 0
 
 

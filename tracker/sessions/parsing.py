@@ -7,10 +7,11 @@ at what means unknown, fields that are not known are dropped, and both are said.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -31,11 +32,17 @@ from emotrack.tracker.events import (
 )
 
 MAX_LINE_BYTES = 1_000_000  # an event has some hundred bytes; what is longer is no event
+HEAD_BYTES = MAX_LINE_BYTES + 1  # in which a session's first event is
 MAX_PROBLEMS = 20  # kinds of them; a person reads no more
 MAX_SECONDS = 1e8  # three years on the stream clock
 MAX_TURN_ID = 10**9
 
 _LATENCIES = ("end_of_turn", "queued", "recognition", "encoding", "context", "after_end")
+
+_HEAD_LINES = 100
+_KINDS = [kind.model_fields["type"].default for kind in get_args(get_args(Event)[0])]
+_BEGINNING = re.compile(rf'{{"type": ?"(?:{"|".join(_KINDS)})"'.encode())  # of what is written, also by a newer version
+_SHORTEST_BEGINNING = b'{"type":"session_started"'
 
 # What an event of an older version may lack, and what stands for it.
 _DEFAULTS: dict[str, Any] = {
@@ -84,6 +91,13 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
             line = file.readline(MAX_LINE_BYTES + 1)
+
+
+def begins_session(head: bytes) -> bool:
+    """Whether the first ``HEAD_BYTES`` of a file hold an event, or the half of one that a crash left."""
+    tried = head.split(b"\n", _HEAD_LINES)[:_HEAD_LINES]
+    is_scrap = bool(head) and _SHORTEST_BEGINNING.startswith(head)
+    return is_scrap or any(_BEGINNING.match(line) or parse_event(line, Problems()) for line in tried)
 
 
 def parse_event(line: bytes, problems: Problems) -> Event | None:

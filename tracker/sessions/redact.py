@@ -15,12 +15,11 @@ at the end are dropped, and ``site`` becomes "default", since a place is often c
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from emotrack.models.files import whole_file
 from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, SourceLostEvent, Turn, to_json
 from emotrack.tracker.sessions.parsing import Problems, lines, parse_event
 from emotrack.tracker.sessions.reader import SessionError
@@ -46,27 +45,16 @@ def redact(path: Path, out: Path, *, words: bool, speakers: bool) -> int:
         source = path.open("rb")
     except OSError as error:
         raise SessionError(f"{path}: {error.strerror}") from error
-    with source:
-        try:
-            descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name[:100]}.")  # made with mode 0600
-        except OSError as error:
-            raise SessionError(f"cannot write {out}: {error.strerror}") from error
-        unfinished = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as target:
+    try:
+        with source, whole_file(out, private=True, new=True) as unfinished:
+            with unfinished.open("wb") as target:
                 kept, left_out = _copy(source, target, _Redaction(words=words, speakers=speakers))
-                target.flush()
-                os.fsync(target.fileno())
             if not kept:
                 raise SessionError(f"{path}: holds no session")
-            _publish(unfinished, out)
-        except FileExistsError as error:
-            raise SessionError(f"{out}: exists") from error
-        except OSError as error:
-            raise SessionError(f"cannot write {out}: {error.strerror}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
+    except FileExistsError as error:
+        raise SessionError(f"{out}: exists") from error
+    except OSError as error:
+        raise SessionError(f"cannot write {out}: {error.strerror}") from error
     return left_out
 
 
@@ -82,17 +70,6 @@ def _copy(source: BinaryIO, target: BinaryIO, redaction: _Redaction) -> tuple[in
         elif line.strip():
             left_out += 1
     return kept, left_out
-
-
-def _publish(unfinished: Path, out: Path) -> None:
-    """Give the finished copy its name, if no one else has taken that meanwhile."""
-    try:
-        os.link(unfinished, out)
-    except FileExistsError:
-        raise
-    except OSError:  # FAT, as on memory sticks, has no links; then the name is claimed first
-        os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        unfinished.replace(out)
 
 
 class _Redaction:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from emotrack.models.files import write_files
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.agreement import VOTE, agreement, shared, vote
 from emotrack.train.pretraining.annotators import SENTIMENTS, Maker, annotation
@@ -56,9 +57,10 @@ def annotate(
         compared = {name: tables[name] for name in names}
         _run(vote(votes), list(shared(compared)), run_plainly)
         found = agreement(compared)
-        (together / "agreement.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-        (together / "agreement.md").write_text(found.to_markdown())
-        print(found.to_markdown())
+        in_words = found.to_markdown()
+        values = json.dumps(found.to_dict(), indent=1) + "\n"
+        write_files({together / "agreement.json": values, together / "agreement.md": in_words})
+        print(in_words)
         tables |= {VOTE: votes}
     print(_counts(tables))
     for table in tables.values():

@@ -48,8 +48,7 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         TrainError: Ray is not installed, or the cluster cannot be reached or started.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # like the others, read when it is imported
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # like the others, read when it is imported
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # what it would print of workers that died
     if address is None:  # whoever reaches a cluster may run code on it, so nobody else does
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)

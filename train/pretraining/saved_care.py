@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from emotrack.models.care import Care, CareConfig, small_care
+from emotrack.models.files import write_files
 from emotrack.models.published_care import PublishedCare, PublishedCareConfig
 from emotrack.train.errors import TrainError
 
@@ -47,10 +48,14 @@ def save_care(encoder: Care, config: AnyCareConfig, folder: Path, metrics: dict[
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({name: value.detach().half().cpu().contiguous() for name, value in encoder.state_dict().items()})
     document = {"format": FORMAT, "care": asdict(config), "sha256": hashlib.sha256(weights).hexdigest()}
-    (folder / "model.safetensors").write_bytes(weights)
-    (folder / "config.json").write_text(json.dumps(document, indent=2) + "\n")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    (folder / "README.md").write_text(card)
+    write_files(
+        {
+            folder / "model.safetensors": weights,
+            folder / "config.json": json.dumps(document, indent=2) + "\n",
+            folder / "metrics.json": json.dumps(metrics, indent=2) + "\n",
+            folder / "README.md": card,
+        }
+    )
 
 
 def load_care(folder: Path) -> tuple[Care, AnyCareConfig]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -21,6 +20,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emotrack.models.files import whole_file
 from emotrack.train.errors import TrainError
 
 _ROWS_AT_ONCE = 4096  # that are in memory while a table is read
@@ -87,17 +87,11 @@ class Table(Generic[Row]):
         }
         columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in self.schema]
         table = pa.Table.from_arrays(columns, schema=self.schema.with_metadata({"emotrack": json.dumps(footer)}))
-        partial = path.with_suffix(".partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with whole_file(path) as unfinished, unfinished.open("wb") as file:  # a kill leaves all of it or nothing
                 pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)  # a kill leaves all of it or nothing
         except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
             raise TrainError(f"{path} cannot be written: {error.strerror or error}") from error
         self._add(footer)
         return path

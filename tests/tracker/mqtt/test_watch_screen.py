@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
+import os
+import pty
 import subprocess
 import sys
+import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.strace import Tracer
 from tests.tracker.mqtt.mosquitto import Mosquitto
-from tests.tracker.terminal import Terminal
+from tests.tracker.mqtt.waiting import until
+from tests.tracker.terminal import Terminal, read_to_end
 
 ROOT = Path(__file__).parents[3]
 EMOTRACK = f"cd {ROOT} && {sys.executable} -m emotrack.tracker.cli"
@@ -105,3 +113,24 @@ def test_a_broker_that_turns_us_away_ends_it_with_one_line(terminal: Terminal, t
         assert "Traceback" not in screen
     finally:
         broker.stop()
+
+
+def test_watching_speaks_to_the_broker_alone(tracer: Tracer, mosquitto: Mosquitto) -> None:
+    screen, slave = pty.openpty()
+
+    def look_and_quit() -> None:
+        os.close(slave)
+        shown = b""
+        while b"quit" not in shown:  # before the keys are named, none is heard
+            shown += os.read(screen, 65_536)
+        threading.Thread(target=read_to_end, args=(screen,)).start()
+        asyncio.run(until(lambda: "emotrack-watch" in mosquitto.log.read_text()))
+        os.write(screen, b"q")
+
+    def own_terminal() -> None:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)  # else it gets no keys
+
+    terminal = {"stdin": slave, "stdout": slave, "start_new_session": True, "preexec_fn": own_terminal}
+    seen = tracer.run("watch", mosquitto.url, use=look_and_quit, **terminal)
+    assert seen.code == 0, seen.err
+    assert (seen.hosts, seen.left) == (set(), [])

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.sessions.documents import write_document
 from emotrack.tracker.sessions.reader import Session
 from emotrack.tracker.sessions.report import figures
 from emotrack.tracker.sessions.report.colours import DARK_LANE, LIGHT_LANE, STEPS
@@ -39,10 +39,7 @@ _SAMPLES = 12  # lines of the mood as a table
 def write_report(session: Session, path: Path) -> None:
     """Write the report of ``session`` as one HTML file. Raises ``EmotrackError`` where that cannot be."""
     page = render_report(session)
-    try:
-        path.write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise EmotrackError(f"cannot write {path}: {error.strerror}") from error
+    write_document(page, path)
 
 
 def render_report(session: Session) -> str:
