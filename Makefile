@@ -1,4 +1,4 @@
-# make install   the runtime in .venv; TORCH_INDEX=URL is an index with PyTorch's builds for the processor
+# make install   the runtime in .venv; pip also looks where PIP_EXTRA_INDEX_URL says
 # make demo      install, then track the bundled conversation; no network is used
 # make test      install what tests need, run them
 # make lint      ruff and mypy
@@ -13,13 +13,13 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 
 install: .venv/runtime.done
 
-# For Linux on x86-64 the package index has PyTorch with CUDA alone. Where no NVIDIA card is, the processor's build is
-# taken, if pip finds one; on other systems the plain one is for the processor.
+# For Linux the package index has PyTorch with CUDA alone. Where no NVIDIA card is, the processor's build is taken, if
+# pip finds one; on other systems the plain one is for the processor.
 .venv/runtime.done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "emotrack needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
-	@nvidia-smi -L >/dev/null 2>&1 || test "$$(uname -sm)" != "Linux x86_64" \
-	  || $(PIP) $(TORCH_INDEX:%=--extra-index-url %) '$(TORCH)+cpu' 2>/dev/null \
+	@nvidia-smi -L >/dev/null 2>&1 || test "$$(uname -s)" != Linux \
+	  || $(PIP) '$(TORCH)+cpu' 2>/dev/null \
 	  || echo "There is no NVIDIA card, and pip finds no $(TORCH)+cpu: taking CUDA's build, of 6 GB." \
 	    "README.md, \"Try it\", says how to spare them." >&2
 	$(PIP) --editable .

@@ -261,6 +261,7 @@ NAMED = {
     "{name} Müller: {words}": "Ana Müller",
     "{name}:\n{words}": "Ana",
     "{name} : {words}": "Ana",
+    "{name}:{words}": "Ana",
     "{name}\uff1a{words}": "Ana",
     ">> {NAME}: {words}": "ANA",
     "&gt;&gt; {name}: {words}": "Ana",

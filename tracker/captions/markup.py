@@ -8,8 +8,6 @@ from __future__ import annotations
 import html
 import re
 
-MAX_NAME_CHARS = 80  # a name as people write it into a meeting, title and company included
-
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*+)?\s++([^<>]*+)>")
 _TAG = re.compile(
     r"</?(?:[A-Za-z][^<>]*+|[\d:.,]*+)>"  # WebVTT, the HTML of SubRip, times of single words

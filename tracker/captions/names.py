@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from emotrack.tracker.captions.markup import MAX_NAME_CHARS
-
+_MAX_CHARS = 80  # of a name as people write it into a meeting, title and company included
+_MAX_WORDS = 5  # of a name that is written as names are
 _NEARLY_ALL = 0.9  # of the captions begin with a name: what stands there is one
 _MANY = 0.2  # of them begin with a name that comes again: it is one
 _MANY_OF_ONE = 0.5  # with the same name
 _MANY_IN_BRACKETS = 0.5  # where sounds stand too
-_SELDOM = 0.1  # of the names are the one before again: they stand where the speaker changes
-_MAX_WORDS = 5
+_SELDOM = 0.1  # of the names are the same as the one before: they stand where the speaker changes
 
 _MARK = r"(?P<mark>>{2,}|[-–—•](?=\s))?\s*+"  # noqa: RUF001 - of a new speaker
-_IN_BRACKETS = rf"[\[(]\s?(?P<bracketed>[^\[\]()]{{1,{MAX_NAME_CHARS}}}?)\s?:?[\])](?P<colon>\s?[:：])?"  # noqa: RUF001
-_BEFORE_COLON = rf"(?P<plain>[^:：]{{1,{MAX_NAME_CHARS}}}?)\s?(?:：|:(?=\s|$))"  # noqa: RUF001 - not 10:30, not http://
+_IN_BRACKETS = rf"[\[(]\s?(?P<bracketed>[^\[\]()]{{1,{_MAX_CHARS}}}?)\s?:?[\])](?P<colon>\s?[:：])?"  # noqa: RUF001
+_BEFORE_COLON = rf"(?P<plain>[^:：]{{1,{_MAX_CHARS}}}?)\s?(?:：|:(?!\d|//))"  # noqa: RUF001 - not 10:30, not http://
 _BEGINNING = re.compile(rf"{_MARK}(?P<rest>(?:{_IN_BRACKETS}|{_BEFORE_COLON})?+)\s*+")
 _NEXT_SPEAKER = re.compile(r"(?<=[^\s>])\s*+(?=>>)")
 _LABEL = re.compile(

@@ -1,7 +1,8 @@
 """How far two runs over the same conversation agree: two bundles, two recognisers, two microphones.
 
 Turns are matched by time. Pairs that overlap by at least half of the shorter turn are taken one after the other, the
-longest overlap first, those of the same speaker before all others; a turn is in one pair at most. What the runs
+longest overlap first, those of the same speaker before all others; a turn is in one pair at most. Where a turn overlaps
+more than ``MAX_NEAR`` others, as none does when people talk, the nearest are considered. What the runs
 estimated is compared; corrections are what is true.
 """
 
@@ -25,6 +26,7 @@ from emotrack.tracker.sessions.reader import Session, SessionError
 MIN_OVERLAP = 0.5  # of the shorter of two turns
 MAX_SHOWN = 10  # turns that disagree most
 
+MAX_NEAR = 128  # turns that one turn is held against
 _MAX_RIVALS = 8  # pairs that one turn is considered for; in a real conversation there are two or three
 _MIN_SECONDS = 0.001  # a turn of no length still matches itself
 
@@ -189,21 +191,25 @@ def _estimate(turn: Turn) -> Stretch:
 
 def _match(a: Sequence[Stretch], b: Sequence[Stretch]) -> list[tuple[int, int]]:
     """Pairs of positions in ``a`` and ``b``, in the order of ``a``."""
-    order = sorted(range(len(b)), key=lambda j: b[j].start_s)
-    starts = [b[j].start_s for j in order]
-    ends_by = list(accumulate((_end_s(b[j]) for j in order), max))  # the latest end so far: non-decreasing
+    order = sorted(range(len(b)), key=lambda j: (b[j].start_s, b[j].end_s))
+    begins = [(b[j].start_s, b[j].end_s) for j in order]
+    ends = [_end_s(b[j]) for j in order]
+    latest = list(accumulate(ends, max))  # the latest end so far: non-decreasing
+    alike = Counter[tuple[float, float]]()
     rivals: list[tuple[bool, float, int, int]] = []
     for i, one in enumerate(a):
-        overlapping = order[bisect_left(ends_by, one.start_s) : bisect_left(starts, _end_s(one))]
-        near = ((_overlap_s(one, b[j]), j) for j in overlapping)
-        rivals += heapq.nlargest(
-            _MAX_RIVALS,
-            (
-                (one.speaker is not None and one.speaker == b[j].speaker, overlap, -i, -j)
-                for overlap, j in near
-                if overlap >= MIN_OVERLAP * min(_end_s(one) - one.start_s, _end_s(b[j]) - b[j].start_s)
-            ),
-        )
+        start_s, end_s, speaker = one.start_s, _end_s(one), one.speaker
+        nearest = bisect_left(begins, one[:2]) + alike[one[:2]]  # of several that are alike, the first to the first
+        alike[one[:2]] += 1
+        first = max(bisect_left(latest, start_s), nearest - MAX_NEAR // 2)
+        last = min(bisect_left(begins, (end_s,)), nearest + MAX_NEAR // 2)
+        near = []
+        for place in range(first, last):
+            overlap = min(end_s, ends[place]) - max(start_s, begins[place][0])
+            if overlap >= MIN_OVERLAP * min(end_s - start_s, ends[place] - begins[place][0]):
+                j = order[place]
+                near.append((speaker is not None and speaker == b[j].speaker, overlap, -i, -j))
+        rivals += heapq.nlargest(_MAX_RIVALS, near)
     found: dict[int, int] = {}
     taken: set[int] = set()
     for *_, i, j in sorted(rivals, reverse=True):
@@ -215,10 +221,6 @@ def _match(a: Sequence[Stretch], b: Sequence[Stretch]) -> list[tuple[int, int]]:
 
 def _end_s(stretch: Stretch) -> float:
     return max(stretch.end_s, stretch.start_s + _MIN_SECONDS)
-
-
-def _overlap_s(one: Stretch, other: Stretch) -> float:
-    return min(_end_s(one), _end_s(other)) - max(one.start_s, other.start_s)
 
 
 def _pair(a: Turn, b: Turn, labels: Sequence[str]) -> Pair:
@@ -254,7 +256,8 @@ def _corrected(a: Session, b: Session) -> list[Stretch]:
     for i, one in enumerate(of_a):
         other = of_b[pairs[i]] if i in pairs else one
         said.append(max(one, other, key=lambda word: word[1].time)[0])
-    return said + [turn for j, (turn, _) in enumerate(of_b) if j not in pairs.values()]
+    paired = set(pairs.values())
+    return said + [turn for j, (turn, _) in enumerate(of_b) if j not in paired]
 
 
 def _corrections(session: Session) -> list[tuple[Stretch, Correction]]:

@@ -68,6 +68,9 @@ _DEFAULTS: dict[str, Any] = {
 _DEFAULTS_AT_THE_END: dict[str, Any] = {"reason": "unknown", "latency_ms": {}}
 
 
+_GIVEN: dict[frozenset[str], set[str]] = {}  # as many as there are versions of events
+
+
 class Problems:
     """What was wrong with the lines of a file, counted by kind; the kinds are bounded."""
 
@@ -123,6 +126,15 @@ def parse_event(line: bytes, problems: Problems) -> Event | None:
     if not (1970 <= event.time.year < 9000 and _can_be(event)):
         problems.add("an event has numbers that cannot be; left out")
         return None
+    return _slim(event)
+
+
+def _slim(event: Event) -> Event:
+    """``event``, sharing with all others the note of which of its fields were given: it fills half of its memory."""
+    parts = (event, event.latency_ms) if isinstance(event, Turn) else (event,)
+    for part in parts:
+        given = part.model_fields_set
+        object.__setattr__(part, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given))
     return event
 
 

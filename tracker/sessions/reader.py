@@ -7,7 +7,9 @@ bounded, so that one which is no session at all is refused rather than filling t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from emotrack.tracker.sessions.parsing import Problems, lines, parse_event
 MAX_EVENTS = 1_000_000  # three weeks of talk without a break
 MAX_SESSIONS = 1_000
 MAX_MISSING_LINES = 20  # a person reads no more
+MAX_LABELS = 100  # emotions of a session: no bundle knows more, and tables have a column for each
 
 
 class SessionError(EmotrackError):
@@ -87,10 +90,11 @@ def read_sessions(path: Path) -> list[Session]:
     """Every session in a file, in the order in which they began. Raises ``SessionError``."""
     sessions: dict[str, Session] = {}
     turns: dict[str, dict[int, Turn]] = {}
+    labels: dict[str, set[str]] = {}
     problems = Problems()
     events = 0
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, _without_looking_for_garbage():
             for line in lines(file):
                 event = parse_event(line, problems)
                 if event is None:
@@ -100,6 +104,9 @@ def read_sessions(path: Path) -> list[Session]:
                         problems.add(f"there are more than {MAX_SESSIONS} sessions; the rest is left out")
                         continue
                     sessions[event.session] = Session(path, event.session)
+                if not _knows(labels.setdefault(event.session, set()), event):
+                    problems.add(f"there are more than {MAX_LABELS} emotions; what has others is left out")
+                    continue
                 _add(sessions[event.session], turns.setdefault(event.session, {}), event)
                 events += 1
                 if events == MAX_EVENTS:
@@ -125,6 +132,37 @@ def missing_lines(sessions: Sequence[Session]) -> list[str]:
         lines += [f"{session.path}: session {session.name}: {problem}" for problem in own]
     more = len(lines) - MAX_MISSING_LINES
     return [*lines[:MAX_MISSING_LINES], f"{sessions[0].path}: {more} more of the kind"] if more > 0 else lines
+
+
+@contextmanager
+def _without_looking_for_garbage() -> Iterator[None]:
+    """Nothing of what is read is garbage; to look for some among so many events takes a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _knows(labels: set[str], event: Event) -> bool:
+    """Whether the emotions of ``event`` are among the session's ``labels``, or are added to them."""
+    match event:
+        case Turn():
+            named = {event.emotion, *event.probabilities}
+        case Correction():
+            named = {event.emotion}
+        case SessionStarted():
+            named = {*event.labels}
+        case _:
+            return True
+    if named <= labels:
+        return True
+    if len(labels | named) > MAX_LABELS:
+        return False
+    labels |= named
+    return True
 
 
 def _add(session: Session, turns: dict[int, Turn], event: Event) -> None:

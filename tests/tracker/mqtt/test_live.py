@@ -161,8 +161,15 @@ def test_a_site_whose_tracker_is_stalled_is_free_and_the_tracker_learns_that(
 
 def test_a_site_is_forgotten_from_the_command_line(mosquitto: Mosquitto) -> None:
     assert emotrack(*FILE, "--publish", mosquitto.url, "--site", "old desk").returncode == 0
-    stale = ("-p", str(mosquitto.port), "-q", "1", "-r", "-t", "emotrack/old%20desk/status", "-m", "online")
-    subprocess.run(["mosquitto_pub", *stale], check=True)  # as of a tracker that died together with the broker
+
+    async def lie() -> None:
+        person = Connection(read(mosquitto.url), "p", notify=print)
+        running = asyncio.create_task(person.run())
+        person.publish(Message("emotrack/old%20desk/status", b"online", qos=1, retain=True))
+        await person.close()
+        await running
+
+    asyncio.run(lie())  # as of a tracker that died together with the broker
     forgotten = emotrack("forget", mosquitto.url, "old desk", "never heard of")
     assert (forgotten.returncode, forgotten.stdout) == (0, "")
     first, second = forgotten.stderr.splitlines()

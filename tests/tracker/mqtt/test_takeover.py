@@ -43,6 +43,7 @@ class House:
             stack.callback(worker.kill)
         self.status: dict[str, list[str]] = {site: [] for site in SITES}
         self.claims: dict[str, dict[str, object]] = {}
+        self.paused: dict[str, bool] = {}
         self.is_noticed = False
         """Whether the broker has given a worker up."""
         self.person = Connection(
@@ -57,6 +58,8 @@ class House:
         site, kind = topics.split(message.topic) or ("", "")
         if kind == "status":
             self.status[site].append(message.payload.decode())
+        elif kind == "source":
+            self.paused[site] = json.loads(message.payload)["paused"]
         elif message.topic.startswith("emotrack/_group/house/worker/") and message.payload == b"offline":
             self.is_noticed = True
         elif kind == "owner" and message.payload and (claim := json.loads(message.payload))["epoch"]:
@@ -127,6 +130,9 @@ def test_a_worker_that_stalls_loses_its_sites_for_good_and_nobody_says_offline(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     async def story(house: House) -> None:
+        for site in SITES:
+            house.person.publish(Message(topics.command(site, "pause"), b'{"paused": true}', qos=1))
+        await until(lambda: all(house.paused.values()))
         told = house.told()
         house.workers[0].process.send_signal(signal.SIGSTOP)
         await until(lambda: house.person.connected and len(house.serves(1)) == len(SITES), NOTICED_S + SOON_S)
@@ -136,6 +142,7 @@ def test_a_worker_that_stalls_loses_its_sites_for_good_and_nobody_says_offline(
         await until(lambda: house.is_served_by(1), SOON_S)
         await house.remains_served_by(1, seconds=6.0)
         assert house.never_said_offline(told)
+        assert all(house.paused.values()), "nobody wanted them to listen again"
         assert not any("failed" in line for worker in house.workers for line in worker.notices)
 
     live(mosquitto, tmp_path, story)

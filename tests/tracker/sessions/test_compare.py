@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from emotrack.tracker.events import Correction, Turn
-from emotrack.tracker.sessions.compare import Stretch, _match, _overlap_s, compare, read_truth
+from emotrack.tracker.sessions.compare import Stretch, _match, compare, read_truth
 from emotrack.tracker.sessions.compare_view import render
 from emotrack.tracker.sessions.reader import Session, SessionError
 from tests.tracker.dashboard.made_up import HEAD, LABELS, started, turn
@@ -107,7 +107,7 @@ STRETCHES = st.lists(
 def test_pairs_are_one_to_one_and_none_is_forgotten(a: list[Stretch], b: list[Stretch]) -> None:
     def may_pair(one: Stretch, other: Stretch) -> bool:
         shorter = min(max(s.end_s, s.start_s + 0.001) - s.start_s for s in (one, other))
-        return _overlap_s(one, other) >= 0.5 * shorter
+        return min(one.end_s, other.end_s) - max(one.start_s, other.start_s) >= 0.5 * shorter
 
     pairs = _match(a, b)
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)

@@ -44,12 +44,12 @@ def distinct(names: Iterable[str], clean: Callable[[str], str]) -> dict[str, str
     """``clean(name)`` for each name, with a number behind it where another name would come out the same."""
     found: dict[str, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the last one behind each wanted name: below it all are taken
     for name in dict.fromkeys(names):
         wanted = candidate = clean(name)
-        number = 2
         while candidate in taken:
-            candidate = f"{wanted}_{number}"
-            number += 1
+            numbers[wanted] = numbers.get(wanted, 1) + 1
+            candidate = f"{wanted}_{numbers[wanted]}"
         taken.add(candidate)
         found[name] = candidate
     return found

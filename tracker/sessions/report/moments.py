@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emotrack.tracker.events import SourceLostEvent
 from emotrack.tracker.sessions.report.view import View
 from emotrack.tracker.sessions.report.wording import clock, without_folders
 from emotrack.tracker.shifts import Shift
+
+MAX_MOMENTS = 2_000  # a person reads no more, and each is drawn three times
 
 # The kinds, with the signs that stand for them.
 SIGNS = {"shift": "◆", "turned": "◇", "mark": "★", "lost": "\N{MULTIPLICATION SIGN}", "back": "+"}
@@ -23,7 +25,7 @@ class Moment:
     at_s: float
     text: str
     turn_id: int | None
-    """The turn it leads to; None when there is no turn at all."""
+    """The turn it leads to; None when there is none on the page."""
 
     @property
     def sign(self) -> str:
@@ -35,7 +37,7 @@ class Moment:
 
 
 def moments(view: View) -> list[Moment]:
-    """All of them, in the order of the stream clock."""
+    """The first ``MAX_MOMENTS`` of them, in the order of the stream clock."""
     nearest = _Nearest(view)
     found = [Moment("shift" if s.speaker is None else "turned", s.at_s, _said(view, s), s.turn_id) for s in view.shifts]
     marks = [mark.at_s for mark in view.session.marks if math.isfinite(mark.at_s)]
@@ -49,7 +51,8 @@ def moments(view: View) -> list[Moment]:
         else:
             text = f"The audio came back; {loss.seconds_lost:.1f} s were lost"
             found.append(Moment("back", loss.at_s, text, nearest(loss.at_s)))
-    return sorted(found, key=lambda moment: moment.at_s)
+    first = sorted(found, key=lambda moment: moment.at_s)[:MAX_MOMENTS]
+    return [each if view.draws(each.turn_id or 0) else replace(each, turn_id=None) for each in first]
 
 
 def _said(view: View, shift: Shift) -> str:

@@ -23,7 +23,7 @@ from emotrack.tracker.sessions.reader import Session
 from emotrack.tracker.sessions.report import figures
 from emotrack.tracker.sessions.report.colours import DARK_LANE, LIGHT_LANE, STEPS
 from emotrack.tracker.sessions.report.curve import Step, at_times, mood_curve
-from emotrack.tracker.sessions.report.moments import SIGNS, moments
+from emotrack.tracker.sessions.report.moments import MAX_MOMENTS, SIGNS, moments
 from emotrack.tracker.sessions.report.plots import mood_areas, mood_letters, roll
 from emotrack.tracker.sessions.report.timeline import STRETCH_S, STRETCHES_IN_ROW, rows, share, ticks
 from emotrack.tracker.sessions.report.transcript import chapters
@@ -61,6 +61,7 @@ def render_report(session: Session) -> str:
         site=clean(_site(session)),
         headline=figures.headline(view),
         problems=[without_folders(problem) for problem in session.problems],
+        max_moments=MAX_MOMENTS,
         wordless=bool(view.turns) and all(turn.turn.text is None for turn in view.turns),
         explained=any(turn.turn.why for turn in view.turns),
         moments=happened,
@@ -98,7 +99,7 @@ def _glance(view: View) -> dict[str, Any] | None:
         return None
     labels = view.used[:_ROLL_ROWS]
     first_in: dict[int, int] = {}
-    for turn in view.turns:
+    for turn in view.drawn:
         first_in.setdefault(min(_COLUMNS - 1, int(_COLUMNS * turn.start_s / view.seconds)), turn.id)
     return {
         "labels": labels,

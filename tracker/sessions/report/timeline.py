@@ -93,12 +93,14 @@ def rows(view: View, moments: list[Moment]) -> list[Row]:
             stretches[number] = Stretch(lanes, ticks(start, length, 4, left), share(left, length))
         return stretches[number]
 
-    for turn in view.turns:
+    for turn in view.drawn:
         for number, bar in _bars(view, turn, length, count):
             stretch(number).lanes[view.lane(turn)].append(bar)
     for moment in moments:
         if moment.kind == "back":
             continue  # stands where the audio was lost, on the stream's clock
+        if len(view.drawn) < len(view.turns) and moment.at_s > view.drawn[-1].end_s:
+            break  # as do all that follow
         number = min(int(moment.at_s / length), count - 1)
         stretch(number).moments.append((moment, share(moment.at_s - number * length, length)))
     in_row = min(STRETCHES_IN_ROW, count)

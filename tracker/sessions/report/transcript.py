@@ -66,7 +66,7 @@ def chapters(view: View, moments: list[Moment]) -> list[Chapter]:
     for moment in moments:
         at_turn.setdefault(moment.turn_id, []).append(moment)
     found = []
-    for turns in _divided(view.turns):
+    for turns in _divided(view.drawn):
         start, end = min(turn.start_s for turn in turns), max(turn.end_s for turn in turns)
         found.append(Chapter(clock(start), clock(end), [_said(view, turn, at_turn.get(turn.id, [])) for turn in turns]))
     return found

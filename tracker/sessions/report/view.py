@@ -15,6 +15,7 @@ from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
 from emotrack.tracker.sessions.report.wording import clean
 from emotrack.tracker.shifts import HeardTurn, Shift, find_shifts
 
+MAX_DRAWN = 20_000  # turns that are drawn and written out one by one: a browser takes no more with good grace
 MAX_LANES = 12  # further speakers share the last lane
 MAX_TURN_S = 600.0  # a turn that claims more is drawn this long
 _STRENGTHS = (0.4, 0.55, 0.7, 0.85)  # confidence is drawn in five steps
@@ -81,6 +82,8 @@ class View:
         for name in session.labels:
             self.label(name)
         self.turns = [self._seen(turn) for turn in session.turns]
+        self.drawn = self.turns[:MAX_DRAWN]
+        """Those that have a place on the page; all count in its figures."""
 
     def label(self, name: str) -> Label:
         """The label of a name, also of one that the bundle does not know."""
@@ -93,6 +96,10 @@ class View:
                 name, shown, f"e{len(self._labels)}", seen.letter, colour, letters(colour, DARK_LANE)
             )
         return found
+
+    def draws(self, turn_id: int) -> bool:
+        """Whether that turn has a place on the page."""
+        return bool(self.drawn) and turn_id <= self.drawn[-1].id
 
     @property
     def labels(self) -> list[Label]:
