@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from emotrack.tracker.errors import SourceError
+from emotrack.tracker.output import show_tables
+from emotrack.tracker.plain import plain
 from emotrack.tracker.sources.devices import NO_INPUT, list_devices
 
 
@@ -17,8 +19,7 @@ def run_devices() -> int:
     table = Table("", "name", "channels", "rate", "system", box=None, header_style="bold")
     for device in devices:
         default = "*" if device.is_default else ""
-        table.add_row(default, device.name, str(device.channels), f"{device.default_rate} Hz", device.host_api)
-    console = Console()
-    console.print(table)
-    console.print("* is what a bare --mic takes; any part of a name that fits one device will do.", highlight=False)
+        name, system = Text(plain(device.name)), Text(plain(device.host_api))
+        table.add_row(default, name, str(device.channels), f"{device.default_rate} Hz", system)
+    show_tables(table, "* is what a bare --mic takes; any part of a name that fits one device will do.")
     return 0

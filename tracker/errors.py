@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+
+# What native libraries say where memory or threads run out.
+_OUT_OF_MEANS = re.compile(
+    r"can't start new thread|bad_alloc|failed to map segment|(can't|cannot|failed to) allocate", re.IGNORECASE
+)
+
 
 class EmotrackError(Exception):
     """A failure that the user can understand; its message is the one line that is shown (exit code 1)."""
@@ -25,3 +33,24 @@ class CaptionsError(EmotrackError):
 
 class RecogniserError(EmotrackError):
     """The speech recogniser that was asked for cannot be had."""
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Why the machine, not the program, failed: files, memory, threads or libraries; None for any other error."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    while isinstance(error, ImportError) and isinstance(error.__cause__, ImportError):
+        error = error.__cause__  # what the loader said, not what the library advises
+    match error:
+        case Exception() if _OUT_OF_MEANS.search(str(error)):
+            return f"there is not enough memory: {error}"
+        case OSError(filename=str() | bytes() as name, strerror=str() as reason):
+            return f"{os.fsdecode(name)}: {reason}"
+        case OSError():
+            return error.strerror or str(error) or type(error).__name__
+        case MemoryError():
+            return "there is not enough memory"
+        case ImportError():
+            return f"a part of the installation cannot be loaded: {error}"
+        case _:
+            return None

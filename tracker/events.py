@@ -13,6 +13,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
+from emotrack.tracker.plain import unicode
+
 SCHEMA_VERSION: Final = 1
 
 TextSource = Literal["captions", "faster-whisper", "moonshine", "pocketsphinx"]
@@ -24,6 +26,8 @@ def _rounded(digits: int) -> AfterValidator:
     return AfterValidator(lambda value: round(value, digits))
 
 
+Words = Annotated[str, AfterValidator(unicode)]
+"""Of whatever origin; what was no UTF-8, in a file's name say, is U+FFFD."""
 Seconds = Annotated[float, _rounded(3)]
 Milliseconds = Annotated[float, Field(ge=0), _rounded(1)]
 Probability = Annotated[float, Field(ge=0, le=1), _rounded(4)]
@@ -39,8 +43,8 @@ class _Event(BaseModel):
 
     type: str
     schema_: Annotated[Literal[1], Field(alias="schema", serialization_alias="schema")] = SCHEMA_VERSION
-    site: Annotated[str, Field(description="The place or stream being tracked.")]
-    session: Annotated[str, Field(description="Identifies this run; the same in all its events.")]
+    site: Annotated[Words, Field(description="The place or stream being tracked.")]
+    session: Annotated[Words, Field(description="Identifies this run; the same in all its events.")]
     time: Annotated[UtcTime, Field(description="Wall-clock time at which the event left, UTC.")]
 
 
@@ -49,21 +53,21 @@ class BundleInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    fingerprint: Annotated[str, Field(description="SHA-256 of the bundle's weights.")]
+    name: Words
+    fingerprint: Annotated[Words, Field(description="SHA-256 of the bundle's weights.")]
 
 
 class SessionStarted(_Event):
     """The models are warm and the source is open."""
 
     type: Literal["session_started"] = "session_started"
-    source: Annotated[str, Field(description="What is listened to: a device or a file.")]
+    source: Annotated[Words, Field(description="What is listened to: a device or a file.")]
     channels: Annotated[int, Field(ge=1)]
-    labels: Annotated[tuple[str, ...], Field(description="The bundle's own emotion labels.")]
+    labels: Annotated[tuple[Words, ...], Field(description="The bundle's own emotion labels.")]
     bundle: BundleInfo
-    recogniser: Annotated[str | None, Field(description="The recogniser in use, with its model; null for none.")]
+    recogniser: Annotated[Words | None, Field(description="The recogniser in use, with its model; null for none.")]
     context_turns: Annotated[int, Field(ge=1, description="Length of the rolling window, in turns.")]
-    versions: Annotated[dict[str, str], Field(description="Versions of emotrack and of what it runs on.")]
+    versions: Annotated[dict[Words, str], Field(description="Versions of emotrack and of what it runs on.")]
 
 
 class Latency(BaseModel):
@@ -93,23 +97,24 @@ class Turn(_Event):
     revision: Annotated[int, Field(ge=0, description="0 when first estimated; a later one replaces it.")] = 0
     start_s: Annotated[Seconds, Field(ge=0, description="Stream time of the first sample.")]
     end_s: Annotated[Seconds, Field(ge=0, description="Stream time after the last sample.")]
-    speaker: str | None
-    text: str | None
+    speaker: Words | None
+    text: Words | None
     text_source: TextSource | None
     text_rejected: Annotated[
-        str | None, Field(description="Why a transcript was not believed; the turn is then scored on voice alone.")
+        Words | None, Field(description="Why a transcript was not believed; the turn is then scored on voice alone.")
     ] = None
-    emotion: str
+    emotion: Words
     confidence: Annotated[Probability, Field(description="Calibrated probability of `emotion`.")]
     uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
-    probabilities: dict[str, Probability]
+    probabilities: dict[Words, Probability]
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, description="What the estimate rests on.")]
     why: Annotated[
         dict[Literal["speech", "text", "context"], Share] | None,
         Field(description="How far voice, words and earlier turns each moved the probability of `emotion`."),
     ] = None
     audio: Annotated[
-        str | None, Field(description="The turn's FLAC file, relative to the saved session; only where audio is kept.")
+        Words | None,
+        Field(description="The turn's FLAC file, relative to the saved session; only where audio is kept."),
     ] = None
     truncated: Annotated[
         bool, Field(description="True when the turn was cut at the longest allowed, or part of its audio was lost.")
@@ -125,13 +130,13 @@ class Provisional(_Event):
 
     type: Literal["provisional"] = "provisional"
     channel: Annotated[int, Field(ge=1, le=64, description="Where it is spoken, 1 for the first.")]
-    speaker: str | None
+    speaker: Words | None
     start_s: Annotated[Seconds, Field(ge=0, description="Stream time at which the turn began.")]
     at_s: Annotated[Seconds, Field(ge=0, description="Stream time up to which it was heard.")]
-    emotion: str
+    emotion: Words
     confidence: Annotated[Probability, Field(description="Calibrated probability of `emotion`.")]
     uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
-    probabilities: dict[str, Probability]
+    probabilities: dict[Words, Probability]
 
 
 class SourceLostEvent(_Event):
@@ -139,7 +144,7 @@ class SourceLostEvent(_Event):
 
     type: Literal["source_lost"] = "source_lost"
     at_s: Seconds
-    reason: str
+    reason: Words
 
 
 class SourceRestoredEvent(_Event):
@@ -170,7 +175,7 @@ class Correction(_Event):
 
     type: Literal["correction"] = "correction"
     turn_id: Annotated[int, Field(ge=1, description="The turn that is corrected; a later correction replaces this.")]
-    emotion: Annotated[str, Field(description="One of the session's labels.")]
+    emotion: Annotated[Words, Field(description="One of the session's labels.")]
 
 
 class Percentiles(BaseModel):
@@ -198,12 +203,12 @@ class SessionEnded(_Event):
     """The last event of a session."""
 
     type: Literal["session_ended"] = "session_ended"
-    reason: Annotated[str, Field(description="end_of_source, interrupted, quit or failure")]
+    reason: Annotated[Words, Field(description="end_of_source, interrupted, quit or failure")]
     seconds: Annotated[Seconds, Field(ge=0, description="Stream time listened to.")]
     turns: Annotated[int, Field(ge=0)]
-    emotions: Annotated[dict[str, int], Field(description="Turns per emotion.")]
-    speakers: Annotated[dict[str, int], Field(description="Turns per known speaker.")]
-    mood: Annotated[str | None, Field(description="The emotion that prevails in the recent turns.")]
+    emotions: Annotated[dict[Words, int], Field(description="Turns per emotion.")]
+    speakers: Annotated[dict[Words, int], Field(description="Turns per known speaker.")]
+    mood: Annotated[Words | None, Field(description="The emotion that prevails in the recent turns.")]
     dropped_frames: Annotated[int, Field(ge=0, description="Device blocks lost because nobody read them in time.")]
     dropped_turns: Annotated[int, Field(ge=0, description="Turns lost because the models could not keep up.")]
     text_skipped: Annotated[int, Field(ge=0, description="Turns scored on voice alone to catch up.")]

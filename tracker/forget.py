@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
-import sys
 
 from emotrack.tracker.errors import UsageError
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.broker import read_broker
 from emotrack.tracker.mqtt.forget import end, forget
 from emotrack.tracker.mqtt.payloads import MAX_NAME_CHARS
+from emotrack.tracker.output import say
 
 
 def run_forget(arguments: argparse.Namespace) -> int:
@@ -20,15 +20,12 @@ def run_forget(arguments: argparse.Namespace) -> int:
     if not all(0 < len(site) <= MAX_NAME_CHARS for site in arguments.site):
         raise UsageError(f"SITE: a name of 1 to {MAX_NAME_CHARS} characters")
 
-    def notify(line: str) -> None:
-        print(f"emotrack: {line}", file=sys.stderr)
-
     async def run() -> None:
         client_id = f"{topics.ROOT}-forget-{secrets.token_hex(4)}"
         for site in arguments.site:
-            was_served = await end(broker, client_id, site, notify)
-            was_kept = await forget(broker, client_id, site, notify)
-            notify(f"{site}: {'forgotten' if was_served or was_kept else 'the broker kept nothing of it'}")
+            was_served = await end(broker, client_id, site, say)
+            was_kept = await forget(broker, client_id, site, say)
+            say(f"{site}: {'forgotten' if was_served or was_kept else 'the broker kept nothing of it'}")
 
     asyncio.run(run())
     return 0

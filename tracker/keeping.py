@@ -15,6 +15,7 @@ import numpy as np
 
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.plain import unicode
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -25,7 +26,7 @@ class KeepingError(EmotrackError):
 
 def audio_folder(saved: Path) -> Path:
     """Where the voices of the sessions saved to a file lie."""
-    return saved.with_suffix(".audio")
+    return saved.with_name(unicode(saved.with_suffix(".audio").name))  # as events can name it
 
 
 class AudioKeeper:

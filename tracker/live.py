@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import stat
 import sys
 import time
@@ -19,11 +18,13 @@ from typing import TYPE_CHECKING, Protocol
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.captions import Captions, read_captions
 from emotrack.tracker.errors import UsageError
+from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.keeping import AudioKeeper, audio_folder
 from emotrack.tracker.loading import load_engine
 from emotrack.tracker.mqtt.broker import read_broker
 from emotrack.tracker.notices import NoticeBoard
 from emotrack.tracker.options import read_options
+from emotrack.tracker.output import say
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.tracker.sinks import JsonLines, Sink
 from emotrack.tracker.sources import Source
@@ -51,7 +52,7 @@ class Notices:
         if self.on_screen:
             self.board.put(line, time.monotonic())  # the dashboard's summary repeats it
         else:
-            print(f"emotrack: {line}", file=sys.stderr, flush=True)
+            say(line)
 
 
 def run_live(arguments: argparse.Namespace) -> int:
@@ -227,7 +228,7 @@ async def _run(session: LiveSession, dashboard: Dashboard | None) -> None:
 
 
 async def run_until_interrupted(work: Stoppable) -> None:
-    """Run to the end; the first Ctrl-C ends it in order, a second one at once."""
+    """Run to the end; the first Ctrl-C, SIGTERM or SIGHUP ends it in order, a second one at once."""
     loop = asyncio.get_running_loop()
     running = loop.create_task(work.run())
 
@@ -236,9 +237,8 @@ async def run_until_interrupted(work: Stoppable) -> None:
             running.cancel()
         work.stop("interrupted")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        await running
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    with stopped_by_signals(interrupt):
+        try:
+            await running
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None

@@ -76,7 +76,7 @@ class Mixer:
         unrelated = self._powers.sum() / len(self._powers) ** 2  # what the average of sounds that do not cancel has
         channel = f"channel {(self._alone or 0) + 1}"
         if self._average_power < unrelated / 2:
-            return f"its channels cancel each other when they are mixed; {channel} alone is heard"
+            return f"mixed, its channels cancel each other; {channel} alone is heard"
         return f"of its {len(self._powers)} channels only {channel} carries sound, and it alone is heard"
 
 

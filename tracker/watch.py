@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import secrets
-import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.view import render as render_site
 from emotrack.tracker.errors import UsageError
+from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.mqtt import topics
 from emotrack.tracker.mqtt.broker import Broker, read_broker
 from emotrack.tracker.mqtt.connection import Connection
@@ -63,15 +63,14 @@ class _Watch:
     async def run(self) -> None:
         """Show until the viewer has had enough."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._canvas.close)
         connected = loop.create_task(self._connection.run())
         connected.add_done_callback(lambda _: self._canvas.close())
-        try:
-            await self._canvas.run()
-        finally:
-            await self._connection.close()
-            await connected
+        with stopped_by_signals(self._canvas.close):
+            try:
+                await self._canvas.run()
+            finally:
+                await self._connection.close()
+                await connected
 
     # -- what comes in -------------------------------------------------------------------------------------------
 

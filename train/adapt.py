@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from emotrack.models.context import RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.errors import EmotrackError
+from emotrack.tracker.output import say
 from emotrack.tracker.sessions.reader import Session, missing_lines, read_sessions
 from emotrack.tracker.sessions.voices import audio_path
 from emotrack.train.acted import ACTED
@@ -171,7 +171,7 @@ def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
         try:
             saved = read_sessions(path)
             for line in missing_lines(saved):
-                print(f"emotrack train: {line}", file=sys.stderr)
+                say(line, "emotrack train")
             for session in saved:
                 found += _collect(network, session)
         except EmotrackError as error:

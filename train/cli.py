@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
+from emotrack.tracker.output import say, show, show_tables
+from emotrack.tracker.plain import plain
 from emotrack.train.figures_cli import FIGURES
 from emotrack.train.pretraining.cli import (
     COMMANDS,
@@ -27,6 +28,8 @@ from emotrack.train.pretraining.cli import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from emotrack.train.evaluate import Evaluation
     from emotrack.train.recipe import Recipe
 
@@ -192,7 +195,7 @@ def _train(args: argparse.Namespace) -> int:
         recipe = load_recipe(args.recipe)
         data = dict(args.data)
         if complaint := misnamed(data, recipe, recipe.needs):
-            print(f"emotrack train: {complaint}", file=sys.stderr)
+            say(complaint, "emotrack train")
             return EXIT_USAGE
 
         def train(out: Path, seed: int) -> Path:
@@ -201,13 +204,13 @@ def _train(args: argparse.Namespace) -> int:
                 folder = run(recipe, data, out, seed)
                 wait()  # for rank 0 to have written it
                 if rank() == 0:
-                    print(f"{step}: {folder}")
+                    show(f"{step}: {folder}")
             return folder
 
         with joined():
             whole = train_with(seeds_of(args), args.out, train, "emotrack train")
     except (TrainError, BundleError, HubError, OSError) as error:
-        print(f"emotrack train: {error}", file=sys.stderr)
+        say(error, "emotrack train")
         return EXIT_FAILURE
     return 0 if whole else EXIT_FAILURE
 
@@ -220,9 +223,9 @@ def _plot(args: argparse.Namespace) -> int:
     try:
         plot_run(args.folder, out)
     except (TrainError, OSError) as error:
-        print(f"emotrack train: {error}", file=sys.stderr)
+        say(error, "emotrack train")
         return EXIT_FAILURE
-    print(out)
+    show(out)
     return 0
 
 
@@ -236,18 +239,18 @@ def _adapt(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
     data = dict(args.data)
     if not data or set(data) - set(GENERAL):
-        print(f"emotrack train: adapt needs --data NAME=PATH, one or more of {', '.join(GENERAL)}", file=sys.stderr)
+        say(f"adapt needs --data NAME=PATH, one or more of {', '.join(GENERAL)}", "emotrack train")
         return EXIT_USAGE
     try:
         found = adapt(args.bundle, args.sessions, data, args.out, args.seed)
     except (TrainError, BundleError, OSError) as error:
-        print(f"emotrack train: {error}", file=sys.stderr)
+        say(error, "emotrack train")
         return EXIT_FAILURE
-    print(json.dumps(found.to_dict(), indent=1))
+    show(json.dumps(found.to_dict(), indent=1))
     if found.refusals:
-        print(f"emotrack train: not accepted, nothing was written: {'; '.join(found.refusals)}", file=sys.stderr)
+        say(f"not accepted, nothing was written: {'; '.join(found.refusals)}", "emotrack train")
         return EXIT_FAILURE
-    print(f"accepted: {args.out}", file=sys.stderr)
+    say(f"accepted: {args.out}", None)
     return 0
 
 
@@ -267,7 +270,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         corpus = read_corpus(args.corpus, args.data, args.split)
         found = evaluate_corpus(network, corpus, args.mode, args.modalities)
     except (TrainError, BundleError, OSError) as error:
-        print(f"emotrack evaluate: {error}", file=sys.stderr)
+        say(error, "emotrack evaluate")
         return EXIT_FAILURE
     asked = {
         "bundle": network.name,
@@ -277,32 +280,42 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "mode": args.mode,
     }
     if args.json:
-        print(json.dumps(asked | found.to_dict()))
+        show(json.dumps(asked | found.to_dict()))
     else:
-        _print_evaluation(asked, found)
+        _show_evaluation(asked, found)
     return 0
 
 
-def _print_evaluation(asked: dict[str, str], found: Evaluation) -> None:
+def _show_evaluation(asked: dict[str, str], found: Evaluation) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
-    console = Console()
-    console.print(", ".join(f"{name} {value}" for name, value in asked.items()), highlight=False)
+    def text(label: str) -> Text:
+        return Text(plain(label))
+
+    shown: list[RenderableType] = [plain(", ".join(f"{name} {value}" for name, value in asked.items()))]
     headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
     summary = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for modalities, scores in found.scores.items():
         calibration = (scores.ece, found.ece_by_chance[modalities])
         values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, *calibration)
         summary.add_row(MODALITIES[modalities], str(scores.count), *(f"{value:.3f}" for value in values))
-    console.print(summary)
+    shown.append(summary)
     for modalities, scores in found.scores.items():
         title = f"{MODALITIES[modalities]}; rows: truth, columns: prediction"
-        table = Table("truth", "F1", *scores.labels, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = Table(
+            "truth",
+            "F1",
+            *(Column(text(label)) for label in scores.labels),
+            title=title,
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
         for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
-            table.add_row(label, f"{f1:.3f}", *(str(count) for count in row))
-        console.print(table)
+            table.add_row(text(label), f"{f1:.3f}", *(str(count) for count in row))
+        shown.append(table)
     if found.left_out:
-        labels = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
-        console.print(f"not scored, as the bundle has no such label, or no single one: {labels}", highlight=False)
+        left_out = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
+        shown.append(plain(f"not scored, as the bundle has no such label, or no single one: {left_out}"))
+    show_tables(*shown)

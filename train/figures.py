@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from emotrack.models.files import whole_file, write_files
+from emotrack.tracker.output import say, show
 from emotrack.train.bars import draw_bars
 from emotrack.train.errors import CollapsedError
 from emotrack.train.files import write_json
@@ -64,7 +64,7 @@ def annotators(
                 try:
                     found = {"seed": seed, "stage1": {"text": _words(recipe, table, data, folder, seed)}}
                 except CollapsedError as error:
-                    print(f"{folder}: {error}", file=sys.stderr)
+                    say(error, str(folder))
                     yield Run(_group(recipe, recipes), arm, seed, None)
                     continue
                 if rank() == 0:
@@ -124,7 +124,7 @@ def _scores(
                 step(recipe, data, folder, seed)
                 wait()  # for rank 0 to have written it
         except CollapsedError as error:
-            print(f"{folder}: {error}", file=sys.stderr)
+            say(error, str(folder))
             return None
     with rank_0_first():
         claim(folder, recipe, seed)
@@ -140,7 +140,7 @@ def write_figure(title: str, runs: Iterable[Run], out: Path, name: str) -> list[
         found.append(run)
         if rank() == 0:
             score = "collapsed" if run.weighted_f1 is None else f"{run.weighted_f1:.4f}"
-            print(f"{_called(run)}: {score}", flush=True)
+            show(f"{_called(run)}: {score}")
             _write_rows(found, files[0])
             write_files({files[1]: _table(title, found)})
             if bars := _percent(found):

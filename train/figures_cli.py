@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotrack.tracker.output import say, show
 from emotrack.train.pretraining.cli import EXIT_FAILURE, EXIT_USAGE, Command, add_data_and_seeds, named_path, seeds_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
     try:
         recipes = [load_recipe(recipe) for recipe in args.recipe]
         if complaint := _complaint(recipes, data, args):
-            print(f"emotrack train {name}: {complaint}", file=sys.stderr)
+            say(complaint, f"emotrack train {name}")
             return EXIT_USAGE
         args.out.mkdir(parents=True, exist_ok=True)
         with joined():
@@ -106,9 +106,9 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
             )
             files = write_figure(title, runs, args.out, name)
             if rank() == 0:
-                print(*files, sep="\n")
+                show("\n".join(map(str, files)))
     except (TrainError, BundleError, HubError, OSError) as error:
-        print(f"emotrack train {name}: {error}", file=sys.stderr)
+        say(error, f"emotrack train {name}")
         return EXIT_FAILURE
     return 0
 

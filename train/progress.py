@@ -7,14 +7,17 @@ from typing import TypeVar
 
 import rich.progress
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emotrack.tracker.plain import plain
 
 Item = TypeVar("Item")
 
 
 def track(items: Sequence[Item], description: str) -> Iterable[Item]:
     """The items, with a bar of how many have been taken."""
-    return rich.progress.track(items, description, console=Console(stderr=True))
+    return rich.progress.track(items, escape(plain(description)), console=Console(stderr=True))
 
 
 def epochs_bar(*, hidden: bool) -> Progress:

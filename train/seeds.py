@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from emotrack.tracker.output import say, show
 from emotrack.train.errors import CollapsedError
 from emotrack.train.ranks import rank
 from emotrack.train.results import write_results
@@ -28,7 +28,7 @@ def train_with(seeds: Sequence[int], out: Path, train: Callable[[Path, int], Pat
         try:
             made[seed] = train(out / f"seed-{seed}" if len(seeds) > 1 else out, seed)
         except CollapsedError as error:
-            print(f"{command}: seed {seed}: {error}", file=sys.stderr)
+            say(f"seed {seed}: {error}", command)
     if len(seeds) > 1 and made and rank() == 0:
-        print(f"results: {write_results(made, out)}")
+        show(f"results: {write_results(made, out)}")
     return len(made) == len(seeds)

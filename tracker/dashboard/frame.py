@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from emotrack.tracker.dashboard.palette import FAINT_LINE, TITLE
+from emotrack.tracker.plain import plain
 
 Line = list[Segment]
 
@@ -92,6 +93,8 @@ class Row:
 
     def add(self, text: str, style: Style | None = None, width: int | None = None, *, right: bool = False) -> Row:
         """Append ``text``, or a field of ``width`` cells that holds it."""
+        if not text.isprintable():  # it ought to be plain; this is the last chance
+            text = plain(text)
         room = self.room if width is None else max(0, min(width, self.room))
         text = crop(text, room)
         cells = cell_len(text)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from emotrack.tracker.activity import Activity
-from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.events import (
     Correction,
     Event,
@@ -23,6 +22,7 @@ from emotrack.tracker.events import (
     Turn,
 )
 from emotrack.tracker.mood import Mood
+from emotrack.tracker.plain import plain
 
 KEEP_TURNS = 1000  # turns the screen can look back on
 KEEP_NOTES = 50

@@ -5,16 +5,17 @@ from __future__ import annotations
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
-from emotrack.tracker.dashboard.frame import Line, Row, bar
+from emotrack.tracker.dashboard.frame import Line, Row, bar, wrap
 from emotrack.tracker.dashboard.palette import FAINT_LINE, QUIET, STRONG, TITLE, WARNING, look
 from emotrack.tracker.dashboard.panels import clock, counted
-from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import MAX_SPEAKERS, DashboardState
 from emotrack.tracker.events import SpeculationShare
+from emotrack.tracker.plain import plain
 
 MAX_WIDTH = 100
 _NAME = 14  # cells for a speaker's or an emotion's name
 _FACT = 10
+_NOTICE_LINES = 3
 
 
 class Summary:
@@ -35,7 +36,10 @@ class Summary:
         if state.turn_count:
             lines += [Row(width).line(), *_emotions(state, width), Row(width).line(), *_speakers(state, width)]
         if state.notices:
-            lines += [Row(width).add("▸ ", WARNING).add(notice).line() for notice in state.notices]
+            for notice in state.notices:
+                first, *more = wrap(notice, width - 2, _NOTICE_LINES)
+                lines.append(Row(width).add("▸ ", WARNING).add(first).line())
+                lines += [Row(width).gap(2).add(line).line() for line in more]
         return lines
 
 

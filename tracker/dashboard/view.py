@@ -25,8 +25,8 @@ from emotrack.tracker.dashboard.palette import (
     YELLOW,
     look,
 )
-from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import NOTICE_CHARS, DashboardState
+from emotrack.tracker.plain import plain
 
 _CONSENT = (
     "Everyone here should know that emotions are being estimated.",
@@ -113,7 +113,7 @@ def _figures(state: DashboardState, activity: Activity, width: int) -> list[Line
     if (started := state.started) is not None:
         facts += [
             ("Source", f"{plain(started.source)} ({started.channels} ch)"),
-            ("Bundle", f"{plain(started.bundle.name)} {started.bundle.fingerprint[:8]}"),
+            ("Bundle", f"{plain(started.bundle.name)} {plain(started.bundle.fingerprint)[:8]}"),
             ("Words", plain(started.recogniser) if started.recogniser else "none, voice only"),
             ("Context", f"{started.context_turns} turns"),
         ]

@@ -85,7 +85,9 @@ def _split(url: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
+        url.encode()
+        (parts.hostname or "").encode("idna")  # else the look-up would fail by it
+    except ValueError as error:  # of which UnicodeError is one
         raise UsageError(f"this is no URL of a broker: {error}") from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise UsageError("a broker is given as mqtt://[user@]host[:port]/ or mqtts://…")

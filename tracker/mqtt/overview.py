@@ -25,10 +25,10 @@ from emotrack.tracker.dashboard.palette import (
     WARNING,
     look,
 )
-from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import NAME_CHARS, NOTICE_CHARS
 from emotrack.tracker.dashboard.view import status, watching_consent
 from emotrack.tracker.mqtt.watched import WatchedSite, age
+from emotrack.tracker.plain import plain
 
 TILE_WIDTH: Final = 36  # a tile is no narrower than this,
 TILE_HEIGHT: Final = 6  # and no lower

@@ -7,7 +7,6 @@ from typing import Final
 
 from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.panels import counted
-from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import NAME_CHARS, DashboardState, Watching
 from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
 from emotrack.tracker.mqtt import topics
@@ -26,6 +25,7 @@ from emotrack.tracker.mqtt.payloads import (
     parse_status,
 )
 from emotrack.tracker.notices import NoticeBoard
+from emotrack.tracker.plain import plain
 
 KINDS: Final = ("turn", "provisional", "session", "state", "status", "source", "shift", "vad", "metrics", "error")
 """The topics of a site that are read."""

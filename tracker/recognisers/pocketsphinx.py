@@ -39,7 +39,10 @@ class PocketSphinx:
 
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
-        self._process = ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=_start)
+        try:
+            self._process = ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=_start)
+        except OSError as error:  # its locks are files there
+            raise RecogniserError(f"PocketSphinx cannot use shared memory (/dev/shm): {error.strerror}") from error
         # Ctrl-C is for the tracker, which still wants the last turn's words: the process inherits that it is blocked.
         # Starting multiprocessing's own helper would unblock it, so that comes first.
         resource_tracker.ensure_running()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.tracker.errors import UsageError
 from emotrack.tracker.options import Bounds
+from emotrack.tracker.output import say, show, show_tables
 
 if TYPE_CHECKING:
     from emotrack.tracker.sessions.reader import Session
@@ -96,7 +96,7 @@ def _read(path: Path, name: str | None = None) -> Session:
 
 def _tell(lines: Iterable[str]) -> None:
     for line in lines:
-        print(f"emotrack: {line}", file=sys.stderr, flush=True)
+        say(line)
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -104,7 +104,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
     path = arguments.output or arguments.file.with_suffix(".html")
     write_report(_read(arguments.file, arguments.session), path)
-    print(path)
+    show(path)
     return 0
 
 
@@ -120,7 +120,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
     text = export(_read(arguments.file, arguments.session), arguments.to)
     if arguments.output is None:
-        sys.stdout.write(text)
+        show(text, end="")
         return 0
     write_document(text, arguments.output)
     return 0
@@ -133,17 +133,15 @@ def _correct(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from emotrack.tracker.sessions.compare import compare, read_truth
     from emotrack.tracker.sessions.compare_view import render
 
     truth = read_truth(arguments.truth) if arguments.truth else None
     found = compare(_read(arguments.a), _read(arguments.b), truth)
     if arguments.json:
-        print(json.dumps(found.to_dict()))
+        show(json.dumps(found.to_dict()))
     else:
-        Console().print(render(found))
+        show_tables(render(found))
     return 0
 
 
@@ -156,5 +154,5 @@ def _redact(arguments: argparse.Namespace) -> int:
     unreadable = redact(arguments.file, arguments.output, words=arguments.words, speakers=arguments.speakers)
     _tell(missing_lines(read_sessions(arguments.file)))
     if unreadable:
-        _tell([f"{unreadable} lines could not be read and were left out"])
+        say(f"{unreadable} lines could not be read and were left out")
     return 0

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from emotrack.tracker.dashboard.plain import plain
+from emotrack.tracker.plain import plain
 from emotrack.tracker.sessions.compare import Comparison
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,8 @@ from emotrack.tracker.dashboard.panels import counted
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import UsageError
 from emotrack.tracker.events import Correction
+from emotrack.tracker.interrupts import stopped_by_signals
+from emotrack.tracker.output import show
 from emotrack.tracker.sessions.correct_view import QUIT, Scene, label_keys, paint
 from emotrack.tracker.sessions.reader import Session
 from emotrack.tracker.sessions.voices import Voices
@@ -36,14 +37,14 @@ def run_correct(session: Session, settings: Sequence[str], *, everything: bool) 
             raise UsageError("--all is for walking through the turns; --set names its own")
         decisions = parse_settings(session, settings)
         asyncio.run(_append(session, decisions))
-        print(f"{counted(len(decisions), 'correction')} written to {session.path}")
+        show(f"{counted(len(decisions), 'correction')} written to {session.path}")
         return 0
     if not (sys.stdout.isatty() and has_keys(sys.stdin)) or os.environ.get("TERM") == "dumb":
         raise UsageError("correct needs a terminal to ask on; without one, give --set TURN=EMOTION")
     walk = CorrectionWalk(session, everything=everything)
     if not walk.turns:
         rest = "" if everything else "; --all walks through the others"
-        print(f"no {'turn' if everything else 'uncertain turn'} is waiting for a correction{rest}")
+        show(f"no {'turn' if everything else 'uncertain turn'} is waiting for a correction{rest}")
         return 0
     asyncio.run(_Correcting(session, walk, "turn" if everything else "uncertain turn").run())
     return 0
@@ -106,20 +107,18 @@ class _Correcting:
     async def run(self) -> None:
         """Ask until the person quits. Raises ``SinkError``."""
         sink = JsonLines.to_file(self._session.path)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._quit)
-        writing = loop.create_task(self._write(sink))
+        writing = asyncio.get_running_loop().create_task(self._write(sink))
         self._hear()
-        try:
-            await self._canvas.run()
-        finally:  # a terminal that is gone must not take the last answer with it
-            self._quit()
-            await writing
-            self._voices.close()
-            await sink.close()
+        with stopped_by_signals(self._quit):
+            try:
+                await self._canvas.run()
+            finally:  # a terminal that is gone must not take the last answer with it
+                self._quit()
+                await writing
+                self._voices.close()
+                await sink.close()
         left = counted(sum(turn.turn_id not in self._walk.said for turn in self._walk.turns), self._scene.what)
-        print(f"{counted(self._scene.written, 'correction')} written to {self._session.path}, {left} left")
+        show(f"{counted(self._scene.written, 'correction')} written to {self._session.path}, {left} left")
         if self._failure is not None:
             raise self._failure
 

@@ -11,9 +11,9 @@ from emotrack.tracker.dashboard import DashboardState
 from emotrack.tracker.dashboard.frame import Frame, Line, Row, bar, box, side_by_side
 from emotrack.tracker.dashboard.palette import BAR, BAR_STRONG, QUIET, STRONG, WARNING, look
 from emotrack.tracker.dashboard.panels import clock, counted, file_name, key_hints, label_width, turn_lines
-from emotrack.tracker.dashboard.plain import plain
 from emotrack.tracker.dashboard.state import NAME_CHARS, NOTICE_CHARS, ShownTurn
 from emotrack.tracker.events import Turn
+from emotrack.tracker.plain import plain
 from emotrack.tracker.sessions.walk import CorrectionWalk
 
 QUIT = "q"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import bisect
 import os
-import signal
 import sys
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import Dashboard, Playback
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import UsageError
+from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.sessions.player import Moment, Playhead, moments
 from emotrack.tracker.sessions.reader import Session
 
@@ -58,12 +58,10 @@ class _Replay:
 
     async def run(self) -> None:
         """Play until the viewer has had enough."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.stop)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._dashboard.run())
-            tasks.create_task(self._play())
+        with stopped_by_signals(self.stop):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._dashboard.run())
+                tasks.create_task(self._play())
 
     async def _play(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -18,6 +19,7 @@ from av.container import InputContainer
 
 from emotrack.tracker.audio import Samples
 from emotrack.tracker.errors import SourceError
+from emotrack.tracker.sources.caf import caf_seconds
 from emotrack.tracker.wav import A_LAW, FLOAT, MU_LAW, PCM, WavError, WavHeader, read_wav_header
 
 INCOMPLETE_S = 0.25  # a file that ends this much earlier than its header says has broken off
@@ -31,7 +33,7 @@ MAX_TITLE_CHARS = 40
 # Tags that are no UTF-8 are no reason to refuse a file. From version 19 on, av reads them without being told.
 _ANY_TAGS: Final[dict[str, Any]] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
-EXACT_DURATION = {"aiff", "au", "caf", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "w64"}
+EXACT_DURATION = {"aiff", "au", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "w64"}
 """Formats whose header tells the exact length; others are guessed from the bit rate."""
 STARTS_ANYWHERE = {"mpeg", "mpegts"}
 """Formats whose clock has no zero: the file begins with the earliest of its tracks."""
@@ -128,7 +130,7 @@ class AudioFile:
         """What should be known of the file before it is read, a line each; ``chosen``: the track was asked for."""
         found = []
         if self.tracks > 1 and not chosen:
-            found.append(f"track {self.track} is heard; --track chooses one of {self._tracks()}")
+            found.append(f"track {self.track} of {self.tracks} is heard; --track chooses: {self._tracks()}")
         if self._wav and self._wav.byte_rate and self._wav.unannounced > INCOMPLETE_S * self._wav.byte_rate:
             seconds = (self._wav.length - self._wav.unannounced) / self._wav.byte_rate
             whole_s = self._wav.length / self._wav.byte_rate
@@ -293,6 +295,10 @@ class AudioFile:
         duration, time_base, start = self._stream.duration, self._stream.time_base, self._stream.start_time
         if self._wav:
             return self._wav.promised_s
+        if name == "caf":
+            with contextlib.suppress(OSError):  # it is gone meanwhile
+                return caf_seconds(self._path)
+            return None
         if name == "matroska,webm":
             return self._promised_by_matroska()
         # An MP3 file starts later than 0 only where its header counts the samples; else the length is an estimate.

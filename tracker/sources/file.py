@@ -18,7 +18,7 @@ from emotrack.tracker.sources.decoder import AudioFile, Decoded, Missing
 CHUNK_SAMPLES = SAMPLE_RATE // 10  # 100 ms
 BATCH_ITEMS = 10  # decoded per turn of the worker thread: 1 s; one batch is read, one is decoded ahead
 
-_ALIKE = "its channels hold the same sound, so that each turn comes once for each of them; --channels mix hears it once"
+_ALIKE = "its channels hold the same sound: each turn comes once for each; --channels mix hears it once"
 
 
 class FileSource:
@@ -112,7 +112,7 @@ class FileSource:
         broken: SourceError | None = None
         with AudioFile(self._path, self._track) as file:
             for remark in self._remarks(file):
-                yield f"{self.name}: {remark}"
+                yield f"{self._path.name}: {remark}"
             try:
                 for piece in file.read():
                     second = chunker.position / SAMPLE_RATE
@@ -121,15 +121,15 @@ class FileSource:
                             yield from chunker.skip(piece.seconds)
                         if piece.why not in told:
                             told.add(piece.why)
-                            yield f"{self.name}: {_explain(piece, second)}"
+                            yield f"{self._path.name}: {_explain(piece, second)}"
                         continue
                     samples, unusable = usable(piece.samples)
                     if unusable and not self.unusable_samples:
-                        yield f"{self.name}: samples that are no numbers from {second:.1f} s on; taken as silence"
+                        yield f"{self._path.name}: samples that are no numbers from {second:.1f} s on; taken as silence"
                     self.unusable_samples += unusable
                     samples, doubt = self._arrange(samples, piece.rate, second)
                     if doubt:
-                        yield f"{self.name}: {doubt}"
+                        yield f"{self._path.name}: {doubt}"
                     yield from chunker.push(samples, piece.rate)
             except SourceError as error:
                 broken = error
@@ -158,10 +158,10 @@ def _explain(piece: Missing, second: float) -> str:
     """What is missing where the clock stands at ``second``."""
     match piece.why:
         case "late":
-            return f"its sound begins at {second + piece.seconds:.1f} s on the clock of its container, which is kept"
+            return f"the sound begins at {second + piece.seconds:.1f} s of the file, whose clock is kept"
         case "gap":
             return f"no sound from {second:.1f} to {second + piece.seconds:.1f} s, paused or damaged; the clock goes on"
         case "damage":
             return f"damaged at {second:.1f} s; what cannot be decoded is left out"
         case "early":
-            return f"{piece.seconds:.1f} s of it lie before the beginning of its container and are left out"
+            return f"{piece.seconds:.1f} s of it lie before the beginning of the file's clock and are left out"

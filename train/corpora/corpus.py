@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from emotrack.tracker.output import say
 from emotrack.tracker.text_files import decode
 from emotrack.train.errors import TrainError
 
@@ -88,7 +88,7 @@ def checked(corpus: Corpus, split: str, published: Counts | None) -> Corpus:
 
 @cache  # once a run
 def _warn(message: str) -> None:
-    print(message, file=sys.stderr)
+    say(message, None)
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

@@ -152,7 +152,8 @@ def _votes(stretch: SharedStretch) -> list[Label]:
 def _labels(shard: Path) -> NDArray[np.int64]:
     """(sentences,) indices of labels, -1 where set aside."""
     try:
-        column = pq.read_table(shard, columns=["label"]).column("label").to_pylist()
+        with shard.open("rb") as file:  # PyArrow takes no name that is not UTF-8
+            column = pq.read_table(file, columns=["label"]).column("label").to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise TrainError(f"{shard} cannot be read, remove it to make it anew: {error}") from error
     return np.array([-1 if label is None else SENTIMENTS.index(label) for label in column], dtype=np.int64)

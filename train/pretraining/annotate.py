@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,9 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emotrack.models.files import write_files
+from emotrack.tracker.output import say, show
+from emotrack.tracker.plain import plain
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.agreement import VOTE, agreement, shared, vote
 from emotrack.train.pretraining.annotators import SENTIMENTS, Maker, annotation
@@ -60,11 +62,11 @@ def annotate(
         in_words = found.to_markdown()
         values = json.dumps(found.to_dict(), indent=1) + "\n"
         write_files({together / "agreement.json": values, together / "agreement.md": in_words})
-        print(in_words)
+        show(in_words)
         tables |= {VOTE: votes}
-    print(_counts(tables))
+    show(_counts(tables))
     for table in tables.values():
-        print(table.folder)
+        show(table.folder)
     for maker in makers:
         _check_labelled(maker.name, tables[maker.name])
 
@@ -76,14 +78,14 @@ def _foretell(
     left = [stretch for (stretch,) in to_do(stretches, table, most=1, largest=1)]
     rows = f"{maker.name}: {sum(stretch.size for stretch in left):,} of {sum(s.size for s in stretches):,} rows to do"
     if not left or not isinstance(maker, LlmMaker):
-        print(rows, file=sys.stderr)
+        say(rows, None)
         return
     found = estimate(maker, _texts(left), prices)
-    print(f"{rows}, {found.to_text()}", file=sys.stderr)
+    say(f"{rows}, {found.to_text()}", None)
     measured = None if only_estimate else measure(maker, _texts(left))
     takes, how = (ANSWER_S, "if an answer takes") if measured is None else (measured, "as the first answers took")
     duration = found.duration(takes, maker.concurrency)
-    print(f"{maker.name}: about {duration}, {how} {takes:.2g} s, {maker.concurrency} at a time", file=sys.stderr)
+    say(f"about {duration}, {how} {takes:.2g} s, {maker.concurrency} at a time", maker.name)
 
 
 def _texts(stretches: Sequence[Stretch]) -> Iterator[str]:
@@ -94,7 +96,7 @@ def _run(job: Job[Label], items: Sequence[Item], run: Engine) -> None:
     batches = list(to_do(items, job.table, most=1, largest=1))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(job.name, total=sum(item.size for (item,) in batches))
+        task = progress.add_task(escape(plain(job.name)), total=sum(item.size for (item,) in batches))
         sizes = iter([item.size for (item,) in batches])
 
         def advance(items: int) -> None:
@@ -128,8 +130,8 @@ def _tally(table: Table[Label]) -> tuple[Counter[str | None], Counter[str | None
     tallies: tuple[Counter[str | None], Counter[str | None]] = (Counter(), Counter())
     for shard in table.shards():
         try:
-            with pq.ParquetFile(shard) as file:
-                columns = file.read(["label", "set_aside"], use_threads=False).columns
+            with shard.open("rb") as file:
+                columns = pq.ParquetFile(file).read(["label", "set_aside"], use_threads=False).columns
         except (OSError, pa.ArrowException) as error:
             raise TrainError(f"{shard} cannot be read, remove it to make it anew: {error}") from error
         for tally, column in zip(tallies, columns, strict=True):

@@ -6,7 +6,6 @@ Importing this module imports nothing heavy, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from emotrack.tracker.errors import EmotrackError, UsageError
 from emotrack.tracker.options import PORTS, Bounds, add_options, read_options
+from emotrack.tracker.output import say, show
 from emotrack.tracker.segmenter import SegmenterOptions
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run_transcribe(args: argparse.Namespace) -> int:
         with _engine(args) as run:
             transcribe(args.audio, args.out, manner, args.device, args.batch, run)
     except (TrainError, EmotrackError) as error:
-        print(f"emotrack train transcribe: {error}", file=sys.stderr)
+        say(error, "emotrack train transcribe")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     return 0
 
@@ -153,13 +153,13 @@ def run_annotate(args: argparse.Namespace) -> int:
     try:
         makers = makers_of(args.llm, args.out, args.concurrency)
     except ValueError as error:
-        print(f"emotrack train annotate: {error}", file=sys.stderr)
+        say(error, "emotrack train annotate")
         return EXIT_USAGE
     try:
         with _engine(args) as run:
             annotate(args.corpus, makers, args.out, Prices(args.price_in, args.price_out), args.estimate, run)
     except (TrainError, UsageError, OSError) as error:
-        print(f"emotrack train annotate: {error}", file=sys.stderr)
+        say(error, "emotrack train annotate")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     return 0
 
@@ -228,20 +228,20 @@ def run_pretrain(args: argparse.Namespace) -> int:
     try:
         recipe, data = load_recipe(args.recipe), dict(args.data)
         if complaint := misnamed(data, recipe, recipe.needs_for_encoder):
-            print(f"emotrack train pretrain: {complaint}", file=sys.stderr)
+            say(complaint, "emotrack train pretrain")
             return EXIT_USAGE
 
         def pretrain(out: Path, seed: int) -> Path:
             made = run_pretraining(recipe, args.corpus, data, out, seed)
             wait()  # for rank 0 to have written it
             if rank() == 0:
-                print(f"pretrain: {made}")
+                show(f"pretrain: {made}")
             return made
 
         with joined():
             whole = train_with(seeds_of(args), args.out, pretrain, "emotrack train pretrain")
     except (TrainError, HubError, OSError) as error:
-        print(f"emotrack train pretrain: {error}", file=sys.stderr)
+        say(error, "emotrack train pretrain")
         return EXIT_FAILURE
     return 0 if whole else EXIT_FAILURE
 
@@ -296,14 +296,14 @@ def run_care(args: argparse.Namespace) -> int:
     try:
         recipe, data = load_recipe(args.recipe), dict(args.data)
         if complaint := misnamed(data, recipe, ["encoder"] if isinstance(recipe.speech, ActedSpeechRecipe) else []):
-            print(f"emotrack train care: {complaint}", file=sys.stderr)
+            say(complaint, "emotrack train care")
             return EXIT_USAGE
         with joined():
             made = train_care(recipe, args.corpus, args.audio, data, args.out, args.seed)
             if rank() == 0:
-                print(f"care: {made}")
+                show(f"care: {made}")
     except (TrainError, HubError, OSError) as error:
-        print(f"emotrack train care: {error}", file=sys.stderr)
+        say(error, "emotrack train care")
         return EXIT_FAILURE
     return 0
 

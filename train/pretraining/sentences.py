@@ -59,8 +59,8 @@ class ShardStretch:
         found: list[Sentence] = []
         passed = 0
         try:
-            with pq.ParquetFile(self.shard) as file:
-                for batch in file.iter_batches(ROWS, columns=["turn_id", "text"]):
+            with self.shard.open("rb") as file:
+                for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=["turn_id", "text"]):
                     first, last = max(self.start - passed, 0), min(self.start + self.size - passed, batch.num_rows)
                     passed += batch.num_rows
                     if first < last:
@@ -111,7 +111,8 @@ def _of_turns(corpus: Path) -> Iterator[ShardStretch]:
     if not shards:
         raise TrainError(f"{corpus / 'turns'}: no turns there; `emotrack train transcribe --out {corpus}` makes them")
     for shard in shards:
-        footer = pq.read_metadata(shard)
+        with shard.open("rb") as file:
+            footer = pq.read_metadata(file)
         made = hashlib.sha256(footer.metadata[b"emotrack"]).hexdigest()  # from what, and how
         for start in range(0, footer.num_rows, ROWS):
             size = min(ROWS, footer.num_rows - start)

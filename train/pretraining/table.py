@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotrack.models.files import whole_file
+from emotrack.tracker.plain import unicode
 from emotrack.train.errors import TrainError
 
 _ROWS_AT_ONCE = 4096  # that are in memory while a table is read
@@ -85,7 +86,7 @@ class Table(Generic[Row]):
             "quarantined": {answer.key: answer.quarantined for answer in answers if answer.quarantined},
             "rows": len(rows),
         }
-        columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in self.schema]
+        columns = [pa.array([_value(row, field.name) for row in rows], field.type) for field in self.schema]
         table = pa.Table.from_arrays(columns, schema=self.schema.with_metadata({"emotrack": json.dumps(footer)}))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -139,8 +140,10 @@ def read_shard(shard: Path, row: type[Row]) -> Iterator[Row]:
     """The rows of one shard. Raises ``TrainError`` where it cannot be read."""
     names = [field.name for field in fields(cast("Any", row))]
     try:
-        with pq.ParquetFile(shard, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=names):
+        with shard.open("rb") as file:  # PyArrow takes no name that is not UTF-8
+            for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches(
+                _ROWS_AT_ONCE, columns=names
+            ):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     yield row(*values)
     except (OSError, pa.ArrowException) as error:
@@ -154,12 +157,18 @@ def address(*parts: str) -> str:
 
 def _footer(shard: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((pq.read_schema(shard).metadata or {})[b"emotrack"])
+        with shard.open("rb") as file:
+            found: dict[str, Any] = json.loads((pq.read_schema(file).metadata or {})[b"emotrack"])
     except (OSError, pa.ArrowException) as error:
         raise TrainError(f"{shard} cannot be read, remove it to make it anew: {error}") from error
     except (KeyError, ValueError) as error:
         raise TrainError(f"{shard} is no shard of emotrack's") from error
     return found
+
+
+def _value(row: object, name: str) -> Any:
+    value = getattr(row, name)
+    return unicode(value) if isinstance(value, str) else value  # a file's name need not be
 
 
 def _schema(row: type[Any]) -> pa.Schema:

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from emotrack.tracker.errors import UsageError
 from emotrack.tracker.options import THREADS, environment_number
+from emotrack.tracker.output import show
 from emotrack.tracker.segmenter import SegmenterOptions
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.audio_files import AudioFound, Clip, find_audio, read_clip
@@ -126,8 +127,8 @@ def transcribe(audio: Path, out: Path, manner: Manner, device: str, batch: int, 
             advance = partial(progress.advance, bar)
             clips = _clips(find_audio(audio), before, unreadable, advance)
             run(job, to_do(clips, table, batch, batch * _MEGABYTE), advance)
-    print(_summary(table, before, unreadable, time.perf_counter() - began))
-    print(table.folder)
+    show(_summary(table, before, unreadable, time.perf_counter() - began))
+    show(table.folder)
 
 
 def _workers(manner: Manner, device: str) -> tuple[Worker, Worker]:

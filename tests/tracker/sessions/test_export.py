@@ -21,10 +21,11 @@ from lxml import etree
 
 from emotrack.tracker.captions import read_captions
 from emotrack.tracker.events import Correction, Turn
+from emotrack.tracker.plain import plain_document
 from emotrack.tracker.sessions import commands
 from emotrack.tracker.sessions.export import FORMATS, FormatName, export
 from emotrack.tracker.sessions.export.emotionml import NAMESPACE, OUR_NAMESPACE
-from emotrack.tracker.sessions.export.wording import one_line, printable
+from emotrack.tracker.sessions.export.wording import one_line
 from emotrack.tracker.sessions.reader import Session
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, started, turn
 
@@ -266,8 +267,8 @@ def test_csv_gives_back_any_words_and_no_formula(made: Session) -> None:
     found = rows(export(made, "csv"))
     assert [row["turn_id"] for row in found] == [str(turn.turn_id) for turn in by_start(made)]
     for row, turned in zip(found, by_start(made), strict=True):
-        assert unguarded(row["text"]) == printable(turned.text or "")
-        assert unguarded(row["speaker"]) == printable(turned.speaker or "")
+        assert unguarded(row["text"]) == plain_document(turned.text or "")
+        assert unguarded(row["speaker"]) == plain_document(turned.speaker or "")
         assert not any(is_risky(cell) and not cell.startswith("'") for cell in row.values())
 
 
@@ -331,7 +332,7 @@ def test_emotionml(made: Session) -> None:
         category = found.find("e:category", XML)
         assert {category.get("name"), *found.xpath(".//t:*/@emotion", namespaces=XML)} <= items
         assert (category.get("confidence") is None) is (turned.turn_id in made.corrections)
-        assert (found.findtext(".//t:text", namespaces=XML) or "") == printable(turned.text or "")
+        assert (found.findtext(".//t:text", namespaces=XML) or "") == plain_document(turned.text or "")
         assert (found.findtext(".//t:speaker", namespaces=XML) or "") == one_line(turned.speaker or "")
 
 

@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 from emotrack.tracker.events import Turn
-from emotrack.tracker.sessions.export.wording import by_start, distinct, end_s, one_line, printable
+from emotrack.tracker.plain import plain_document
+from emotrack.tracker.sessions.export.wording import by_start, distinct, end_s, one_line
 from emotrack.tracker.sessions.reader import Session
 
 NAMESPACE = "http://www.w3.org/2009/10/emotionml"
@@ -90,7 +91,7 @@ def _say_more(info: ET.Element, turn: Turn, names: dict[str, str], *, is_correct
     if turn.speaker:
         ET.SubElement(info, "et:speaker").text = one_line(turn.speaker)
     if turn.text:
-        ET.SubElement(info, "et:text").text = printable(turn.text)
+        ET.SubElement(info, "et:text").text = plain_document(turn.text)
     estimate = {"emotion": names[turn.emotion], "confidence": f"{turn.confidence:.4f}"}
     estimate["uncertain"] = "true" if turn.uncertain else "false"
     estimate["corrected"] = "true" if is_corrected else "false"

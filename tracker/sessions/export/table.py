@@ -18,7 +18,8 @@ import io
 import re
 
 from emotrack.tracker.events import Turn
-from emotrack.tracker.sessions.export.wording import by_start, distinct, one_line, printable
+from emotrack.tracker.plain import plain_document
+from emotrack.tracker.sessions.export.wording import by_start, distinct, one_line
 from emotrack.tracker.sessions.reader import Session
 
 # The wide forms are what input methods for Chinese and Japanese write; spreadsheets take them for the same.
@@ -49,8 +50,8 @@ def to_csv(session: Session) -> str:
 
 def guarded(words: str) -> str:
     """``words`` as a cell that no spreadsheet takes for a formula."""
-    clean = printable(words)
-    return f"'{clean}" if _RISKY.match(clean) else clean
+    cell = plain_document(words)
+    return f"'{cell}" if _RISKY.match(cell) else cell
 
 
 def _row(session: Session, turn: Turn, labels: list[str]) -> list[str | float]:

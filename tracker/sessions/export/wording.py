@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from emotrack.tracker.events import Turn
+from emotrack.tracker.plain import plain_document
 from emotrack.tracker.sessions.reader import Session
 
 _MIN_SECONDS = 0.001  # a label or subtitle of no length is refused by some programs
 
-# What XML 1.0 forbids; no other format has a use for it either.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-
-def printable(text: str) -> str:
-    """``text`` without control characters, its lines ending in a line feed."""
-    return _FORBIDDEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
 
 def one_line(text: str) -> str:
     """``text`` without control characters, every run of white space one space."""
-    return " ".join(_FORBIDDEN.sub(" ", text.replace("\x85", " ")).split())
+    return " ".join(plain_document(" ".join(text.split())).split())
 
 
 def by_start(session: Session) -> list[Turn]:

@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from emotrack.tracker.plain import plain_document
 from emotrack.tracker.sessions.documents import write_document
 from emotrack.tracker.sessions.reader import Session
 from emotrack.tracker.sessions.report import figures
@@ -28,7 +29,7 @@ from emotrack.tracker.sessions.report.plots import mood_areas, mood_letters, rol
 from emotrack.tracker.sessions.report.timeline import STRETCH_S, STRETCHES_IN_ROW, rows, share, ticks
 from emotrack.tracker.sessions.report.transcript import chapters
 from emotrack.tracker.sessions.report.view import View
-from emotrack.tracker.sessions.report.wording import clean, clock, counted, moment, percent, without_folders
+from emotrack.tracker.sessions.report.wording import clock, counted, moment, percent, without_folders
 
 _ROLL_ROWS = 12  # further emotions share the last row of a roll
 _COLUMNS = 200  # links over the rolls; each leads to what was said then
@@ -58,7 +59,7 @@ def render_report(session: Session) -> str:
         dark_lane=DARK_LANE,
         source=figures.source_name(view),
         began=_began(session),
-        site=clean(_site(session)),
+        site=plain_document(_site(session)),
         headline=figures.headline(view),
         problems=[without_folders(problem) for problem in session.problems],
         max_moments=MAX_MOMENTS,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from emotrack.tracker.plain import plain_document
 from emotrack.tracker.sessions.report.moments import Moment
 from emotrack.tracker.sessions.report.view import SeenTurn, View
-from emotrack.tracker.sessions.report.wording import clean, clock, percent, rejected
+from emotrack.tracker.sessions.report.wording import clock, percent, rejected
 
 CHAPTER_S = 300.0
 CHAPTER_TURNS = 100  # a browser lays out whole chapters as they come into sight; it also looks at each in every frame
@@ -94,7 +95,7 @@ def _said(view: View, seen: SeenTurn, moments: list[Moment]) -> Said:
         speaker=view.name(seen.speaker),
         at=clock(seen.start_s),
         confidence=percent(seen.turn.confidence),
-        text=clean(text) if text is not None else None,
+        text=plain_document(text) if text is not None else None,
         silence="" if text is not None else _silence(view, seen),
         reasons=_reasons(seen),
         moments=moments,

@@ -10,9 +10,9 @@ from functools import cached_property
 
 from emotrack.tracker.dashboard.palette import GREY, look
 from emotrack.tracker.events import Turn
+from emotrack.tracker.plain import plain_document
 from emotrack.tracker.sessions.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
-from emotrack.tracker.sessions.report.wording import clean
 from emotrack.tracker.shifts import HeardTurn, Shift, find_shifts
 
 MAX_DRAWN = 20_000  # turns that are drawn and written out one by one: a browser takes no more with good grace
@@ -91,7 +91,7 @@ class View:
         if found is None:
             seen = look(name)
             colour = seen.fill.color.get_truecolor().hex if seen.fill.color is not None else GREY
-            shown = clean(name) or "unnamed"
+            shown = plain_document(name) or "unnamed"
             found = self._labels[name] = Label(
                 name, shown, f"e{len(self._labels)}", seen.letter, colour, letters(colour, DARK_LANE)
             )
@@ -152,7 +152,7 @@ class View:
 
     @staticmethod
     def name(speaker: str | None) -> str:
-        return "unknown speaker" if speaker is None else clean(speaker) or "unnamed"
+        return "unknown speaker" if speaker is None else plain_document(speaker) or "unnamed"
 
     @cached_property
     def shifts(self) -> list[Shift]:

@@ -6,8 +6,8 @@ import math
 import re
 from datetime import UTC, datetime
 
-# What HTML cannot hold, and what would hide or move other text.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+from emotrack.tracker.plain import plain_document
+
 _PATH = re.compile(r"(?<![\w.])(?:~|\.{1,2}|[A-Za-z]:|file:/{2,3})?(?:[\\/]+[^\\/\s:'\"]+)+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MONTHS = (
@@ -28,14 +28,9 @@ _REJECTED = {
 }
 
 
-def clean(text: str) -> str:
-    """Outside text without characters that no page can show; escaping is the template's work."""
-    return _UNPRINTABLE.sub("\ufffd", text)
-
-
 def without_folders(text: str) -> str:
     """What a machine wrote, with every path cut down to its file name: a report is for others to see."""
-    return clean(_PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], text))
+    return plain_document(_PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], text))
 
 
 def file_name(source: str) -> str:
@@ -43,7 +38,7 @@ def file_name(source: str) -> str:
     is_path = bool(_URL.match(source)) or bool(re.match(r"[\\/.~]|[A-Za-z]:[\\/]", source)) or " " not in source
     if not is_path and not re.search(r"\.\w{2,5}$", source):
         return without_folders(source)
-    return clean(re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("\\/"))[-1]) or "unnamed"
+    return plain_document(re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("\\/"))[-1]) or "unnamed"
 
 
 def clock(seconds: float) -> str:

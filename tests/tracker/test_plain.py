@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from emotrack.tracker.dashboard.frame import Row, bar, crop, wrap
-from emotrack.tracker.dashboard.plain import plain
+from emotrack.tracker.plain import plain
 
 
 @pytest.mark.parametrize(
