@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import anatomy, footprint, gpu, growth, recognisers, rooms, runtimes, turn_latency
+from benchmarks import anatomy, busy, footprint, gpu, growth, recognisers, rooms, runtimes, turn_latency
 from benchmarks.drawing import draw
 from benchmarks.figures import Benchmark, Figure, Note, Settings, UnavailableError, gathered
 from benchmarks.record import Record, read_records, surroundings, write_records
@@ -27,6 +27,7 @@ BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
         turn_latency.BENCHMARK,
+        busy.BENCHMARK,
         growth.BENCHMARK,
         rooms.BENCHMARK,
         footprint.BENCHMARK,

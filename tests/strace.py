@@ -72,6 +72,7 @@ class Tracer:
     def run(self, *arguments: object, use: Callable[[], None] = lambda: None, **options: Any) -> Seen:
         """Run ``emotrack`` with ``arguments`` in ``self.work``; ``use`` does meanwhile what a person would do."""
         began = time.time() - 1.0  # a file system's clock is coarser
+        before = {path: path.stat().st_ctime_ns for path in self._places()}
         command = [*STRACE, str(self._log), *EMOTRACK, *map(str, arguments)]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         with subprocess.Popen(command, text=True, cwd=self.work, env=self._environment, **options) as process:
@@ -81,9 +82,14 @@ class Tracer:
             finally:
                 process.kill()  # what still runs is the command's own failure, told above
         lines = self._log.read_text(errors="replace").splitlines()
-        return Seen(process.returncode, out or "", err or "", set(_hosts(lines)), sorted(self._left(lines, began)))
+        return Seen(
+            process.returncode, out or "", err or "", set(_hosts(lines)), sorted(self._left(lines, began, before))
+        )
 
-    def _left(self, lines: list[str], began: float) -> set[Path]:
+    def _places(self) -> set[Path]:
+        return {path for folder in (self.home, self.temporary, self.work) for path in folder.rglob("*")}
+
+    def _left(self, lines: list[str], began: float, before: dict[Path, int]) -> set[Path]:
         found = set()
         for line in lines:
             made = _MADE.match(line)
@@ -92,9 +98,9 @@ class Tracer:
             one, at, below, beside, other = made.groups()
             path = self.work / Path(one or "") if one else Path(at or beside or self.work) / (below or other)
             found.add(path)
-        # What was renamed, or made by other means.
-        found |= {path for folder in (self.home, self.temporary, self.work) for path in folder.rglob("*")}
-        return {path for path in found if (path.is_file() or path.is_dir()) and path.stat().st_ctime >= began}
+        found |= self._places()  # what was renamed, or made by other means
+        there = {path: path.stat() for path in found if path.is_file() or path.is_dir()}
+        return {path for path, now in there.items() if now.st_ctime >= began and now.st_ctime_ns != before.get(path)}
 
 
 def _hosts(lines: list[str]) -> list[str]:

@@ -31,6 +31,7 @@ class BatchLimits:
     """The shortest is at least this share of the longest: padding costs as much as what is asked for."""
 
 
+_LATEST_SHARE: Final = 0.3  # of the latest batch in what one takes: the machine's load changes within some turns
 ALONE: Final = BatchLimits(requests=1, padded=math.inf, alike=1.0)
 
 
@@ -64,6 +65,8 @@ class Batcher(Generic[Asked, Answer]):
         self._lock = Lock()
         self._waiting: list[_Request[Asked, Answer]] = []  # oldest first
         self._running = 0
+        self.takes_s = 0.0
+        """How long a batch takes at present: the later ones of those so far count more. Seconds; 0 before the first."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     @property
@@ -99,7 +102,11 @@ class Batcher(Generic[Asked, Answer]):
             return [request for request in self._waiting if not request.answer.cancelled()]
 
     def _serve(self) -> None:
-        outcomes = self._outcomes(self._take())
+        batch, began = self._take(), time.perf_counter()
+        outcomes = self._outcomes(batch)
+        if batch:
+            taken_s = time.perf_counter() - began
+            self.takes_s += (taken_s - self.takes_s) * (_LATEST_SHARE if self.takes_s else 1.0)
         self._running = 0  # before anybody hears of it: who has an answer may ask again at once
         for tell in outcomes:
             tell()

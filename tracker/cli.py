@@ -52,11 +52,7 @@ def _run(argv: Sequence[str], began: float, working: AbstractContextManager[None
     from emotrack.tracker.output import hold_tongue, say
 
     try:
-        from emotrack.tracker.parser import make_parser
-
-        parser, commands = make_parser()
-        _add_training(commands)
-        arguments = parser.parse_args(argv)
+        arguments = whole_parser().parse_args(argv)
         arguments.began = began
         with working:
             code: int = arguments.run(arguments)
@@ -76,6 +72,15 @@ def _run(argv: Sequence[str], began: float, working: AbstractContextManager[None
         hold_tongue()
         return EXIT_FAILURE
     return code
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser of every command, those of training included."""
+    from emotrack.tracker.parser import make_parser
+
+    parser, commands = make_parser()
+    _add_training(commands)
+    return parser
 
 
 def _add_training(commands: Commands[argparse.ArgumentParser]) -> None:

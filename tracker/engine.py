@@ -81,6 +81,11 @@ class Engine:
         return not any(model.is_busy for model in self._models)
 
     @property
+    def recognition_s(self) -> float:
+        """What the recogniser takes for a turn at present, in seconds; 0 before the first, and without a recogniser."""
+        return self._recognising.takes_s
+
+    @property
     def waiting(self) -> dict[str, int]:
         """How many turns of all conversations wait for each model."""
         return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
@@ -23,7 +24,7 @@ LeftOutName = Literal["nothing", "extras", "words", "short_turns"]
 
 
 def _rounded(digits: int) -> AfterValidator:
-    return AfterValidator(lambda value: round(value, digits))
+    return AfterValidator(partial(round, ndigits=digits))
 
 
 Words = Annotated[str, AfterValidator(unicode)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -240,6 +241,10 @@ def _add_forget(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _live(arguments: argparse.Namespace) -> int:
+    # OpenMP's threads would spin while they wait for one that another program keeps from its core. Read when torch and
+    # CTranslate2 are imported; for a program that imports emotrack it is not ours to say.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
     from emotrack.tracker.live import run_live
 
     return run_live(arguments)

@@ -59,6 +59,7 @@ from emotrack.tracker.tally import Tally
 from emotrack.tracker.turn_events import HeardTurn, estimated, turn_event, versions
 
 MAX_WAITING_TURNS = 8  # finished turns that may wait for the models
+MAX_TURNS_IN_HAND = 2  # in work or waiting, with which no more of a file is heard: it can wait, and its turns come soon
 SKIP_TEXT_FROM = 4  # with so many waiting, a live source's turns go without recognition until it has caught up
 PATIENCE = 2.0  # where short turns are left out, this many times the usual silence ends a turn
 
@@ -113,11 +114,13 @@ class LiveSession:
         self._listeners = [Listener(channel, self._segmenter) for channel in range(source.channels)]
         context = resumed.context if resumed else engine.network.new_context(self._context_turns)
         self._interpreter = Interpreter(engine, context, notify)
-        self._speculation = Speculation() if speculate else None
+        self._speculation = Speculation(self._segmenter) if speculate else None
         self._glances = [Glances(listener) for listener in self._listeners] if provisional else []
         self._to_glance_at: asyncio.Queue[Glance | None] = asyncio.Queue(1)
         self._recent: deque[Turn] = deque(maxlen=max(self._context_turns - 1, 1))  # those that may be revised
         self._turns: asyncio.Queue[HeardTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
+        self._has_few_turns = asyncio.Event()
+        self._has_few_turns.set()
         self._turns_heard = resumed.turns_heard if resumed else 0
         self._waiting: asyncio.Timeout | None = None  # for the source
         self._paused_s = 0.0
@@ -270,6 +273,8 @@ class LiveSession:
             self._paused_s += len(chunk.samples) / SAMPLE_RATE
             await self._end_turns()
             return
+        if self._source.lossless:
+            await self._has_few_turns.wait()
         turns = await self._push(chunk)
         self.activity.levels_dbfs = tuple(listener.level_dbfs for listener in self._listeners)
         self.activity.speaking = tuple(listener.speaking for listener in self._listeners)
@@ -300,10 +305,18 @@ class LiveSession:
                     if dropped and dropped.work:
                         dropped.work.cancel()
                     self.activity.dropped_turns += 1
-                    self.activity.thinking -= 1
-                self.activity.thinking += 1
+                    self._take_in_hand(-1)
+                self._take_in_hand(1)
                 work = self._speculation.take(turn, words) if self._speculation else None
                 await self._turns.put(HeardTurn(self._turns_heard, turn, words, speaker, work, decided_at))
+
+    def _take_in_hand(self, turns: int) -> None:
+        """So many ``turns`` more are in work or wait for it."""
+        self.activity.thinking += turns
+        if self.activity.thinking < MAX_TURNS_IN_HAND:
+            self._has_few_turns.set()
+        else:
+            self._has_few_turns.clear()
 
     def _worded(
         self, turn: SpeechTurn, *, has_ended: bool = True
@@ -330,7 +343,8 @@ class LiveSession:
             self._speculation.throw_away(channel)
             # While a turn is in work, the next waits for it anyway; turns that have ended, anybody's, come first.
             if turn is not None and not self.activity.thinking and not self._engine.is_busy:
-                parts = self._worded(turn, has_ended=False)
+                pays = self._speculation.pays(0.0 if self._captions else self._engine.recognition_s)
+                parts = self._worded(turn, has_ended=False) if pays else []
                 self._speculation.begin(turn, [self._interpreter.begin(part, words) for part, words, _ in parts])
 
     def _glance(self) -> None:
@@ -375,7 +389,7 @@ class LiveSession:
             event = turn_event(stamp, heard, found, audio, began_at=began, with_text=self._with_text)
             self.tally.add(event)
             self.activity.text_skipped += event.text_rejected == SKIPPED
-            self.activity.thinking -= 1
+            self._take_in_hand(-1)
             await self._emit(event)
             for revision in found.revisions:
                 if revision.turns_ago <= len(self._recent):  # a session that was taken over has none from before

@@ -61,6 +61,11 @@ class SegmenterOptions:
         2.0, Bounds(_FRAME_S, 10.0), "that cut is made at the least speech-like frame of this last stretch"
     )
 
+    @property
+    def pause_s(self) -> float:
+        """Silence after which a turn may well be over."""
+        return max(self.trailing_s, _PAUSE_S)
+
     def __post_init__(self) -> None:
         if complaint := next(out_of_bounds(self), None):
             raise ValueError(complaint)
@@ -159,6 +164,7 @@ class Segmenter:
         self.patience = 1.0
         """How many times the silence that the options name it takes to end a turn; may change at any time."""
         self._trailing = round(self.options.trailing_s * SAMPLE_RATE)
+        self._pause = round(self.options.pause_s * SAMPLE_RATE)
         self._turn: _Turn | None = None
         self._announced = False
         self._previous_end = 0  # no turn reaches back into the one before
@@ -185,7 +191,7 @@ class Segmenter:
     def would_end(self) -> SpeechEnded | None:
         """The turn under way as it will have been unless speech goes on; None while nobody seems to have finished."""
         turn = self._turn
-        if turn is None or turn.end - turn.speech_end < max(self._trailing, _PAUSE_S * SAMPLE_RATE):
+        if turn is None or turn.end - turn.speech_end < self._pause:
             return None
         return self.so_far
 

@@ -7,10 +7,12 @@ import random
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from emotrack.tracker import batching
 from emotrack.tracker.batching import ALONE, Batcher, BatchLimits
 
 TOGETHER = BatchLimits(requests=4, padded=40.0, alike=0.75)
@@ -189,3 +191,25 @@ def test_nobody_gets_anybody_elses_answer_and_none_is_lost(seed: int) -> None:
         batcher.close()
 
     asyncio.run(ask())
+
+
+def test_what_a_batch_takes_follows_the_load_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(batching, "time", SimpleNamespace(perf_counter=lambda: clock.now_s))
+
+    def work(seconds: Sequence[float]) -> list[float]:
+        clock.now_s += seconds[0]
+        if seconds[0] > 5:
+            raise ValueError("too much")
+        return list(seconds)
+
+    async def ask() -> list[float]:
+        batcher = Batcher[float, float]("model", work)
+        takes_s = [batcher.takes_s]
+        for seconds in (0.5, 0.5, 2.5, 10.0):
+            await asyncio.gather(batcher.ask(seconds), return_exceptions=True)
+            takes_s.append(batcher.takes_s)
+        batcher.close()
+        return takes_s
+
+    assert asyncio.run(ask()) == pytest.approx([0.0, 0.5, 0.5, 1.1, 3.77])

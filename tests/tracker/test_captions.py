@@ -451,7 +451,7 @@ def test_time_grows_with_the_size_of_a_file(tmp_path: Path, make: Callable[[int]
         return time.process_time() - began
 
     small = min(seconds(12_000) for _ in range(3))
-    assert seconds(96_000) < 40 * max(small, 0.004)
+    assert min(seconds(96_000) for _ in range(2)) < 40 * max(small, 0.01)
 
 
 def test_a_turn_takes_the_cue_it_overlaps() -> None:

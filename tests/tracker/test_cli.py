@@ -93,6 +93,37 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
     assert emotrack("--version").stdout.startswith("emotrack 0.")
 
 
+_SAY_HOW_THREADS_WAIT = """
+import os, sys
+from emotrack.tracker import cli, live
+live.run_live = lambda _: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules, "ctranslate2" in sys.modules)
+cli.main(["live", "--mic"])
+"""
+_LOAD_THE_LIBRARY = """
+import os
+from emotrack.tracker import live, loading, pipeline
+from emotrack.tracker.recognisers import faster_whisper
+print(os.environ.get("OMP_WAIT_POLICY"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "found"),
+    [
+        (_SAY_HOW_THREADS_WAIT, {}, "passive False False"),
+        (_SAY_HOW_THREADS_WAIT, {"OMP_WAIT_POLICY": "active"}, "active False False"),
+        (_LOAD_THE_LIBRARY, {}, "None"),
+    ],
+)
+def test_the_command_line_alone_says_how_threads_wait_and_before_they_are_there(
+    program: str, given: dict[str, str], found: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    assert result.stdout.strip() == found
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -105,7 +136,7 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         ((*FAST, "--captions", CAPTIONS, "--asr", "tiny.en"), "leave --asr out"),
         ((*FAST, "--context", "0"), "between 1 and 1000"),
         ((*FAST, "--context", "many"), "--context"),
-        ((*FAST, "--onset", "0.2"), "0 < offset <= onset"),
+        ((*FAST, "--onset", "0.2"), "offset <= onset"),
         ((*FAST, "--channels", "left"), "invalid choice"),
     ],
 )

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
-from emotrack.tracker.cli import _parser, main
+from emotrack.tracker.cli import main, whole_parser
 from emotrack.tracker.errors import UsageError
 from emotrack.tracker.listener import Listener
 from emotrack.tracker.options import Bounds, environment_number
+from emotrack.tracker.plain import unicode
 from emotrack.tracker.segmenter import Segmenter, SegmenterOptions, SpeechEnded
 from emotrack.train.pretraining.cli import _host_and_port, named_path
 from tests.models.conftest import tiny_network
 
-WORDS = {None, Path, named_path, _host_and_port}  # what options that take no number are read by
+WORDS = {None, Path, named_path, unicode, _host_and_port}  # what options that take no number are read by
 NO_NUMBERS = ["nan", "NaN", "inf", "-inf", "1e308", "-1e308", "1e999", "-1", "1" * 30, "1" * 5000, "", " ", "0x10", "x"]
 
 Option = tuple[str, argparse.ArgumentParser, argparse.Action]
@@ -37,7 +38,7 @@ def all_options(parser: argparse.ArgumentParser) -> Iterator[Option]:
             yield f"{parser.prog} {'/'.join(action.option_strings) or action.dest}", parser, action
 
 
-OPTIONS = {name: (parser, action) for name, parser, action in all_options(_parser())}
+OPTIONS = {name: (parser, action) for name, parser, action in all_options(whole_parser())}
 NUMBERS = {name: each for name, each in OPTIONS.items() if isinstance(each[1].type, Bounds)}
 
 

@@ -167,6 +167,16 @@ def test_a_file_loses_no_turn_however_slow_the_recogniser(network: EmotionNetwor
     assert [turn.text for turn in recorder.turns] == ["Good morning."] * len(TRUTH)
 
 
+def test_a_file_is_heard_no_further_than_its_turns_come_soon(network: EmotionNetwork, stereo: Samples) -> None:
+    in_hand = list[int]()
+    recorder = Recorder(lambda event: in_hand.append(live.activity.thinking))
+    source = ScriptedSource(chunks(mono(stereo)[: 20 * SAMPLE_RATE]), lossless=True)
+    live = session(source, network, recorder, recogniser=ScriptedRecogniser(seconds=1.0))
+    asyncio.run(live.run())
+    assert len(recorder.turns) >= 5
+    assert 0 < max(in_hand) <= 2
+
+
 def test_a_recogniser_that_fails_leaves_the_voice(network: EmotionNetwork, stereo: Samples) -> None:
     recorder, notices = Recorder(), list[str]()
     source = ScriptedSource(chunks(mono(stereo[: 5 * SAMPLE_RATE])))

@@ -17,6 +17,8 @@ from emotrack.tracker.events import SpeculationShare, Turn
 from emotrack.tracker.interpreter import Interpreter, TurnWork
 from emotrack.tracker.listener import SpeechTurn
 from emotrack.tracker.recognisers import Recogniser, Transcript
+from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.speculation import Speculation
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, session
 
@@ -182,3 +184,64 @@ def test_cancelled_work_that_has_not_begun_is_never_done(network: EmotionNetwork
 
     asyncio.run(recognise_three())
     assert asked == [a_turn(stereo, 0).start, a_turn(stereo, 2).start]
+
+
+def hear_pauses(speculation: Speculation, turn: SpeechTurn, *, ends: int, others: int) -> None:
+    """So many pauses in which the turn ended, so many after which speech went on; no work was begun in any."""
+    for place in range(ends + others):
+        speculation.begin(turn, [])
+        if place < ends:
+            assert speculation.take(turn, None) is None
+        speculation.throw_away(turn.channel)
+
+
+def test_work_is_begun_where_it_is_expected_to_save_more_than_it_delays(stereo: Samples) -> None:
+    turn = a_turn(stereo)
+    fresh, steady, halting = (Speculation(SegmenterOptions(end_silence_s=0.6)) for _ in range(3))
+    hear_pauses(steady, turn, ends=9, others=0)
+    hear_pauses(halting, turn, ends=0, others=9)
+    for speculation in (fresh, steady, halting):
+        assert speculation.pays(0.0)
+        assert speculation.pays(0.6), "over before the turn can end, whether speech goes on or not"
+        assert not speculation.pays(60.0)
+    assert fresh.pays(1.0), "saves 0.45 s or delays by 0.4"
+    assert not fresh.pays(1.1), "saves 0.45 s or delays by 0.5"
+    assert steady.pays(5.0), "ten times as likely to save 0.45 s as to delay by 4.4"
+    assert not steady.pays(5.2)
+    assert not halting.pays(0.65), "0.045 s is not less than 0.05 times ten"
+
+
+def test_a_pause_that_is_decided_on_is_counted_once(stereo: Samples) -> None:
+    speculation = Speculation(SegmenterOptions())
+    turn, next_one = a_turn(stereo), a_turn(stereo, 1)
+    speculation.begin(turn, [])
+    assert speculation.is_open(turn)
+    assert not speculation.is_open(next_one)
+    for _ in range(2):
+        speculation.take(turn, None)
+        speculation.throw_away(turn.channel)
+    assert (speculation._ends, speculation._other_pauses) == (2, 1)
+    assert speculation.share() == SpeculationShare(kept=0, wasted=0, kept_s=0, wasted_s=0)
+
+
+@pytest.mark.parametrize(("recognition_s", "kept"), [(0.5, 2), (30.0, 0)])
+def test_a_slow_recogniser_is_not_asked_at_a_pause_and_a_quick_one_is(
+    network: EmotionNetwork, stereo: Samples, monkeypatch: pytest.MonkeyPatch, recognition_s: float, kept: int
+) -> None:
+    monkeypatch.setattr(Engine, "recognition_s", property(lambda _: recognition_s))
+    audio = with_a_pause_in_the_first_line(stereo)
+    recogniser = Stenographer()
+    recorder, share = track(network, audio, recogniser=recogniser, speculate=True)
+    assert len(recorder.turns) == 2
+    assert share is not None
+    assert (share.kept, share.wasted) == (kept, kept // 2)
+
+
+def test_captions_are_read_ahead_however_slow_a_recogniser_was(
+    network: EmotionNetwork, stereo: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "recognition_s", property(lambda _: 30.0))
+    captions = Captions(read_captions(CAPTIONS))
+    _, share = track(network, mono(stereo[: 8 * SAMPLE_RATE]), captions=captions, speculate=True)
+    assert share is not None
+    assert share.kept >= 2

@@ -8,8 +8,8 @@ r"""Captions instead of recognition: WebVTT and SubRip files, with who speaks wh
     reading      all of these in order: a file -> ``Cue``s
     turns        which words belong to which turn
 
-Libraries were tried on thirteen faulty files. webvtt-py reads four of them as WebVTT, and seven when told that they are
-SubRip; srt reads twelve, but ``3,9`` s as 3.009 s; pysubs2 reads twelve, but needs quadratic time for ``{\{\{\``. These
+Libraries were tried on twelve faulty files. webvtt-py reads four of them as WebVTT, and six when told that they are
+SubRip; srt reads eleven, but ``3,9`` s as 3.009 s; pysubs2 reads eleven, but needs quadratic time for ``{\{\{\``. These
 two read no UTF-16 and do not keep ``<v Ana>``. None of the three unrolls, knows ``Ana:`` or tells what it left out.
 """
 

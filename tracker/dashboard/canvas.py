@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from emotrack.tracker.dashboard.frame import Frame
-from emotrack.tracker.dashboard.terminal import keys_to, stderr_held
+from emotrack.tracker.dashboard.terminal import keys_to, stderr_held, terminal_may_go
 
 FRAMES_PER_SECOND = 6
 REPAINT_S = 2.0  # an unchanged frame is drawn again so often, over whatever else has written to the terminal
@@ -43,8 +43,9 @@ class Canvas:
         self._changed.set()
 
     async def run(self) -> None:
-        """Draw until ``close``; afterwards, or when cancelled, the terminal is as before."""
+        """Draw until ``close`` or until the terminal is gone; afterwards, or when cancelled, it is as before."""
         with (
+            terminal_may_go(),
             stderr_held(sys.stderr),
             keys_to(self._press, sys.stdin),
             Live(console=self._console, screen=True, auto_refresh=False, redirect_stderr=False) as live,

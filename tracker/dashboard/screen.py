@@ -12,6 +12,7 @@ from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.keys import Controls, ReplayControls, bindings
 from emotrack.tracker.dashboard.state import DashboardState, Playback
 from emotrack.tracker.dashboard.summary import summary
+from emotrack.tracker.dashboard.terminal import terminal_may_go
 from emotrack.tracker.dashboard.view import render
 from emotrack.tracker.events import Event
 from emotrack.tracker.notices import NoticeBoard
@@ -62,7 +63,8 @@ class Dashboard:
             await self._canvas.run()
         finally:
             self._observe()
-            self._console.print(summary(self.state))
+            with terminal_may_go():
+                self._console.print(summary(self.state))
 
     def _picture(self, width: int, height: int) -> Frame:
         self._observe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import copy
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -184,6 +185,10 @@ class DashboardState:
     def before_any_event(self) -> DashboardState:
         """The same session as it was before its first event."""
         return DashboardState(self.site, self.saved_to, self.keep_turns, self.playback, self.watching)
+
+    def copy(self) -> DashboardState:
+        """The same picture, which no later event changes."""
+        return copy.deepcopy(self, {id(shared): shared for shared in (self.playback, self.watching)})
 
     def observe(self, activity: Activity) -> None:
         """Remember from the live figures what the summary will want after the session."""

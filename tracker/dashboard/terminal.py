@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import termios
 from collections.abc import Callable, Iterator
@@ -71,6 +72,16 @@ def _read(loop: asyncio.AbstractEventLoop, fd: int, keys: KeyReader, on_key: Cal
         loop.remove_reader(fd)
     for key in keys.feed(pressed):
         on_key(key)
+
+
+@contextmanager
+def terminal_may_go() -> Iterator[None]:
+    """Within the context a terminal that hung up ends what is shown, and is no failure: nobody is there to see it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 @contextmanager

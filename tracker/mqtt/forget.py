@@ -14,7 +14,7 @@ from emotrack.tracker.mqtt.claims import Claims
 from emotrack.tracker.mqtt.connection import Connection
 from emotrack.tracker.mqtt.message import Message
 
-REACHED_S: Final = 10.0  # within which the broker has to answer
+REACHED_S: Final = 5.0  # within which the broker has to answer
 ENDED_S: Final = 15.0  # within which a session that is told to end has to
 MAX_TOPICS: Final = 4096  # of one site, far beyond what is published for any
 

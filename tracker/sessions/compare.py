@@ -2,8 +2,9 @@
 
 Turns are matched by time. Pairs that overlap by at least half of the shorter turn are taken one after the other, the
 longest overlap first, those of the same speaker before all others; a turn is in one pair at most. Where a turn overlaps
-more than ``MAX_NEAR`` others, as none does when people talk, the nearest are considered. What the runs
-estimated is compared; corrections are what is true.
+more than ``MAX_NEAR`` others, as none does when people talk, those are considered that begin nearest to it.
+
+What the runs estimated is compared; corrections are what is true.
 """
 
 from __future__ import annotations

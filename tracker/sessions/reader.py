@@ -7,9 +7,7 @@ bounded, so that one which is no session at all is refused rather than filling t
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from emotrack.tracker.events import (
     SourceRestoredEvent,
     Turn,
 )
+from emotrack.tracker.garbage import without_collecting
 from emotrack.tracker.sessions.parsing import Problems, lines, parse_event
 
 MAX_EVENTS = 1_000_000  # three weeks of talk without a break
@@ -94,7 +93,7 @@ def read_sessions(path: Path) -> list[Session]:
     problems = Problems()
     events = 0
     try:
-        with path.open("rb") as file, _without_looking_for_garbage():
+        with path.open("rb") as file, without_collecting():
             for line in lines(file):
                 event = parse_event(line, problems)
                 if event is None:
@@ -132,18 +131,6 @@ def missing_lines(sessions: Sequence[Session]) -> list[str]:
         lines += [f"{session.path}: session {session.name}: {problem}" for problem in own]
     more = len(lines) - MAX_MISSING_LINES
     return [*lines[:MAX_MISSING_LINES], f"{sessions[0].path}: {more} more of the kind"] if more > 0 else lines
-
-
-@contextmanager
-def _without_looking_for_garbage() -> Iterator[None]:
-    """Nothing of what is read is garbage; to look for some among so many events takes a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _knows(labels: set[str], event: Event) -> bool:

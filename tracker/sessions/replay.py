@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 
 from emotrack.tracker.activity import Activity
-from emotrack.tracker.dashboard import Dashboard, Playback
+from emotrack.tracker.dashboard import Dashboard, DashboardState, Playback
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import UsageError
 from emotrack.tracker.interrupts import stopped_by_signals
@@ -18,6 +18,7 @@ from emotrack.tracker.sessions.player import Moment, Playhead, moments
 from emotrack.tracker.sessions.reader import Session
 
 TICK_S = 0.05  # between looks at the clock; the screen is drawn less often
+KEEP_EVERY = 5_000  # events after which a picture is kept to go back to; they take a tenth of a second
 NEAR_TURNS = 8  # turns that may overlap a moment: no more people speak at once
 
 
@@ -41,6 +42,7 @@ class _Replay:
         self._turns = sorted(session.turns, key=lambda turn: turn.end_s)
         self._head = Playhead(max(session.seconds, *self._times[-1:], 0.0), speed)
         self._shown = 0
+        self._kept: dict[int, DashboardState] = {}  # by how many events are in it
         self._stops_at_end = not has_keys(sys.stdin)
         self._stopping = False
         self._pressed = asyncio.Event()
@@ -84,15 +86,18 @@ class _Replay:
         await self._dashboard.close()
 
     def _show(self) -> None:
-        """Bring the dashboard to where the playhead is; backwards, by playing from the start again."""
+        """Bring the dashboard to where the playhead is; backwards, by playing from a picture before it again."""
         head = self._head
         reached = bisect.bisect_right(self._times, head.position_s)
         if reached < self._shown:
-            self._dashboard.state = self._dashboard.state.before_any_event()
-            self._shown = 0
+            self._shown = max((shown for shown in self._kept if shown <= reached), default=0)
+            start = self._dashboard.state.before_any_event()
+            self._dashboard.state = self._kept[self._shown].copy() if self._shown else start
         state = self._dashboard.state
-        for moment in self._moments[self._shown : reached]:
-            state.apply(moment.event)
+        for place in range(self._shown, reached):
+            if place and place % KEEP_EVERY == 0 and place not in self._kept:
+                self._kept[place] = state.copy()
+            state.apply(self._moments[place].event)
         self._shown = reached
         first = bisect.bisect_right(self._turns, head.position_s, key=lambda turn: turn.end_s)
         near = self._turns[first : first + NEAR_TURNS]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from emotrack.tracker.errors import EmotrackError, UsageError
 from emotrack.tracker.options import PORTS, Bounds, add_options, read_options
 from emotrack.tracker.output import say, show
+from emotrack.tracker.plain import unicode
 from emotrack.tracker.segmenter import SegmenterOptions
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def add_annotate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--llm",
         required=True,
+        type=unicode,
         action="append",
         metavar="URL#MODEL|vader",
         help="who labels: a model behind an OpenAI-compatible address, or VADER's lexicon; repeat to compare several",

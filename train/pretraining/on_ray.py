@@ -13,11 +13,14 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import socket
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -35,6 +38,7 @@ _WAVE_BYTES = 2**26  # they are no larger; the workers of the next wave are buil
 _RETRIES = 3  # of a batch whose worker died
 _REACH_S = 10.0  # for the cluster to answer
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # an empty frame of HTTP/2; the fourth byte says what it is
+_TRIES = 50  # to remove a cluster's folder, a tenth of a second apart
 _STUCK_S = 2 * 3600.0  # without a batch done anywhere: there is no room, or a step hangs
 
 
@@ -57,27 +61,49 @@ def connected(address: str | None) -> Iterator[None]:
         import ray.data
     except ImportError as error:
         raise TrainError(missing_extra(error) or f"Ray cannot be imported: {_line(error)}") from error
+    with _scratch() if address is None else nullcontext() as folder:
+        _join(address, folder)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        context.execution_no_progress_timeout_s = _STUCK_S
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A folder for a cluster's logs and sockets, whose path must be short: Ray opens it to everybody, and leaves it."""
+    private = mkdtemp(prefix="ray-")
+    try:
+        yield f"{private}/r"
+    finally:
+        for _ in range(_TRIES):  # Ray's processes end, and write, a moment after it has shut down
+            shutil.rmtree(private, ignore_errors=True)
+            if not os.path.exists(private):  # noqa: PTH110
+                break
+            time.sleep(0.1)
+
+
+def _join(address: str | None, folder: str | None) -> None:
+    """Join the cluster at an address, or one that keeps its logs and sockets in a folder. Raises ``TrainError``."""
+    import ray
+
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
         if address is not None:
             _reach(address)
         with _muted():
             if address is None:
-                ray.init("local", include_dashboard=False, **quiet)
+                ray.init("local", include_dashboard=False, _temp_dir=folder, **quiet)
             else:
                 ray.init(address, **quiet)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
         where = "can be started here" if address is None else f"answers at {address}"
         raise TrainError(f"no Ray cluster {where}: {_line(error)}") from error
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_no_progress_timeout_s = _STUCK_S
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _reach(address: str) -> None:

@@ -106,8 +106,9 @@ STRETCHES = st.lists(
 @given(a=STRETCHES, b=STRETCHES)
 def test_pairs_are_one_to_one_and_none_is_forgotten(a: list[Stretch], b: list[Stretch]) -> None:
     def may_pair(one: Stretch, other: Stretch) -> bool:
-        shorter = min(max(s.end_s, s.start_s + 0.001) - s.start_s for s in (one, other))
-        return min(one.end_s, other.end_s) - max(one.start_s, other.start_s) >= 0.5 * shorter
+        ends = [max(s.end_s, s.start_s + 0.001) for s in (one, other)]  # a turn of no length still matches itself
+        shorter = min(end - s.start_s for end, s in zip(ends, (one, other), strict=True))
+        return min(ends) - max(one.start_s, other.start_s) >= 0.5 * shorter
 
     pairs = _match(a, b)
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from threading import Thread
 from typing import ClassVar
 
@@ -124,11 +126,19 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of a cluster on this machine, which the tests are connected to."""
+    """The address of a cluster on this machine, which the tests are connected to. It leaves nothing behind."""
+    before = left_by_ray()
     with connected(None):
         import ray
 
+        assert [stat.S_IMODE(folder.stat().st_mode) for folder in left_by_ray() - before] == [0o700]
         yield ray.get_runtime_context().gcs_address
+    assert left_by_ray() == before
+
+
+def left_by_ray() -> set[Path]:
+    top = Path(gettempdir())
+    return {*top.glob("ray-*"), *top.glob("ray/session_*")}
 
 
 @pytest.mark.usefixtures("cluster")

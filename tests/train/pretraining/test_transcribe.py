@@ -155,8 +155,7 @@ def test_what_cannot_be_is_one_clear_line(
         (1, talks, tmp_path / "file", tiny_whisper, [], "file/turns cannot be made: Not a directory"),
         (1, talks, tmp_path / "out", "enormous", [], "no folder and no faster-whisper size is called 'enormous'"),
         (2, talks, tmp_path / "out", "auto", [], "--asr auto: transcripts that others learn from"),
-        (2, talks, tmp_path / "out", tiny_whisper, ["--max-turn", "40"], "no number between 0.5 and 30.0"),
-        (2, talks, tmp_path / "out", tiny_whisper, ["--onset", "2"], "onset and offset must satisfy"),
+        (2, talks, tmp_path / "out", tiny_whisper, ["--onset", "0.1"], "onset and offset must satisfy"),
     ):
         assert transcribe(audio, out, asr, *more) == code
         said = capsys.readouterr()

@@ -25,6 +25,7 @@ NAMESPACE = "http://www.w3.org/2009/10/emotionml"
 OUR_NAMESPACE = "urn:emotrack:session:1"
 
 _VOCABULARY = "emotions"
+_END = "\n</emotionml>"
 _EXPRESSED_THROUGH = {"speech": "voice", "text": "text"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,10 +45,16 @@ def to_emotionml(session: Session) -> str:
         for name in names.values():
             ET.SubElement(vocabulary, "item", {"name": name})
     began_ms = _began_ms(session)
-    for turn in by_start(session):
-        root.append(_emotion(session, turn, names, began_ms))
     ET.indent(root)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+    head = ET.tostring(root, encoding="unicode").removesuffix(_END)
+    # Turn by turn, as the tree of all turns takes ten times the memory of the document.
+    turns = (_indented(_emotion(session, turn, names, began_ms)) for turn in by_start(session))
+    return "".join(('<?xml version="1.0" encoding="UTF-8"?>\n', head, *turns, _END, "\n"))
+
+
+def _indented(emotion: ET.Element) -> str:
+    ET.indent(emotion, level=1)
+    return f"\n  {ET.tostring(emotion, encoding='unicode')}"
 
 
 def _about(session: Session) -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from emotrack.tracker.garbage import without_collecting
 from emotrack.tracker.plain import plain_document
 from emotrack.tracker.sessions.documents import write_document
 from emotrack.tracker.sessions.reader import Session
@@ -45,11 +46,16 @@ def write_report(session: Session, path: Path) -> None:
 
 def render_report(session: Session) -> str:
     """The report of ``session``; the same session always gives the same page."""
+    with without_collecting():
+        return _render(session)
+
+
+def _render(session: Session) -> str:
     view = View(session)
     happened = moments(view)
     script = _asset("script.js")
     template = _environment().get_template("page.html.jinja")
-    return template.render(
+    pieces = template.stream(
         view=view,
         style=Markup(_asset("style.css")),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
@@ -79,6 +85,8 @@ def render_report(session: Session) -> str:
         losses=figures.losses(view),
         facts=figures.tracker_facts(view),
     )
+    pieces.enable_buffering(1_000)  # of a million; each takes more memory than its letters
+    return "".join(pieces)
 
 
 def _began(session: Session) -> str:
