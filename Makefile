@@ -39,21 +39,16 @@ system:
 
 # What only computes runs two at a time, each on one thread; what listens as time goes by has the machine to itself.
 COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/models tests/train tests/tracker/sessions \
-  tests/tracker/test_recognisers.py
+  tests/tracker/understanding/test_recognisers.py
 
 test: .venv/dev.done system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
 	$(BIN)/python -m pytest $(COMPUTING:%=--ignore=%)
 
-# mypy finds the three packages under their installed name through links, as it does not follow editable installs.
 lint: .venv/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	mkdir -p build/types/emotrack
-	ln -sfn ../../../tracker build/types/emotrack/tracker
-	ln -sfn ../../../models build/types/emotrack/models
-	ln -sfn ../../../train build/types/emotrack/train
-	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p emotrack
+	$(BIN)/mypy -p emotrack
 
 bench: .venv/dev.done
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -62,7 +57,7 @@ bench: .venv/dev.done
 # are current.
 schema: install
 	$(BIN)/python -m emotrack.tracker.events > tracker/events.schema.json
-	$(BIN)/python -m emotrack.tracker.mqtt.asyncapi > tracker/mqtt/asyncapi.json
+	$(BIN)/python -m emotrack.tracker.mqtt.format.asyncapi > tracker/mqtt/format/asyncapi.json
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -26,8 +26,8 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import TextEncoder, read_turn
 from emotrack.tracker.audio import FRAME_SAMPLES, Samples
 from emotrack.tracker.events import Latency, Turn, to_json
-from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.vad import VoiceActivityDetector
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.hearing.vad import VoiceActivityDetector
 
 T = TypeVar("T")
 

@@ -32,8 +32,8 @@ from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubTextConfig, HubTextEncoder
 from emotrack.models.published_care import PublishedCare, PublishedCareConfig
-from emotrack.train.pretraining.care import CareDistillation
-from emotrack.train.pretraining.descriptors import NAMES, Descriptors, at_rate
+from emotrack.train.pretraining.encoders.care import CareDistillation
+from emotrack.train.pretraining.encoders.descriptors import NAMES, Descriptors, at_rate
 
 LABELS, TOKENS, TURNS = 7, 40, 32
 CROP = 5 * SAMPLE_RATE  # samples

@@ -20,7 +20,7 @@ from emotrack.models.hub_encoders import HubTextConfig
 from emotrack.models.network import EmotionNetwork, NetworkConfig, SpeechHeadConfig
 from emotrack.models.published_care import PublishedCareConfig
 from emotrack.tracker.audio import SAMPLE_RATE
-from emotrack.tracker.engine import Engine
+from emotrack.tracker.understanding.engine import Engine
 
 ROOMS = (50, 100, 200, 400, 800)
 BATCHES = (1, 8, 32)

@@ -22,11 +22,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' broker and microphones
 
-from emotrack.tracker.mqtt.connection import Connection
-from emotrack.tracker.mqtt.message import Message
+from emotrack.tracker.mqtt.connection.connection import Connection
+from emotrack.tracker.mqtt.connection.message import Message
+from tests.tracker.mqtt.connection.test_broker import read
 from tests.tracker.mqtt.memory import resident_mib
 from tests.tracker.mqtt.mosquitto import Mosquitto
-from tests.tracker.mqtt.test_broker import read
 from tests.tracker.mqtt.tracker_process import TrackerProcess
 from tests.tracker.mqtt.waiting import until
 

@@ -18,7 +18,7 @@ TICKS_PER_S = 100  # of the processor time in /proc
 LOOK_EVERY_S = 0.2
 AROUND_S = 2.0  # after it is ready and before its end, which are beginning and ending, not going on
 
-EMOTRACK = [sys.executable, "-m", "emotrack.tracker.cli", "live", "--json", "--file"]
+EMOTRACK = [sys.executable, "-m", "emotrack.command_line", "live", "--json", "--file"]
 SCRIPT = [sys.executable, "-m", "benchmarks.straight_line"]
 ROOT = Path(__file__).parents[1]
 
@@ -81,7 +81,7 @@ def watch(command: Sequence[str]) -> Run:
 def help_s() -> float:
     """Wall time of ``emotrack --help``, seconds."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "emotrack.tracker.cli", "--help"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "emotrack.command_line", "--help"], check=True, capture_output=True)
     return time.perf_counter() - began
 
 

@@ -18,10 +18,10 @@ from faster_whisper.tokenizer import Tokenizer
 from benchmarks.figures import Benchmark, Figure, Found, Note, Settings
 from benchmarks.speech import turns
 from benchmarks.whisper import SIZES, whisper
-from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.recognisers.faster_whisper import FasterWhisper
-from emotrack.tracker.recognisers.moonshine import Moonshine
-from emotrack.tracker.recognisers.pocketsphinx import PocketSphinx
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.understanding.recognisers.faster_whisper import FasterWhisper
+from emotrack.tracker.understanding.recognisers.moonshine import Moonshine
+from emotrack.tracker.understanding.recognisers.pocketsphinx import PocketSphinx
 
 TOGETHER = (2, 4, 8)
 MAX_TOKENS = 64

@@ -26,10 +26,10 @@ from benchmarks.processes import resident_mib
 from benchmarks.speech import CONVERSATION, Room, mono
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
 from emotrack.tracker.events import Event, Turn
-from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
 
 if TYPE_CHECKING:
-    from emotrack.tracker.engine import Engine
+    from emotrack.tracker.understanding.engine import Engine
 
 STEPS = {"no recogniser": (10, 20, 40, 60, 80, 120, 160), "Moonshine tiny": (2, 4, 8, 12, 16, 24)}
 LATE_MS = 500.0
@@ -107,13 +107,13 @@ _engine: Engine  # of the process that holds rooms
 
 def _start(asr: str, batches: bool) -> None:
     global _engine
-    from emotrack.tracker import engine
-    from emotrack.tracker.batching import ALONE
-    from emotrack.tracker.loading import load_engine
+    from emotrack.tracker.understanding import engine
+    from emotrack.tracker.understanding.batching import ALONE
+    from emotrack.tracker.understanding.loading import load_engine
 
     if not batches:
         mock.patch.multiple(engine, _CPU_SPEECH=ALONE, _CPU_TEXT=ALONE, _CONTEXT=ALONE).start()
-    _engine = load_engine("mini", asr, "cpu", "en", _ignore)
+    _engine = load_engine("mini", asr, "cpu", "en", _ignore, own_process=True)
 
 
 def _hold(count: int, seconds: float) -> Held:
@@ -122,8 +122,8 @@ def _hold(count: int, seconds: float) -> Held:
 
 async def hold(engine: Engine, count: int, seconds: float) -> Held:
     """Let ``count`` rooms talk for ``seconds``."""
-    from emotrack.tracker.activity import Activity
-    from emotrack.tracker.pipeline import LiveSession
+    from emotrack.tracker.session.pipeline import LiveSession
+    from emotrack.tracker.session.status import Activity
 
     audio = mono(CONVERSATION)
     draw = random.Random(count)  # noqa: S311  # the same places at every run

@@ -13,10 +13,10 @@ import numpy as np
 import soxr
 
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples
-from emotrack.tracker.listener import Listener, SpeechTurn
-from emotrack.tracker.mixing import mixed
-from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.hearing.listener import Listener, SpeechTurn
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.sources.decoder import AudioFile, Decoded
+from emotrack.tracker.sources.mixing import mixed
 
 CONVERSATION = Path(__file__).parents[1] / "examples" / "kitchen-table.flac"
 CAPTIONS = CONVERSATION.with_suffix(".vtt")
@@ -49,6 +49,7 @@ class Room:
     channels = 1
     lossless = False
     dropped_frames = 0
+    realtime = False
 
     def __init__(self, audio: Samples, seconds: float) -> None:
         """``audio``, (samples,), is played over and over for ``seconds``."""

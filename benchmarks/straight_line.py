@@ -28,10 +28,10 @@ from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
-from emotrack.tracker.captions import Captions, read_captions
-from emotrack.tracker.listener import Listener, SpeechTurn
-from emotrack.tracker.recognisers import Recogniser, open_recogniser
-from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.hearing.listener import Listener, SpeechTurn
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.understanding.captions import Captions, read_captions
+from emotrack.tracker.understanding.recognisers import Recogniser, open_recogniser
 
 CHUNK = SAMPLE_RATE // 10
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from benchmarks.speech import mono
 from benchmarks.whisper import SIZES, whisper
-from emotrack.tracker.listener import Listener
-from emotrack.tracker.recognisers import Recogniser
-from emotrack.tracker.recognisers.faster_whisper import FasterWhisper
-from emotrack.tracker.recognisers.moonshine import Moonshine
-from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.hearing.listener import Listener
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.understanding.recognisers import Recogniser
+from emotrack.tracker.understanding.recognisers.faster_whisper import FasterWhisper
+from emotrack.tracker.understanding.recognisers.moonshine import Moonshine
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load, save
 from tokenizers import Tokenizer
 
+from emotrack.errors import EmotrackError
 from emotrack.models.files import write_files
 from emotrack.models.hub import HubError
 from emotrack.models.network import EmotionNetwork, NetworkConfig
@@ -46,7 +47,7 @@ FINGERPRINT_DIGITS = 12
 _TRUNCATION = {"stride": 0, "strategy": "longest_first", "direction": "right"}
 
 
-class BundleError(ValueError):
+class BundleError(EmotrackError, ValueError):
     """A bundle that cannot be loaded; the message says which and why, in one line."""
 
 

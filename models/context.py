@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from emotrack.errors import EmotrackError
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.models.conversation import TurnEmbedding
 
@@ -25,7 +26,7 @@ MAX_SPEAKER_LENGTH = 100  # characters; longer names are cut in a snapshot
 MAX_WORDS_LENGTH = 500  # characters of a turn's words; nothing reads more of an earlier turn
 
 
-class SnapshotError(ValueError):
+class SnapshotError(EmotrackError, ValueError):
     """A snapshot that cannot be restored; the message says why, in one line."""
 
 

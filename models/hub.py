@@ -22,6 +22,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from emotrack.errors import EmotrackError
 from emotrack.models.extras import missing_extra
 
 DESCRIPTION = ("*.json", "*.txt", "*.model")  # configuration and vocabulary
@@ -38,7 +39,7 @@ MAX_LIST = 1_000
 MELS = (80, 128)  # of all Whispers
 
 
-class HubError(ValueError):
+class HubError(EmotrackError, ValueError):
     """An encoder that cannot be had; the message says which, why and what to do, in one line."""
 
 

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from emotrack.errors import EmotrackError
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.hub import HubError
@@ -29,7 +30,7 @@ DTYPES = ("F16", "BF16", "F32")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-class WeightsError(ValueError):
+class WeightsError(EmotrackError, ValueError):
     """Weights that are none, or are not those of a configuration; the message says which, in one line."""
 
 

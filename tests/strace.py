@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-EMOTRACK = [sys.executable, "-m", "emotrack.tracker.cli"]
+EMOTRACK = [sys.executable, "-m", "emotrack.command_line"]
 # A descriptor is shown with its path (-y), a path whole (-s).
 STRACE = ["strace", "-f", "-qq", "-y", "-s", "4096", "-e", "trace=network,open,openat,creat,mkdir,mkdirat", "-o"]
 

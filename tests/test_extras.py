@@ -12,13 +12,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from emotrack.models.extras import EXTRAS, missing_extra
-from emotrack.train.pretraining.rows import Label, Turn
-from emotrack.train.pretraining.table import Answer, Table
+from emotrack.train.pretraining.corpus.rows import Label, Turn
+from emotrack.train.pretraining.corpus.table import Answer, Table
 
 ROOT = Path(__file__).parents[1]
 HIDE = (
     "import sys; package, *words = sys.argv[1:]; sys.modules[package] = None; "
-    "from emotrack.tracker.cli import main; sys.exit(main(words))"
+    "from emotrack.command_line import main; sys.exit(main(words))"
 )
 TRAIN = {  # every command that needs an extra; nothing of what they name need be there
     "transcribe": ("transcribe", "--audio", "talks", "--out", "out"),

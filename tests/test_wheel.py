@@ -27,10 +27,10 @@ NEWER = sorted(Path.home().glob(".pyenv/versions/3.1[2-9]*/bin/python")) or [
 DECODE = """
 import asyncio, sys
 from pathlib import Path
-from emotrack.tracker.sources.file import FileSource
+from emotrack.tracker.sources.file import File
 
 async def seconds():
-    source = FileSource(Path(sys.argv[1]), "split", realtime=False)
+    source = File(Path(sys.argv[1]), "split", realtime=False)
     return sum([len(chunk.samples) async for chunk in source.items()]) / 16_000
 
 print(asyncio.run(seconds()))

@@ -5,22 +5,12 @@ from __future__ import annotations
 import os
 import re
 
+from emotrack.errors import EmotrackError
+
 # What native libraries say where memory or threads run out.
 _OUT_OF_MEANS = re.compile(
     r"can't start new thread|bad_alloc|failed to map segment|(can't|cannot|failed to) allocate", re.IGNORECASE
 )
-
-
-class EmotrackError(Exception):
-    """A failure that the user can understand; its message is the one line that is shown (exit code 1)."""
-
-    exit_code = 1
-
-
-class UsageError(EmotrackError):
-    """The command was called with something that cannot be (exit code 2)."""
-
-    exit_code = 2
 
 
 class SourceError(EmotrackError):
@@ -54,3 +44,7 @@ def reason_of(error: BaseException) -> str | None:
             return f"a part of the installation cannot be loaded: {error}"
         case _:
             return None
+
+
+class SinkError(EmotrackError):
+    """A sink can take no more events; the others go on."""

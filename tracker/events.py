@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
-from emotrack.tracker.plain import unicode
+from emotrack.tracker.messages.plain import unicode
 
 SCHEMA_VERSION: Final = 1
 

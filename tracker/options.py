@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from emotrack.tracker.errors import UsageError
+from emotrack.errors import UsageError
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from emotrack.tracker.errors import EmotrackError
+from emotrack.errors import EmotrackError
 
 
 def packaged_weights(requirement: str, file: str, sha256: str) -> bytes:

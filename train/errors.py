@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from emotrack.errors import EmotrackError
 
-class TrainError(Exception):
+
+class TrainError(EmotrackError):
     """Data, a recipe or a training run that cannot be used; the message is the one line that is shown."""
 
 

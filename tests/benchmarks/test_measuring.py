@@ -16,8 +16,8 @@ from benchmarks.speech import CONVERSATION, mono, turns, words
 from benchmarks.straight_line import StraightLine
 from benchmarks.whisper import SENTENCE, SIZES, made_up_whisper
 from emotrack.models.bundle import load_bundle
-from emotrack.tracker.engine import Engine
-from emotrack.tracker.recognisers.faster_whisper import FasterWhisper
+from emotrack.tracker.understanding.engine import Engine
+from emotrack.tracker.understanding.recognisers.faster_whisper import FasterWhisper
 from tests.tracker.kitchen_table import TRUTH
 
 

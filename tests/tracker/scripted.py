@@ -8,14 +8,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from emotrack.models.network import EmotionNetwork
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem
-from emotrack.tracker.engine import Engine
+from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Event, Turn
-from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.pipeline import LiveSession
-from emotrack.tracker.recognisers import Recogniser, Transcript
-from emotrack.tracker.sinks import Sink, SinkError
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.session.pipeline import LiveSession
+from emotrack.tracker.session.status import Activity
+from emotrack.tracker.sinks.json_lines import Sink
+from emotrack.tracker.understanding.engine import Engine
+from emotrack.tracker.understanding.recognisers import Recogniser, Transcript
 
 CHUNK = SAMPLE_RATE // 10
 
@@ -26,6 +27,7 @@ class ScriptedSource:
     name = "script"
     elsewhere = ""
     dropped_frames = 0
+    realtime = False
 
     def __init__(self, items: Sequence[SourceItem | Exception], channels: int = 1, lossless: bool = True) -> None:
         self.channels = channels

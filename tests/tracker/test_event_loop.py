@@ -13,9 +13,9 @@ import pytest
 
 from emotrack.models.bundle import load_bundle
 from emotrack.tracker.audio import SAMPLE_RATE
-from emotrack.tracker.captions import Captions, read_captions
-from emotrack.tracker.loading import recogniser_threads
-from emotrack.tracker.sinks import JsonLines
+from emotrack.tracker.sinks.json_lines import JsonLines
+from emotrack.tracker.understanding.captions import Captions, read_captions
+from emotrack.tracker.understanding.loading import recogniser_threads
 from tests.tracker.kitchen_table import CAPTIONS, samples
 from tests.tracker.scripted import Recorder, ScriptedSource, chunks, session
 

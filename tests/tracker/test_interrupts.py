@@ -18,7 +18,7 @@ from emotrack.tracker.interrupts import was_interrupted
 from tests.tracker.dashboard.made_up import started, turn
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS
 
-EMOTRACK = [sys.executable, "-m", "emotrack.tracker.cli"]
+EMOTRACK = [sys.executable, "-m", "emotrack.command_line"]
 LIVE = ("live", "--file", str(AUDIO), "--json", "--asr", "none")
 
 # Python itself, which nothing of ours has reached yet, ends by the signal in its first moments. A profile

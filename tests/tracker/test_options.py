@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emotrack.command_line import main, whole_parser
+from emotrack.errors import UsageError
 from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
-from emotrack.tracker.cli import main, whole_parser
-from emotrack.tracker.errors import UsageError
-from emotrack.tracker.listener import Listener
+from emotrack.tracker.hearing.listener import Listener
+from emotrack.tracker.hearing.segmenter import Segmenter, SegmenterOptions, SpeechEnded
+from emotrack.tracker.messages.plain import unicode
 from emotrack.tracker.options import Bounds, environment_number
-from emotrack.tracker.plain import unicode
-from emotrack.tracker.segmenter import Segmenter, SegmenterOptions, SpeechEnded
-from emotrack.train.pretraining.cli import _host_and_port, named_path
+from emotrack.train.command_line.pretraining import _host_and_port, named_path
 from tests.models.conftest import tiny_network
 
 WORDS = {None, Path, named_path, unicode, _host_and_port}  # what options that take no number are read by

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emotrack.tracker.errors import EmotrackError
+from emotrack.errors import EmotrackError
 from emotrack.tracker.packaged_weights import packaged_weights
 
 DIGEST = hashlib.sha256(b"weights").hexdigest()

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from emotrack.models.network import EmotionNetwork
-from emotrack.tracker import overload
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.audio import SAMPLE_RATE, SourceItem
-from emotrack.tracker.engine import SKIPPED, Engine
 from emotrack.tracker.events import Event, OverloadEvent, Turn
-from emotrack.tracker.interpreter import Interpreter
-from emotrack.tracker.listener import SpeechTurn
-from emotrack.tracker.pipeline import PATIENCE, LiveSession
-from emotrack.tracker.recognisers import Transcript
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.session.pipeline import PATIENCE, LiveSession
+from emotrack.tracker.session.status import Activity
+from emotrack.tracker.understanding import overload
+from emotrack.tracker.understanding.engine import SKIPPED, Engine
+from emotrack.tracker.understanding.interpreter import Interpreter
+from emotrack.tracker.understanding.recognisers import Transcript
 from tests.tracker.kitchen_table import samples
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono
 

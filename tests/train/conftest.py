@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from emotrack.tracker.cli import main
-from emotrack.train.pretraining.rows import Label
-from emotrack.train.pretraining.table import Answer, Table
+from emotrack.command_line import main
+from emotrack.train.pretraining.corpus.rows import Label
+from emotrack.train.pretraining.corpus.table import Answer, Table
 
 RATE = 16_000
 SENTENCES = {

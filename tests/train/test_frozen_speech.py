@@ -12,14 +12,14 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from emotrack.command_line import main
 from emotrack.models.bundle import load_bundle
 from emotrack.models.hub_encoders import HubSpeechConfig, HubSpeechEncoder, HubTextConfig
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCareConfig
-from emotrack.tracker.cli import main
-from emotrack.train import frozen_speech_stage, readings
-from emotrack.train.dialogues import hear, read_corpus
-from emotrack.train.evaluate import encode_dialogue
+from emotrack.train.data.dialogues import hear, read_corpus
+from emotrack.train.evaluation.evaluate import encode_dialogue
+from emotrack.train.stages import frozen_speech_stage, readings
 from tests.train.conftest import save_hub_encoder
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}

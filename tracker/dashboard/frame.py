@@ -14,7 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from emotrack.tracker.dashboard.palette import FAINT_LINE, TITLE
-from emotrack.tracker.plain import plain
+from emotrack.tracker.messages.plain import plain
 
 Line = list[Segment]
 

@@ -8,11 +8,11 @@ from itertools import groupby
 
 from rich.style import Style
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
 from emotrack.tracker.dashboard.palette import BAR_STRONG, GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
 from emotrack.tracker.dashboard.state import DashboardState, Glimpse, Note, Playback, ShownTurn
-from emotrack.tracker.plain import plain
+from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.session.status import Activity
 
 LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
 LOUD_DBFS = -6.0  # a mean level above this is about to clip

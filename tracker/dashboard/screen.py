@@ -6,7 +6,6 @@ import time
 
 from rich.console import Console
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.keys import Controls, ReplayControls, bindings
@@ -15,7 +14,8 @@ from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.dashboard.terminal import terminal_may_go
 from emotrack.tracker.dashboard.view import render
 from emotrack.tracker.events import Event
-from emotrack.tracker.notices import NoticeBoard
+from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.session.status import Activity
 
 
 class Dashboard:

@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.events import (
     Correction,
     Event,
@@ -22,8 +21,9 @@ from emotrack.tracker.events import (
     SourceRestoredEvent,
     Turn,
 )
-from emotrack.tracker.mood import Mood
-from emotrack.tracker.plain import plain
+from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.session.status import Activity
+from emotrack.tracker.summary.mood import Mood
 
 KEEP_TURNS = 1000  # turns the screen can look back on
 KEEP_NOTES = 50

@@ -7,7 +7,6 @@ from functools import cache
 from rich.cells import cell_len
 from rich.style import Style
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import panels
 from emotrack.tracker.dashboard.frame import Frame, Line, Row, box, side_by_side
 from emotrack.tracker.dashboard.keys import LIVE_HINTS, REPLAY_HINTS, WATCH_HINTS
@@ -26,7 +25,8 @@ from emotrack.tracker.dashboard.palette import (
     look,
 )
 from emotrack.tracker.dashboard.state import NOTICE_CHARS, DashboardState
-from emotrack.tracker.plain import plain
+from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.session.status import Activity
 
 _CONSENT = (
     "Everyone here should know that emotions are being estimated.",

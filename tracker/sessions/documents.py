@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from emotrack.errors import EmotrackError
 from emotrack.models.files import write_files
-from emotrack.tracker.errors import EmotrackError
-from emotrack.tracker.sessions.parsing import HEAD_BYTES, begins_session
+from emotrack.tracker.sessions.reading.event_parser import HEAD_BYTES, begins_session
 
 
 def write_document(text: str, path: Path) -> None:

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 
 from emotrack.models.files import whole_file
 from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, SourceLostEvent, Turn, to_json
-from emotrack.tracker.sessions.parsing import Problems, lines, parse_event
-from emotrack.tracker.sessions.reader import SessionError
+from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_event
+from emotrack.tracker.sessions.reading.reader import SessionError
 
 MAX_SPEAKERS = 1_000  # further ones become nobody, to bound the memory
 

@@ -28,6 +28,9 @@ class Source(Protocol):
     lossless: bool
     """True when the source waits for a slow reader (a file); False when audio that is not read is lost."""
 
+    realtime: bool
+    """True when audio comes as it is spoken, so that there is time to look ahead."""
+
     @property
     def dropped_frames(self) -> int:
         """Device blocks thrown away because nobody read them in time."""

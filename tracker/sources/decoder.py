@@ -20,7 +20,7 @@ from av.container import InputContainer
 from emotrack.tracker.audio import Samples
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.sources.caf import caf_seconds
-from emotrack.tracker.wav import A_LAW, FLOAT, MU_LAW, PCM, WavError, WavHeader, read_wav_header
+from emotrack.tracker.sources.wav import A_LAW, FLOAT, MU_LAW, PCM, WavError, WavHeader, read_wav_header
 
 INCOMPLETE_S = 0.25  # a file that ends this much earlier than its header says has broken off
 SHORTEST_GAP_S = 0.1  # time stamps are coarser than samples; less than this is no gap

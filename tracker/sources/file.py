@@ -10,10 +10,10 @@ from pathlib import Path
 
 from emotrack.tracker.audio import MAX_CHANNELS, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.mixing import Likeness, Mixer
-from emotrack.tracker.resampler import Chunker, usable
 from emotrack.tracker.sources import ONE_CHANNEL, Channels
 from emotrack.tracker.sources.decoder import AudioFile, Decoded, Missing
+from emotrack.tracker.sources.mixing import Likeness, Mixer
+from emotrack.tracker.sources.resampler import Chunker, usable
 
 CHUNK_SAMPLES = SAMPLE_RATE // 10  # 100 ms
 BATCH_ITEMS = 10  # decoded per turn of the worker thread: 1 s; one batch is read, one is decoded ahead
@@ -21,7 +21,7 @@ BATCH_ITEMS = 10  # decoded per turn of the worker thread: 1 s; one batch is rea
 _ALIKE = "its channels hold the same sound: each turn comes once for each; --channels mix hears it once"
 
 
-class FileSource:
+class File:
     """A file that PyAV decodes; waits for its reader and loses nothing."""
 
     lossless = True
@@ -29,8 +29,8 @@ class FileSource:
     def __init__(
         self,
         path: str | Path,
-        channels: Channels,
-        realtime: bool,
+        channels: Channels = "mix",
+        realtime: bool = False,
         notify: Callable[[str], None] = lambda _line: None,
         track: int | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class FileSource:
         """Samples that were NaN, infinite or absurdly large, and count as silence."""
         self._path = Path(path)
         self._mix = channels == "mix"
-        self._realtime = realtime
+        self.realtime = realtime
         self._notify = notify
         self._track = track
         self._mixer, self._likeness = Mixer(), Likeness()
@@ -78,7 +78,7 @@ class FileSource:
                         continue
                     if began is None:  # nobody waits for audio that begins later than its container
                         began = time.monotonic() - item.start / SAMPLE_RATE
-                    if self._realtime:  # always measured from the beginning, so that no delay adds up
+                    if self.realtime:  # always measured from the beginning, so that no delay adds up
                         await asyncio.sleep(max(0.0, began + item.end / SAMPLE_RATE - time.monotonic()))
                     yield item
         finally:

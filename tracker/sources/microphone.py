@@ -17,12 +17,12 @@ from emotrack.tracker.audio import (
     SourceRestored,
 )
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.mixing import Mixer
-from emotrack.tracker.notices import Notice
-from emotrack.tracker.resampler import Chunker, usable
+from emotrack.tracker.messages.notices import Notice
 from emotrack.tracker.sources import ONE_CHANNEL, Channels
 from emotrack.tracker.sources.capture import Block, Capture
 from emotrack.tracker.sources.devices import find_again, find_device, list_devices
+from emotrack.tracker.sources.mixing import Mixer
+from emotrack.tracker.sources.resampler import Chunker, usable
 
 WATCHDOG_S = 1.0  # without a callback the device counts as lost
 START_S = 5.0  # a sound server may take seconds to wake a sleeping device
@@ -31,14 +31,18 @@ MUTED_S = 5.0  # of exact zeros before somebody is told
 CONVERTED_CHANNELS = 2  # asked of a device that offers more than MAX_CHANNELS: a sound server that converts
 
 
-class MicrophoneSource:
+class Microphone:
     """An input device by name. Only one can be open at a time: reopening restarts PortAudio."""
 
     elsewhere = ""
     lossless = False
+    realtime = True
 
     def __init__(
-        self, device: str | None, channels: Channels, notify: Callable[[str], None] = lambda _line: None
+        self,
+        device: str | None = None,
+        channels: Channels = "mix",
+        notify: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """``device`` is a name or a part of one, None for the system's default; ``notify`` gets one-line notices.
 

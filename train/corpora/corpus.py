@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from emotrack.tracker.output import say
+from emotrack.tracker.messages.output import say
 from emotrack.tracker.text_files import decode
 from emotrack.train.errors import TrainError
 

@@ -8,8 +8,8 @@ import sys
 
 from rich.console import Console
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import Dashboard
+from emotrack.tracker.session.status import Activity
 from tests.tracker.dashboard.made_up import ended, mark, started, turn
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import Dashboard
 from emotrack.tracker.dashboard.summary import summary
-from emotrack.tracker.notices import PASSING_S, Notice, NoticeBoard
+from emotrack.tracker.messages.notices import PASSING_S, Notice, NoticeBoard
+from emotrack.tracker.session.status import Activity
 from tests.tracker.dashboard.made_up import ended, started, turn
 from tests.tracker.terminal import Terminal
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import state as state_module
 from emotrack.tracker.dashboard.state import KEEP_TURNS, MAX_SPEAKERS, OTHERS, DashboardState, Note
 from emotrack.tracker.events import Correction
-from emotrack.tracker.mood import Mood
+from emotrack.tracker.session.status import Activity
+from emotrack.tracker.summary.mood import Mood
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, lost, mark, provisional, restored, started, turn
 
 

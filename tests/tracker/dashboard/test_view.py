@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from emotrack.tracker.activity import Activity
 from emotrack.tracker.dashboard import DashboardState, render, summary
 from emotrack.tracker.dashboard.palette import look
 from emotrack.tracker.events import SpeculationShare
+from emotrack.tracker.session.status import Activity
 from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
 
 SIZES = [(60, 15), (80, 24), (120, 30), (200, 50)]

@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from emotrack.tracker.engine import Engine
-from emotrack.tracker.mqtt.audio_topics import AudioTopics
-from emotrack.tracker.mqtt.connection import MAX_LOSSY, Connection
-from emotrack.tracker.mqtt.message import Message
-from emotrack.tracker.mqtt.sink import Publishing
-from emotrack.tracker.mqtt.site import SiteOptions
-from emotrack.tracker.mqtt.sites import Sites
-from emotrack.tracker.segmenter import SegmenterOptions
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.mqtt.connection.connection import MAX_LOSSY, Connection
+from emotrack.tracker.mqtt.connection.message import Message
+from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
+from emotrack.tracker.mqtt.publishing.sink import Publishing
+from emotrack.tracker.mqtt.sites.site import SiteOptions
+from emotrack.tracker.mqtt.sites.sites import Sites
+from emotrack.tracker.understanding.engine import Engine
+from tests.tracker.mqtt.connection.test_broker import read
 from tests.tracker.mqtt.microphones import FRAME_S
 from tests.tracker.mqtt.mosquitto import Mosquitto
-from tests.tracker.mqtt.test_broker import read
 from tests.tracker.mqtt.waiting import until
 
 REPLIES = "emotrack/person/reply/1"

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from emotrack.tracker.events import Percentiles
-from emotrack.tracker.mqtt import topics
-from emotrack.tracker.mqtt.broker import Broker
-from emotrack.tracker.mqtt.channels import to_message, to_status
-from emotrack.tracker.mqtt.connection import Connection
-from emotrack.tracker.mqtt.message import Message
-from emotrack.tracker.mqtt.payloads import Metrics, Vad
-from emotrack.tracker.mqtt.state import SiteState
+from emotrack.tracker.mqtt.connection.broker import Broker
+from emotrack.tracker.mqtt.connection.connection import Connection
+from emotrack.tracker.mqtt.connection.message import Message
+from emotrack.tracker.mqtt.format import topics
+from emotrack.tracker.mqtt.format.channels import to_message, to_status
+from emotrack.tracker.mqtt.format.payloads import Metrics, Vad
+from emotrack.tracker.mqtt.publishing.state import SiteState
 from tests.tracker.dashboard.made_up import LABELS, started, turn
 
 SAID = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 _IMPATIENT = """
 import sys
-from emotrack.tracker.cli import main
+from emotrack.command_line import main
 from emotrack.tracker.mqtt import client
 client.KEEPALIVE_S = {}
 sys.exit(main())
@@ -32,7 +32,7 @@ class TrackerProcess:
         env: dict[str, str] | None = None,
         keepalive_s: int | None = None,
     ) -> None:
-        program = ("-m", "emotrack.tracker.cli") if keepalive_s is None else ("-c", _IMPATIENT.format(keepalive_s))
+        program = ("-m", "emotrack.command_line") if keepalive_s is None else ("-c", _IMPATIENT.format(keepalive_s))
         self._said = folder / f"{name}.err"
         with self._said.open("w") as said:
             self.process = subprocess.Popen(

@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 
 from emotrack.tracker.events import Correction, Turn, to_json
-from emotrack.tracker.sessions import replay
-from emotrack.tracker.sessions.compare import compare
-from emotrack.tracker.sessions.correct import parse_settings
+from emotrack.tracker.sessions.compare.compare import compare
+from emotrack.tracker.sessions.correct.correct import parse_settings
+from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk
 from emotrack.tracker.sessions.export import FORMATS, export
 from emotrack.tracker.sessions.export.wording import distinct
-from emotrack.tracker.sessions.player import moments
-from emotrack.tracker.sessions.reader import MAX_LABELS, Session, read_session
+from emotrack.tracker.sessions.reading.reader import MAX_LABELS, Session, read_session
 from emotrack.tracker.sessions.redact import redact
-from emotrack.tracker.sessions.replay import _Replay
+from emotrack.tracker.sessions.replay import replay
+from emotrack.tracker.sessions.replay.replay import _Replay
+from emotrack.tracker.sessions.replay.replay_timeline import moments
 from emotrack.tracker.sessions.report import view as report_view
 from emotrack.tracker.sessions.report.moments import MAX_MOMENTS
 from emotrack.tracker.sessions.report.page import render_report
-from emotrack.tracker.sessions.walk import CorrectionWalk
-from emotrack.tracker.tally import Tally
+from emotrack.tracker.summary.session_summary import Tally
 from tests.growth import growth
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, mark, started, turn
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emotrack.tracker.cli import main
+from emotrack.command_line import main
 from emotrack.tracker.events import to_json
 from tests.models.test_files import full_disk, umask
 from tests.tracker.dashboard.made_up import ended, started, turn

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emotrack.tracker.events import Event, to_json
 from emotrack.tracker.sessions import redact as redacting
-from emotrack.tracker.sessions.reader import SessionError, read_session
+from emotrack.tracker.sessions.reading.reader import SessionError, read_session
 from emotrack.tracker.sessions.redact import redact
 from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, started, turn
 

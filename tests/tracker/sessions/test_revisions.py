@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from emotrack.tracker.events import Event, Turn, to_json
-from emotrack.tracker.sessions.compare import compare
+from emotrack.tracker.sessions.compare.compare import compare
+from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk
 from emotrack.tracker.sessions.export import FORMATS, FormatName, export
-from emotrack.tracker.sessions.player import moments
-from emotrack.tracker.sessions.reader import Session, read_session
+from emotrack.tracker.sessions.reading.reader import Session, read_session
 from emotrack.tracker.sessions.redact import redact
+from emotrack.tracker.sessions.replay.replay_timeline import moments
 from emotrack.tracker.sessions.report.page import render_report
 from emotrack.tracker.sessions.report.view import View
-from emotrack.tracker.sessions.walk import CorrectionWalk
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, started, turn
 
 LATER = HEAD["time"] + timedelta(seconds=40)

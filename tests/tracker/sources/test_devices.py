@@ -54,9 +54,9 @@ def test_without_portaudio_the_package_is_named() -> None:
 import ctypes.util
 ctypes.util.find_library = lambda name: None
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.sources.microphone import MicrophoneSource
+from emotrack.tracker.sources.microphone import Microphone
 try:
-    MicrophoneSource(None, "mix")
+    Microphone(None, "mix")
 except SourceError as error:
     print(error)
 """

@@ -19,7 +19,7 @@ import soxr
 
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.sources.file import FileSource
+from emotrack.tracker.sources.file import File
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
@@ -68,12 +68,12 @@ def encode(path: Path, samples: Samples, rate: int, codec: str, sample_format: s
     return path
 
 
-async def collect(source: FileSource) -> list[AudioChunk]:
+async def collect(source: File) -> list[AudioChunk]:
     return [chunk async for chunk in source.items()]
 
 
 def read(path: Path, channels: Literal["mix", "split"] = "mix") -> Samples:
-    source = FileSource(path, channels, realtime=False)
+    source = File(path, channels, realtime=False)
     chunks = asyncio.run(collect(source))
     assert all(chunk.samples.shape[1] == source.channels for chunk in chunks)
     assert all(chunk.samples.dtype == np.float32 for chunk in chunks)
@@ -87,7 +87,7 @@ def read_until_broken(path: Path, channels: Literal["mix", "split"] = "mix") -> 
     async def run() -> tuple[float, str]:
         end = 0
         try:
-            async for chunk in FileSource(path, channels, realtime=False).items():
+            async for chunk in File(path, channels, realtime=False).items():
                 end = chunk.end
         except SourceError as error:
             return end / SAMPLE_RATE, str(error)
@@ -154,7 +154,7 @@ def test_too_many_channels_to_split(tmp_path: Path) -> None:
     path = write_float(tmp_path / "x.wav", tone(0.2, 48_000, 10), 48_000)
     assert read(path, "mix").shape[1] == 1
     with pytest.raises(SourceError, match="10 channels"):
-        FileSource(path, "split", realtime=False)
+        File(path, "split", realtime=False)
 
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         "x" * 300: "cannot be read",
     }.items():
         with pytest.raises(SourceError, match=reason) as caught:
-            FileSource(tmp_path / name, "mix", realtime=False)
+            File(tmp_path / name, "mix", realtime=False)
         assert str(tmp_path) in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -197,7 +197,7 @@ def test_a_file_that_one_may_not_read(tmp_path: Path) -> None:
         os.seteuid(65534)  # nobody: root may read everything
     try:
         with pytest.raises(SourceError, match="cannot be read"):
-            FileSource(path, "mix", realtime=False)
+            File(path, "mix", realtime=False)
     finally:
         if root:
             os.seteuid(0)
@@ -213,7 +213,7 @@ def test_samples_that_are_no_numbers(tmp_path: Path) -> None:
     samples[24_000:24_010] = np.nan
     samples[30_000] = [np.inf, 1e30]
     lines: list[str] = []
-    source = FileSource(write_float(tmp_path / "x.wav", samples, 48_000), "mix", realtime=False, notify=lines.append)
+    source = File(write_float(tmp_path / "x.wav", samples, 48_000), "mix", realtime=False, notify=lines.append)
     heard = np.concatenate([chunk.samples for chunk in asyncio.run(collect(source))])
     assert np.isfinite(heard).all()
     assert np.abs(heard).max() < 1
@@ -266,7 +266,7 @@ def test_damage_in_the_middle_is_left_out_and_the_clock_goes_on(
     content[middle : middle + 20_000] = bytes(20_000)
     path.write_bytes(content)
     lines: list[str] = []
-    chunks = asyncio.run(collect(FileSource(path, "mix", realtime=False, notify=lines.append)))
+    chunks = asyncio.run(collect(File(path, "mix", realtime=False, notify=lines.append)))
     gaps = [after.start - before.end for before, after in itertools.pairwise(chunks)]
     assert sum(gaps) > 0.1 * SAMPLE_RATE
     assert min(gaps) == 0
@@ -294,7 +294,7 @@ def test_paced_as_real_time(tmp_path: Path) -> None:
     async def run() -> tuple[float, list[float]]:
         began = time.monotonic()
         early = []
-        async for chunk in FileSource(path, "mix", realtime=True).items():
+        async for chunk in File(path, "mix", realtime=True).items():
             early.append(chunk.end / SAMPLE_RATE - (time.monotonic() - began))
             if chunk.start == 3200:
                 await asyncio.sleep(0.35)  # a slow reader for once: must not delay what comes after
@@ -321,7 +321,7 @@ def test_as_quick_as_the_reader_without_blocking_the_loop(tmp_path: Path) -> Non
 
         watcher = asyncio.create_task(watch())
         began = time.monotonic()
-        chunks = await collect(FileSource(path, "mix", realtime=False))
+        chunks = await collect(File(path, "mix", realtime=False))
         took = time.monotonic() - began
         done = True
         await watcher
@@ -337,7 +337,7 @@ def test_closing_early_frees_the_file_and_the_thread(tmp_path: Path) -> None:
     path = write_float(tmp_path / "x.wav", tone(30.0, 44_100), 44_100)
 
     async def run(realtime: bool) -> None:
-        items = FileSource(path, "mix", realtime).items()
+        items = File(path, "mix", realtime).items()
         await anext(items)
         began = time.monotonic()
         await items.aclose()  # type: ignore[attr-defined]
@@ -352,7 +352,7 @@ def test_closing_early_frees_the_file_and_the_thread(tmp_path: Path) -> None:
 
 def test_only_a_little_is_decoded_ahead(tmp_path: Path) -> None:
     path = write_float(tmp_path / "x.wav", tone(30.0, 16_000), 16_000)
-    source = FileSource(path, "mix", realtime=False)
+    source = File(path, "mix", realtime=False)
 
     async def run() -> None:
         items = source.items()

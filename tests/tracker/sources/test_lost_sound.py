@@ -18,7 +18,7 @@ import pytest
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.sources import decoder
-from emotrack.tracker.sources.file import FileSource
+from emotrack.tracker.sources.file import File
 from tests.tracker.sources.test_file import encode, tone, write_float, write_wave
 
 RATE = 48_000
@@ -31,7 +31,7 @@ def hear(
 ) -> tuple[Samples, list[str], str]:
     """Everything on the source's clock, (samples, channels), with zeros where nothing came; notices; the error."""
     notices: list[str] = []
-    source = FileSource(path, channels, realtime=False, notify=notices.append, track=track)
+    source = File(path, channels, realtime=False, notify=notices.append, track=track)
     whole = np.zeros((100 * SAMPLE_RATE, source.channels), np.float32)
     end = 0
 
@@ -214,7 +214,7 @@ def test_late_audio_comes_at_once(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with asyncio.timeout(10):
-            first = await anext(FileSource(path, "mix", realtime=True).items())
+            first = await anext(File(path, "mix", realtime=True).items())
             assert first.start == 50 * SAMPLE_RATE
 
     asyncio.run(run())
@@ -251,7 +251,7 @@ def test_further_chunks_are_no_audio(tmp_path: Path) -> None:
     path = wav(tmp_path / "y.wav", plain_form(), b"")
     path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"abcd")
     with pytest.raises(SourceError, match="contains no samples"):
-        FileSource(path, "mix", realtime=False)
+        File(path, "mix", realtime=False)
 
 
 def test_long_forms_that_break_off(tmp_path: Path) -> None:
@@ -393,13 +393,13 @@ def test_tracks(tmp_path: Path, name: str, codec: str) -> None:
     assert "track 1 of 2 is heard; --track chooses: 1 (" in line
     assert "48000 Hz), 2 (" in line
     assert np.abs(samples).max() < 0.01
-    assert FileSource(path, "mix", realtime=False).elsewhere == "--track 2"
+    assert File(path, "mix", realtime=False).elsewhere == "--track 2"
 
     samples, notices, error = hear(path, track=2)
     assert loud_from_s(samples) == pytest.approx(1.0, abs=0.05)
     assert (notices, error) == ([], "")
     with pytest.raises(SourceError, match=r"has no audio track 3; its audio tracks are 1 \(.*\), 2 \(.*\)"):
-        FileSource(path, "mix", realtime=False, track=3)
+        File(path, "mix", realtime=False, track=3)
 
 
 # -- files that change -----------------------------------------------------------------------------------------------
@@ -424,7 +424,7 @@ def test_a_file_that_changes_while_it_is_read(
     heard: list[float] = []
 
     async def run() -> None:
-        async for chunk in FileSource(path, "mix", realtime=False).items():
+        async for chunk in File(path, "mix", realtime=False).items():
             if not heard:
                 with path.open("r+b") as file:
                     file.truncate(size // 2) if change == "shrinks" else (file.seek(size), file.write(bytes(100_000)))
@@ -443,7 +443,7 @@ def test_a_file_that_is_replaced_is_read_to_its_end(tmp_path: Path) -> None:
     ends: list[int] = []
 
     async def run() -> None:
-        async for chunk in FileSource(path, "mix", realtime=False).items():
+        async for chunk in File(path, "mix", realtime=False).items():
             if not ends:
                 write_wave(tmp_path / "new.wav", tone(1.0, RATE), RATE, 2).replace(path)
             ends.append(chunk.end)

@@ -17,11 +17,11 @@ import pytest
 
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.notices import NoticeBoard
+from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.sources import capture, microphone
 from emotrack.tracker.sources.capture import Capture
 from emotrack.tracker.sources.devices import InputDevice, list_devices
-from emotrack.tracker.sources.microphone import MicrophoneSource
+from emotrack.tracker.sources.microphone import Microphone
 from tests.tracker.sources.test_file import write_wave
 from tests.tracker.virtual_microphone import VirtualMicrophone
 
@@ -42,7 +42,7 @@ def sweep(seconds: float) -> Samples:
     return (0.5 * np.stack([left, np.sin(2 * np.pi * 500 * t)], 1)).astype(np.float32)
 
 
-async def record(source: MicrophoneSource, seconds: float, when_heard: Callable[[], Any]) -> list[SourceItem]:
+async def record(source: Microphone, seconds: float, when_heard: Callable[[], Any]) -> list[SourceItem]:
     """What comes until ``seconds`` of stream time after the first item; ``when_heard`` is called on that one."""
     items: list[SourceItem] = []
     stream = source.items()
@@ -64,7 +64,7 @@ def joined(items: list[SourceItem]) -> Samples:
 def test_hears_what_is_played(plugged_in: VirtualMicrophone, tmp_path: Path, channels: Literal["mix", "split"]) -> None:
     played = sweep(2.0)
     path = write_wave(tmp_path / "sweep.wav", played, RATE, 2)
-    source = MicrophoneSource("desk", channels)
+    source = Microphone("desk", channels)
     assert source.name == "desk_microphone"
     items = asyncio.run(record(source, 4.0, lambda: plugged_in.play(path)))
     assert all(isinstance(item, AudioChunk) for item in items)
@@ -80,18 +80,18 @@ def test_hears_what_is_played(plugged_in: VirtualMicrophone, tmp_path: Path, cha
 
 def test_names(plugged_in: VirtualMicrophone) -> None:
     assert {device.name for device in list_devices()} == {"desk_microphone", "room_microphone", "default"}
-    assert MicrophoneSource(None, "mix").name == "default"
+    assert Microphone(None, "mix").name == "default"
     with pytest.raises(SourceError, match=r"desk_microphone.*room_microphone"):
-        MicrophoneSource("microphone", "mix")
+        Microphone("microphone", "mix")
     with pytest.raises(SourceError, match="no microphone matches 'kitchen'"):
-        MicrophoneSource("kitchen", "mix")
+        Microphone("kitchen", "mix")
 
 
 def test_no_input_at_all(plugged_in: VirtualMicrophone) -> None:
     plugged_in.kill()
     assert list_devices(refresh=True) == []
     with pytest.raises(SourceError, match="no microphone found"):
-        MicrophoneSource(None, "mix")
+        Microphone(None, "mix")
 
 
 def test_survives_being_unplugged(plugged_in: VirtualMicrophone, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_survives_being_unplugged(plugged_in: VirtualMicrophone, tmp_path: Path)
 
     async def run() -> tuple[list[SourceItem], float]:
         items: list[SourceItem] = []
-        stream = MicrophoneSource("room", "mix").items()
+        stream = Microphone("room", "mix").items()
         unplugged_at = 0.0
         async for item in stream:
             items.append(item)
@@ -135,14 +135,14 @@ def test_survives_being_unplugged(plugged_in: VirtualMicrophone, tmp_path: Path)
 def test_silence_is_told_once(plugged_in: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(microphone, "MUTED_S", 0.5)
     lines: list[str] = []
-    asyncio.run(record(MicrophoneSource("desk", "mix", lines.append), 2.0, lambda: None))
+    asyncio.run(record(Microphone("desk", "mix", lines.append), 2.0, lambda: None))
     assert len(lines) == 1
     assert "muted" in lines[0]
 
 
 def test_the_notice_of_silence_ends_with_the_silence(plugged_in: VirtualMicrophone) -> None:
     lines: list[str] = []
-    source, board = MicrophoneSource("desk", "mix", lines.append), NoticeBoard()
+    source, board = Microphone("desk", "mix", lines.append), NoticeBoard()
     silence, speech = np.zeros((RATE, 2), np.float32), sweep(1.0)
     for block in (speech, *[silence] * 6, speech, silence, speech, *[silence] * 6, *[speech] * 2):
         source._watch_for_silence(block, RATE)
@@ -157,9 +157,9 @@ def test_the_library_prints_nothing(plugged_in: VirtualMicrophone) -> None:
     script = """
 import asyncio, sys
 from emotrack.tracker.audio import AudioChunk
-from emotrack.tracker.sources.microphone import MicrophoneSource
+from emotrack.tracker.sources.microphone import Microphone
 async def run():
-    stream = MicrophoneSource(None, "mix").items()
+    stream = Microphone(None, "mix").items()
     async for item in stream:
         if not isinstance(item, AudioChunk):
             print(item, flush=True)
@@ -230,8 +230,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDevice]:
 def test_a_stalled_reader_loses_the_oldest(fake: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "QUEUE_BLOCKS", 10)
 
-    async def run() -> tuple[MicrophoneSource, list[AudioChunk]]:
-        source = MicrophoneSource(None, "mix")
+    async def run() -> tuple[Microphone, list[AudioChunk]]:
+        source = Microphone(None, "mix")
         stream: AsyncIterator[SourceItem] = source.items()
         chunks = []
         async for item in stream:
@@ -262,7 +262,7 @@ def test_a_device_that_falls_silent_is_reopened(fake: FakeDevice, monkeypatch: p
 
     async def run() -> list[SourceItem]:
         items: list[SourceItem] = []
-        stream = MicrophoneSource("fake", "split").items()
+        stream = Microphone("fake", "split").items()
         async for item in stream:
             items.append(item)
             if len(items) == 5:
@@ -283,12 +283,12 @@ def test_a_device_that_falls_silent_is_reopened(fake: FakeDevice, monkeypatch: p
 
 def test_overflows_of_the_device_are_counted(fake: FakeDevice) -> None:
     fake.overflows = 3
-    source = MicrophoneSource(None, "mix")
+    source = Microphone(None, "mix")
     asyncio.run(record(source, 0.3, lambda: None))
     assert source.dropped_frames == 3
 
 
 def test_closing_ends_the_threads(fake: FakeDevice) -> None:
-    asyncio.run(record(MicrophoneSource(None, "mix"), 0.3, lambda: None))
+    asyncio.run(record(Microphone(None, "mix"), 0.3, lambda: None))
     time.sleep(0.1)
     assert not any(thread.name.startswith("portaudio") for thread in threading.enumerate())

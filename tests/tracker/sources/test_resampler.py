@@ -7,8 +7,8 @@ import pytest
 import soxr
 
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
-from emotrack.tracker.mixing import mixed
-from emotrack.tracker.resampler import Chunker, usable
+from emotrack.tracker.sources.mixing import mixed
+from emotrack.tracker.sources.resampler import Chunker, usable
 
 
 def noise(seconds: float, rate: int, channels: int) -> Samples:

@@ -13,7 +13,7 @@ from emotrack.tracker.sessions.export.emotionml import to_emotionml
 from emotrack.tracker.sessions.export.labels import to_audacity, to_rttm
 from emotrack.tracker.sessions.export.subtitles import to_srt, to_vtt
 from emotrack.tracker.sessions.export.table import to_csv
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.sessions.reading.reader import Session
 
 FormatName = Literal["csv", "srt", "vtt", "emotionml", "rttm", "audacity"]
 

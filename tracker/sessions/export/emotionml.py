@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 from emotrack.tracker.events import Turn
-from emotrack.tracker.plain import plain_document
+from emotrack.tracker.messages.plain import plain_document
 from emotrack.tracker.sessions.export.wording import by_start, distinct, end_s, one_line
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.sessions.reading.reader import Session
 
 NAMESPACE = "http://www.w3.org/2009/10/emotionml"
 OUR_NAMESPACE = "urn:emotrack:session:1"

@@ -9,7 +9,7 @@ import re
 from pathlib import PurePath
 
 from emotrack.tracker.sessions.export.wording import by_start, caption, distinct, end_s, one_line
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.sessions.reading.reader import Session
 
 _UNKNOWN = "unknown"
 

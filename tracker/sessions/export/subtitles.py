@@ -11,7 +11,7 @@ import re
 
 from emotrack.tracker.events import Turn
 from emotrack.tracker.sessions.export.wording import by_start, caption, distinct, end_s, one_line
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.sessions.reading.reader import Session
 
 _LOOK_ALIKES = str.maketrans({"<": "\u2039", ">": "\u203a", "{": "(", "}": ")"})
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})

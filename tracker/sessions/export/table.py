@@ -18,9 +18,9 @@ import io
 import re
 
 from emotrack.tracker.events import Turn
-from emotrack.tracker.plain import plain_document
+from emotrack.tracker.messages.plain import plain_document
 from emotrack.tracker.sessions.export.wording import by_start, distinct, one_line
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.sessions.reading.reader import Session
 
 # The wide forms are what input methods for Chinese and Japanese write; spreadsheets take them for the same.
 _FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"

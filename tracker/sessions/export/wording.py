@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from emotrack.tracker.events import Turn
-from emotrack.tracker.plain import plain_document
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.messages.plain import plain_document
+from emotrack.tracker.sessions.reading.reader import Session
 
 _MIN_SECONDS = 0.001  # a label or subtitle of no length is refused by some programs
 

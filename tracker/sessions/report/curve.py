@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from emotrack.tracker.mood import Mood
 from emotrack.tracker.sessions.report.view import View
+from emotrack.tracker.summary.mood import Mood
 
 MAX_STEPS = 500  # more would be narrower than a pixel
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from emotrack.tracker.events import SourceLostEvent
 from emotrack.tracker.sessions.report.view import View
 from emotrack.tracker.sessions.report.wording import clock, without_folders
-from emotrack.tracker.shifts import Shift
+from emotrack.tracker.summary.shifts import Shift
 
 MAX_MOMENTS = 2_000  # a person reads no more, and each is drawn three times
 

@@ -18,10 +18,10 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from emotrack.tracker.garbage import without_collecting
-from emotrack.tracker.plain import plain_document
+from emotrack.tracker.messages.plain import plain_document
 from emotrack.tracker.sessions.documents import write_document
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.sessions.reading.garbage import without_collecting
+from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report import figures
 from emotrack.tracker.sessions.report.colours import DARK_LANE, LIGHT_LANE, STEPS
 from emotrack.tracker.sessions.report.curve import Step, at_times, mood_curve

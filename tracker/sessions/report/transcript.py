@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emotrack.tracker.plain import plain_document
+from emotrack.tracker.messages.plain import plain_document
 from emotrack.tracker.sessions.report.moments import Moment
 from emotrack.tracker.sessions.report.view import SeenTurn, View
 from emotrack.tracker.sessions.report.wording import clock, percent, rejected

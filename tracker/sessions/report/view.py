@@ -10,10 +10,10 @@ from functools import cached_property
 
 from emotrack.tracker.dashboard.palette import GREY, look
 from emotrack.tracker.events import Turn
-from emotrack.tracker.plain import plain_document
-from emotrack.tracker.sessions.reader import Session
+from emotrack.tracker.messages.plain import plain_document
+from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
-from emotrack.tracker.shifts import HeardTurn, Shift, find_shifts
+from emotrack.tracker.summary.shifts import HeardTurn, Shift, find_shifts
 
 MAX_DRAWN = 20_000  # turns that are drawn and written out one by one: a browser takes no more with good grace
 MAX_LANES = 12  # further speakers share the last lane

@@ -6,7 +6,7 @@ import math
 import re
 from datetime import UTC, datetime
 
-from emotrack.tracker.plain import plain_document
+from emotrack.tracker.messages.plain import plain_document
 
 _PATH = re.compile(r"(?<![\w.])(?:~|\.{1,2}|[A-Za-z]:|file:/{2,3})?(?:[\\/]+[^\\/\s:'\"]+)+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

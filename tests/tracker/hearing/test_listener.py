@@ -1,0 +1,135 @@
+"""Real speech through the real detector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
+from emotrack.tracker.hearing.listener import Listener, SpeechTurn
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.hearing.vad import VoiceActivityDetector
+from tests.tracker.kitchen_table import TRUTH, samples
+
+
+def listen(audio: Samples, chunk: int = 1600, listener: Listener | None = None) -> list[SpeechTurn]:
+    listener = listener or Listener(0, SegmenterOptions())
+    turns = [turn for at in range(0, len(audio), chunk) for turn in listener.push(audio[at : at + chunk], at)]
+    return turns + listener.flush()
+
+
+@pytest.fixture(scope="module")
+def mono() -> Samples:
+    return samples().mean(axis=1)
+
+
+def test_every_line_of_the_conversation_is_a_turn(mono: Samples) -> None:
+    turns = listen(mono)
+    assert len(turns) == len(TRUTH)
+    for turn, line in zip(turns, TRUTH, strict=True):
+        assert turn.start_s <= line["start"] + 0.1
+        assert turn.end_s >= line["end"] - 0.1
+        assert turn.start_s > line["start"] - 0.6
+        assert turn.end_s < line["end"] + 0.6
+        assert not turn.truncated
+
+
+def test_a_turn_carries_exactly_its_samples(mono: Samples) -> None:
+    for turn in listen(mono):
+        np.testing.assert_array_equal(turn.samples, mono[turn.start : turn.end])
+
+
+@pytest.mark.parametrize("chunk", [100, 512, 16_000, 1_000_000])
+def test_the_size_of_the_chunks_changes_nothing(mono: Samples, chunk: int) -> None:
+    expected = [(turn.start, turn.end, turn.decided) for turn in listen(mono)]
+    assert [(turn.start, turn.end, turn.decided) for turn in listen(mono, chunk)] == expected
+
+
+def test_at_a_pause_the_turn_is_there_with_its_samples_before_it_has_ended(mono: Samples) -> None:
+    listener, pending = Listener(0, SegmenterOptions()), list[SpeechTurn]()
+    ended = list[SpeechTurn]()
+    for at in range(0, len(mono), 1600):
+        ended += listener.push(mono[at : at + 1600], at)
+        if listener.pending is not None and (not pending or pending[-1] is not listener.pending):
+            pending.append(listener.pending)
+    early = {(turn.start, turn.end): turn for turn in pending}
+    for turn in ended:
+        foretold = early[turn.start, turn.end]
+        np.testing.assert_array_equal(foretold.samples, turn.samples)
+        assert foretold.speech_probability == turn.speech_probability
+        assert turn.decided - foretold.decided >= 0.3 * SAMPLE_RATE, "a good while before"
+
+
+def test_a_short_gap_is_bridged_and_the_turn_says_so(mono: Samples) -> None:
+    listener = Listener(0, SegmenterOptions())
+    gap_at, gap = round(2.0 * SAMPLE_RATE), round(0.2 * SAMPLE_RATE)  # inside the first line
+    turns = listener.push(mono[:gap_at], 0)
+    turns += listener.push(mono[gap_at + gap : 7 * SAMPLE_RATE], gap_at + gap)
+    assert [turn.truncated for turn in turns] == [True]
+    assert len(turns[0].samples) == turns[0].end - turns[0].start
+    assert turns[0].end_s == pytest.approx(TRUTH[0]["end"], abs=0.5)
+
+
+@pytest.mark.parametrize("late_s", [0.1, 0.7, 3.0])
+def test_what_begins_late_has_lost_nothing(mono: Samples, late_s: float) -> None:
+    listener, late = Listener(0, SegmenterOptions()), round(late_s * SAMPLE_RATE)
+    speech = round(TRUTH[0]["start"] * SAMPLE_RATE)  # it begins with the first sample
+    turns = listener.push(mono[speech : 5 * SAMPLE_RATE], late)
+    assert [turn.truncated for turn in turns] == [False]
+    assert turns[0].end_s == pytest.approx(TRUTH[0]["end"] - TRUTH[0]["start"] + late_s, abs=0.5)
+
+
+def test_a_long_gap_ends_the_turn_and_nothing_reaches_across_it(mono: Samples) -> None:
+    listener = Listener(0, SegmenterOptions())
+    gap_at = round(2.0 * SAMPLE_RATE)
+    resumed = 5 * SAMPLE_RATE  # in the middle of the second line
+    listener.push(mono[:gap_at], 0)
+    turns = listener.push(mono[resumed : 8 * SAMPLE_RATE], resumed)
+    first, second = turns
+    assert first.truncated
+    assert first.end <= gap_at
+    assert second.start >= resumed
+    np.testing.assert_array_equal(second.samples, mono[second.start : second.end])
+
+
+def test_audio_is_kept_only_as_long_as_it_is_needed(mono: Samples) -> None:
+    listener = Listener(0, SegmenterOptions())
+    silence = np.zeros(1600, dtype=np.float32)
+    for at in range(0, 120 * SAMPLE_RATE, 1600):
+        listener.push(silence, at)
+    assert len(listener._audio) < SAMPLE_RATE
+
+
+@pytest.mark.parametrize(("level", "judged_s"), [(1e-4, 1.0), (3e-3, 20.0)], ids=["-80 dBFS", "-50 dBFS"])
+def test_only_deep_silence_is_not_judged_once_it_has_lasted(
+    mono: Samples, level: float, judged_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = 0
+    ask = VoiceActivityDetector.probability
+
+    def count(detector: VoiceActivityDetector, frame: Samples) -> float:
+        nonlocal judged
+        judged += 1
+        return ask(detector, frame)
+
+    monkeypatch.setattr(VoiceActivityDetector, "probability", count)
+    room = np.random.default_rng(0).normal(0, level, 20 * SAMPLE_RATE).astype(np.float32)
+    listener = Listener(0, SegmenterOptions())
+    assert listener.push(room, 0) == []
+    assert judged == pytest.approx(judged_s * SAMPLE_RATE / FRAME_SAMPLES, abs=1)
+    turns = [turn for at in range(0, len(mono), 1600) for turn in listener.push(mono[at : at + 1600], len(room) + at)]
+    found = [(turn.start - len(room), turn.end - len(room)) for turn in turns + listener.flush()]
+    expected = [(turn.start, turn.end) for turn in listen(mono)]
+    np.testing.assert_allclose(found, expected, atol=2 * FRAME_SAMPLES)
+
+
+def test_noise_is_no_speech() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 20 * SAMPLE_RATE).astype(np.float32)
+    assert listen(noise) == []
+
+
+def test_a_turn_divides_without_losing_a_sample(mono: Samples) -> None:
+    turn = listen(mono)[0]
+    parts = turn.divide([turn.start + 5000, turn.start + 9000])
+    np.testing.assert_array_equal(np.concatenate([part.samples for part in parts]), turn.samples)
+    assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]

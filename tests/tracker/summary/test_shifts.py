@@ -1,0 +1,69 @@
+"""What counts as a shift of mood."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emotrack.tracker.summary.shifts import STAYS_S, STAYS_TURNS, HeardTurn, Shift, find_shifts
+
+
+def heard(emotions: str, seconds: float = 10.0, speaker: str | None = None) -> list[HeardTurn]:
+    """One turn per letter, each certain, one after the other."""
+    return [
+        HeardTurn(n + 1, n * seconds, (n + 1) * seconds, speaker, {letter: 1.0}) for n, letter in enumerate(emotions)
+    ]
+
+
+def test_a_mood_that_changes_and_stays_is_a_shift_at_the_turn_that_changed_it() -> None:
+    # The mood lags: the older turns fade by half in a minute, so anger prevails only with its fifth turn.
+    (shift,) = find_shifts(heard("nnnn" + "aaaaaaaa"))
+    assert shift == Shift(turn_id=9, at_s=90.0, speaker=None, before="n", after="a")
+
+
+def test_what_returns_too_soon_is_no_shift() -> None:
+    assert find_shifts(heard("nnnnnnnn" + "a" + "nnnnnnnn")) == []
+
+
+def test_the_first_mood_is_no_shift() -> None:
+    assert find_shifts(heard("jjjjjjjjjj")) == []
+
+
+def test_what_the_end_cuts_off_is_no_shift() -> None:
+    shifted = heard("nnnn" + "aaaaaaaa")
+    assert find_shifts(shifted[:10]) == []
+    assert len(find_shifts(shifted[:11])) == 1
+
+
+def test_short_turns_must_also_last_long_enough() -> None:
+    quick = heard("nnnn" + "aaaaaaaa", seconds=1.0)
+    assert find_shifts(quick) == []
+
+
+def test_a_speaker_has_shifts_of_their_own() -> None:
+    ana = heard("nnnn" + "aaaaaaaa", speaker="Ana")
+    ben = [
+        HeardTurn(100 + turn.turn_id, turn.start_s, turn.end_s + 60.0, "Ben", {"n": 1.0})
+        for turn in heard("nnnnnnnnnnnn")
+    ]
+    both = [turn for pair in zip(ana, ben, strict=True) for turn in pair]
+    assert [(shift.speaker, shift.after) for shift in find_shifts(both)] == [("Ana", "a")]
+
+
+def test_no_turns_have_no_shifts() -> None:
+    assert find_shifts([]) == []
+
+
+@given(st.text("nja", max_size=60), st.floats(0.1, 30.0))
+def test_shifts_follow_one_another_and_never_turn_into_what_was(emotions: str, seconds: float) -> None:
+    turns = heard(emotions, seconds)
+    shifts = find_shifts(turns)
+    for shift in shifts:
+        assert shift.before != shift.after
+        assert turns[-1].end_s - shift.at_s >= STAYS_S
+        assert len(turns) - shift.turn_id >= STAYS_TURNS - 1
+    for earlier, later in pairwise(shifts):
+        assert earlier.after == later.before
+        assert earlier.turn_id < later.turn_id

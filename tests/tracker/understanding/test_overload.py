@@ -1,0 +1,137 @@
+"""When things are left out, and when they come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import pairwise
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from emotrack.tracker.understanding.overload import (
+    CALM_S,
+    LATE_LOOKS,
+    LOOK_EVERY_S,
+    MAX_CALM_S,
+    Lateness,
+    LeftOut,
+    Overload,
+    OverloadPolicy,
+)
+
+WELL = Lateness(0.0, 0.0)
+FAR_TOO_LATE = Lateness(9.0, 9.0)
+
+
+class Looks:
+    """A policy that looks as often as the tracker does."""
+
+    def __init__(self) -> None:
+        self.policy = OverloadPolicy()
+        self.now_s = 100.0
+
+    def take(self, lateness: Lateness, seconds: float = LOOK_EVERY_S) -> list[LeftOut]:
+        """Look for ``seconds``; the levels that were entered or left for."""
+        levels = []
+        for _ in range(round(seconds / LOOK_EVERY_S)):
+            self.now_s += LOOK_EVERY_S
+            if self.policy.look(lateness, self.now_s):
+                levels.append(self.policy.level)
+        return levels
+
+
+@pytest.mark.parametrize(
+    ("lateness", "level"),
+    [
+        (Lateness(0.2, 0.9), LeftOut.NOTHING),
+        (Lateness(0.3, 0.0), LeftOut.EXTRAS),
+        (Lateness(0.0, 1.5), LeftOut.EXTRAS),
+        (Lateness(1.2, 0.0), LeftOut.WORDS),
+        (Lateness(0.0, 60.0), LeftOut.WORDS),
+        (Lateness(3.0, 0.0), LeftOut.SHORT_TURNS),
+    ],
+)
+def test_the_later_things_are_the_more_is_left_out(lateness: Lateness, level: LeftOut) -> None:
+    looks = Looks()
+    assert looks.take(lateness, 10.0) == list(LeftOut)[1 : level + 1], "what is missed least comes first"
+    assert looks.policy.level == level
+
+
+def test_a_stall_of_the_whole_machine_costs_nothing() -> None:
+    looks = Looks()
+    assert LATE_LOOKS == 2
+    assert looks.take(WELL, 5) + looks.take(FAR_TOO_LATE) + looks.take(WELL, 5) + looks.take(FAR_TOO_LATE) == []
+
+
+def test_it_recovers_by_itself_one_level_after_the_other() -> None:
+    looks = Looks()
+    looks.take(FAR_TOO_LATE, 2.0)
+    assert looks.take(WELL, CALM_S - LOOK_EVERY_S) == []
+    assert looks.take(WELL, 3 * CALM_S + 1) == [LeftOut.WORDS, LeftOut.EXTRAS, LeftOut.NOTHING]
+
+
+def test_just_below_a_bound_is_not_well() -> None:
+    looks = Looks()
+    looks.take(Lateness(0.3, 0.0), 1.0)
+    assert looks.take(Lateness(0.2, 0.0), 60.0) == []
+    assert looks.take(Lateness(0.1, 0.0), 6.0) == [LeftOut.NOTHING]
+
+
+def test_relapses_make_it_wait_longer_and_are_forgotten() -> None:
+    looks, waits = Looks(), []
+    for _ in range(6):
+        looks.take(Lateness(0.3, 0.0), 1.0)
+        began_s = looks.now_s
+        while not looks.take(WELL):
+            pass
+        waits.append(looks.now_s - began_s)
+    assert waits == pytest.approx([5, 10, 20, 40, 40, 40], abs=2)
+    looks.take(WELL, MAX_CALM_S)
+    looks.take(Lateness(0.3, 0.0), 1.0)
+    assert looks.take(WELL, CALM_S + 1) == [LeftOut.NOTHING]
+
+
+@given(st.lists(st.builds(Lateness, st.floats(0, 5), st.floats(0, 20)), max_size=200))
+def test_whatever_happens_it_goes_step_by_step_and_comes_back(lateness: list[Lateness]) -> None:
+    looks = Looks()
+    levels = [LeftOut.NOTHING]
+    for one in lateness:
+        levels += looks.take(one)
+    assert all(abs(after - before) == 1 for before, after in pairwise(levels))
+    looks.take(WELL, 4 * MAX_CALM_S)
+    assert looks.policy.level == LeftOut.NOTHING
+
+
+def test_whoever_watches_is_told_once_of_each_change() -> None:
+    async def watch() -> tuple[list[LeftOut], list[LeftOut], list[str]]:
+        early, late, notices = list[LeftOut](), list[LeftOut](), list[str]()
+        overload = Overload(lambda: FAR_TOO_LATE, notices.append)
+        reached = {level: asyncio.Event() for level in LeftOut}
+        with overload.watched_by(early.append), overload.watched_by(lambda level: reached[level].set()):
+            await reached[LeftOut.WORDS].wait()
+            with overload.watched_by(late.append):
+                await reached[LeftOut.SHORT_TURNS].wait()
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        with overload.watched_by(late.append):
+            assert overload.level == LeftOut.NOTHING, "whoever comes when nobody is left begins anew"
+        return early, late, notices
+
+    early, late, notices = asyncio.run(watch())
+    assert early == [LeftOut.EXTRAS, LeftOut.WORDS, LeftOut.SHORT_TURNS]
+    assert late == [LeftOut.WORDS, LeftOut.SHORT_TURNS]
+    assert len(notices) == 3
+
+
+def test_an_event_loop_that_is_blocked_counts_as_late() -> None:
+    async def block() -> LeftOut:
+        overload = Overload(lambda: WELL, lambda _: None)
+        with overload.watched_by(lambda _: None):
+            for _ in range(8):
+                await asyncio.sleep(LOOK_EVERY_S / 2)
+                time.sleep(0.6)  # noqa: ASYNC251 - which is the point
+            return overload.level
+
+    assert asyncio.run(block()) >= LeftOut.EXTRAS

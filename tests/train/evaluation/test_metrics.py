@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from emotrack.train.evaluation.calibration import fit_temperature, uncertain_threshold
+from emotrack.train.evaluation.metrics import calibration_error_by_chance, expected_calibration_error, score
+
+LABELS = ("a", "b", "c")
+
+
+def test_scores_of_a_known_confusion() -> None:
+    truth = np.array([0, 0, 0, 1, 1, 0])
+    predicted = np.array([0, 0, 1, 1, 0, 0])
+    scores = score(np.eye(3)[predicted], truth, LABELS)
+    assert scores.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 0))
+    assert scores.accuracy == pytest.approx(4 / 6)
+    assert scores.uar == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert scores.f1 == pytest.approx((0.75, 0.5, 0.0))
+    assert scores.weighted_f1 == pytest.approx((0.75 * 4 + 0.5 * 2) / 6)
+    assert scores.macro_f1 == pytest.approx(0.625)  # "c" is never true and has no part in it
+
+
+def test_one_answer_to_everything_is_collapse_unless_it_is_always_right() -> None:
+    answers = np.eye(3)[[1, 1, 1]]
+    assert score(answers, np.array([1, 0, 1]), LABELS).collapsed == "every dev item is called b"
+    assert score(answers, np.array([1, 1, 1]), LABELS).collapsed is None
+    assert score(np.eye(3)[[1, 1, 2]], np.array([1, 0, 1]), LABELS).collapsed is None
+
+
+def test_nothing_cannot_be_scored() -> None:
+    with pytest.raises(ValueError, match="nothing to score"):
+        score(np.zeros((0, 3)), np.zeros(0, int), LABELS)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
+    probabilities = np.tile([0.9, 0.1], (10, 1))
+    assert expected_calibration_error(probabilities, np.array([0] * 9 + [1])) == pytest.approx(0.0)
+    assert expected_calibration_error(probabilities, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+
+
+def test_right_probabilities_have_the_calibration_error_of_chance() -> None:
+    noise = np.random.default_rng(0)
+    probabilities = noise.dirichlet(np.ones(3), size=200)  # (N, C)
+    wholes = probabilities.cumsum(axis=1)  # (N, C)
+    errors = [
+        expected_calibration_error(probabilities, (noise.random((200, 1)) > wholes).sum(axis=1)) for _ in range(300)
+    ]
+    assert np.mean(errors) > 0.05
+    assert calibration_error_by_chance(probabilities) == pytest.approx(np.mean(errors), rel=0.05)
+
+
+def test_the_calibration_error_of_chance_vanishes_with_many_items() -> None:
+    probabilities = np.tile([0.6, 0.4], (100, 1))
+    assert calibration_error_by_chance(np.tile(probabilities, (100, 1))) == pytest.approx(
+        calibration_error_by_chance(probabilities) / 10
+    )
+
+
+def test_an_overconfident_classifier_is_cooled_down() -> None:
+    noise = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 3, generator=noise).softmax(dim=1)
+    truth = torch.multinomial(honest, 1, generator=noise).squeeze(1)
+    assert fit_temperature(honest, truth) == pytest.approx(1.0, abs=0.15)
+    assert fit_temperature((honest.log() * 3).softmax(dim=1), truth) == pytest.approx(3.0, abs=0.4)
+
+
+def test_the_threshold_is_the_lowest_that_is_right_often_enough() -> None:
+    confidence = torch.linspace(0.95, 0.55, 100)
+    probabilities = torch.stack([confidence, 1 - confidence - 0.01, torch.full((100,), 0.01)], dim=1)
+    truth = (torch.arange(100) >= 60).long()  # the 60 most confident are right
+    threshold = uncertain_threshold(probabilities, truth, wanted=0.75)
+    assert threshold == pytest.approx(float(confidence[79]), abs=0.02)
+
+
+def test_a_share_out_of_reach_leaves_at_least_a_tenth_certain() -> None:
+    probabilities = torch.rand(100, 3, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    threshold = uncertain_threshold(probabilities, probabilities.argmin(dim=1), wanted=0.9)
+    assert (probabilities.max(dim=1).values >= threshold).sum() >= 10

@@ -1,0 +1,244 @@
+"""``emotrack live``: put the parts together, run them, and say how it went.
+
+Importing torch takes a second. Whatever can be refused is refused before, and the recogniser loads meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from emotrack.errors import UsageError
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.interrupts import stopped_by_signals
+from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.output import say
+from emotrack.tracker.mqtt.connection.broker import read_broker
+from emotrack.tracker.options import read_options
+from emotrack.tracker.session.status import Activity
+from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
+from emotrack.tracker.sinks.json_lines import JsonLines, Sink
+from emotrack.tracker.sources import Source
+from emotrack.tracker.understanding.captions import Captions, read_captions
+from emotrack.tracker.understanding.loading import load_engine
+
+if TYPE_CHECKING:
+    from emotrack.tracker.dashboard import Dashboard
+    from emotrack.tracker.session.pipeline import LiveSession
+
+DEFAULT_SITE = "default"
+MAX_SITE_CHARS = 256
+TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
+CONSENT = "Everyone who can be heard should know that emotions are being estimated here."
+
+NO_COMMANDS = "Commands over MQTT are off: nobody there can start, stop, pause or label."
+
+
+class Notices:
+    """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen."""
+
+    def __init__(self) -> None:
+        self.board = NoticeBoard()
+        self.on_screen = False
+
+    def __call__(self, line: str) -> None:
+        if self.on_screen:
+            self.board.put(line, time.monotonic())  # the dashboard's summary repeats it
+        else:
+            say(line)
+
+
+def run_live(arguments: argparse.Namespace) -> int:
+    """Run ``emotrack live``; returns the exit code. Raises ``EmotrackError`` for what the user can mend."""
+    _check(arguments)
+    has_dashboard = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not arguments.json
+    activity = Activity()
+    notices = Notices()
+    if arguments.mqtt is not None:
+        from emotrack.tracker.command_line.service import run_service
+
+        return run_service(arguments, notices)
+
+    segmenter = read_options(arguments, SegmenterOptions)
+    captions = Captions(read_captions(arguments.captions, notices)) if arguments.captions else None
+    broker = read_broker(arguments.publish, arguments) if arguments.publish else None
+    source = _open_source(arguments, notices)
+    sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
+    if arguments.save:
+        sinks.append(JsonLines.to_file(arguments.save))
+    keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
+    asr = "none" if captions else arguments.asr or "auto"
+    engine = load_engine(arguments.bundle, asr, arguments.device, arguments.language, notices, own_process=True)
+    from emotrack.tracker.session.pipeline import LiveSession
+
+    notices(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
+    if not has_dashboard:  # which shows it all the time
+        kept = saved_to(arguments)
+        notices(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
+    session = LiveSession(
+        source,
+        engine,
+        sinks,
+        captions=captions,
+        segmenter=segmenter,
+        context_turns=arguments.context,
+        site=arguments.site,
+        with_text=not arguments.no_text,
+        keeper=keeper,
+        speculate=not (arguments.fast or arguments.no_speculation),
+        provisional=not (arguments.fast or arguments.no_provisional),
+        activity=activity,
+        notify=notices,
+    )
+    if broker:
+        from emotrack.tracker.command_line.service import Once, worker_name
+        from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
+
+        publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices))
+        takes_commands = arguments.commands == "on"
+        session.attach(MqttSink(publishing, arguments.site, session, takes_commands=takes_commands))
+        if not takes_commands:
+            notices(NO_COMMANDS)
+    try:
+        asyncio.run(_run(session, _dashboard(arguments, session, notices) if has_dashboard else None))
+    finally:
+        engine.close()
+        if keeper:
+            keeper.close()
+        notices.on_screen = False
+    if session.tally.turns == 0 and (not session.is_stopping or activity.stream_s >= TOLD_FROM_S):
+        notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}: {session.why_no_speech}")
+    elif captions and (misfit := captions.misfit(activity.stream_s, all_heard=not session.is_stopping)):
+        notices(misfit)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.fast and not arguments.file:
+        raise UsageError("--fast goes with --file; a microphone cannot be hurried")
+    if arguments.track and not arguments.file:
+        raise UsageError("--track goes with --file; a microphone has no tracks")
+    if arguments.keep_audio and not arguments.save:
+        raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
+    _refuse_what_is_read(arguments)
+    if arguments.captions and arguments.asr not in (None, "none"):
+        raise UsageError("--captions take the place of recognition: leave --asr out")
+    if arguments.mqtt is not None:
+        given = {
+            "--captions": arguments.captions,
+            "--channels split": arguments.channels == "split",
+            "--site": arguments.site != DEFAULT_SITE,
+        }
+        why = "every microphone on the broker is a site of its own"
+    else:
+        given = {"--audio-topic": arguments.audio_topic, "--group": arguments.group, "--sites": arguments.sites}
+        why = "goes with --mqtt"
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option}: {why}")
+    if not 0 < len(arguments.site) <= MAX_SITE_CHARS:
+        raise UsageError(f"--site: a name of 1 to {MAX_SITE_CHARS} characters")
+
+
+def _refuse_what_is_read(arguments: argparse.Namespace) -> None:
+    """Raise ``UsageError`` where events or voices would be written into what the session reads, also through links."""
+    written: dict[str, Path | int] = {"standard output": 1}
+    if arguments.save:
+        written["--save"] = arguments.save
+    if arguments.keep_audio:
+        written["--keep-audio"] = audio_folder(arguments.save)
+        if arguments.save == audio_folder(arguments.save):
+            raise UsageError(f"--save {arguments.save}: is the folder of --keep-audio; give it another ending")
+    for option in ("file", "captions", "mqtt_credentials"):
+        path: Path | None = getattr(arguments, option)
+        for output, target in written.items():
+            if path is not None and _is_same(path, target):
+                raise UsageError(f"{output} would be written into {path}, which --{option.replace('_', '-')} reads")
+
+
+def _is_same(path: Path, target: Path | int) -> bool:
+    try:
+        one, other = path.stat(), os.stat(target)  # noqa: PTH116 - of a descriptor, too
+    except OSError:  # what is not there yet is nothing that is read
+        return False
+    return os.path.samestat(one, other) and not stat.S_ISCHR(one.st_mode)
+
+
+def saved_to(arguments: argparse.Namespace) -> str | None:
+    """Where the session is kept, and whether the voices are; None when nothing is."""
+    if not arguments.save:
+        return None
+    return f"{arguments.save}, voices included" if arguments.keep_audio else str(arguments.save)
+
+
+def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -> Source:
+    if arguments.file is not None:
+        from emotrack.tracker.sources.file import File
+
+        realtime = not arguments.fast
+        return File(arguments.file, arguments.channels, realtime, notify=notify, track=arguments.track)
+    from emotrack.tracker.sources.microphone import Microphone
+
+    return Microphone(arguments.mic or None, arguments.channels, notify=notify)
+
+
+def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: Notices) -> Dashboard:
+    from rich.console import Console
+
+    from emotrack.tracker.dashboard import Dashboard
+
+    dashboard = Dashboard(
+        site=arguments.site,
+        activity=session.activity,
+        controls=session,
+        console=Console(),
+        saved_to=saved_to(arguments),
+        notices=notices.board,
+    )
+    session.attach(dashboard)
+    notices.on_screen = True
+    return dashboard
+
+
+class Stoppable(Protocol):
+    """What runs until it is stopped."""
+
+    @property
+    def is_stopping(self) -> bool: ...
+
+    def stop(self, reason: str) -> None: ...
+
+    async def run(self) -> None: ...
+
+
+async def _run(session: LiveSession, dashboard: Dashboard | None) -> None:
+    screen = asyncio.create_task(dashboard.run()) if dashboard else None
+    try:
+        await run_until_interrupted(session)
+    finally:
+        if screen:
+            await screen  # it ends when the session has closed its sinks
+
+
+async def run_until_interrupted(work: Stoppable) -> None:
+    """Run to the end; the first Ctrl-C, SIGTERM or SIGHUP ends it in order, a second one at once."""
+    loop = asyncio.get_running_loop()
+    running = loop.create_task(work.run())
+
+    def interrupt() -> None:
+        if work.is_stopping:
+            running.cancel()
+        work.stop("interrupted")
+
+    with stopped_by_signals(interrupt):
+        try:
+            await running
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None

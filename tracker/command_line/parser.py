@@ -1,0 +1,268 @@
+"""What ``emotrack`` understands. Only what ``--help`` needs is imported here; the rest when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from emotrack.models.bounds import MAX_CONTEXT
+from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.messages.output import show
+from emotrack.tracker.messages.plain import plain_line, unicode
+from emotrack.tracker.mqtt.connection.broker import add_broker_options
+from emotrack.tracker.options import Bounds, add_options
+
+_DESCRIPTION = """\
+Live emotion tracking for conversations: who sounds how, turn by turn, from voice, words and context.
+Nothing is recorded, and nothing leaves this computer, unless you ask for it.
+"""
+
+_EXAMPLES = """\
+examples:
+  emotrack live --mic                              listen to the default microphone
+  emotrack live --mic "USB" --save meeting.jsonl   a microphone by (part of) its name, and keep the events
+  emotrack live --file talk.mp3 --json             a recording, paced as it was spoken, one JSON object per event
+  emotrack watch mqtt://localhost/                 the dashboard of sites that are tracked elsewhere
+  emotrack report meeting.jsonl                    afterwards: a web page of what was heard
+  emotrack devices                                 what --mic can listen to
+
+Estimating emotions from voices at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)), save for
+medical or safety reasons. Make sure that everyone who can be heard knows and agrees.
+"""
+
+_LIVE_EXAMPLES = """\
+examples:
+  emotrack live --mic                                          the dashboard, listening
+  emotrack live --file call.wav --channels split               each channel of a call is a speaker
+  emotrack live --file talk.flac --captions talk.vtt --fast --json > turns.jsonl
+                                                               words and speakers from captions, as quick as possible
+  emotrack live --mic --asr none                               voice only, no words at all
+  emotrack live --mqtt mqtt://localhost/                       every microphone on an MQTT broker, and publish there
+  emotrack live --mic --publish mqtt://localhost/ --site desk  publish what a microphone here hears
+  emotrack live --mic --asr ./whisper-small-ct2 --language de  a CTranslate2 Whisper model of your own
+
+On a terminal a dashboard is shown (q quits, p pauses, m marks a moment); elsewhere, or with --json, one JSON object a
+line is written to standard output. Ctrl-C ends in order, a second one at once. Exit code: 0 normal end, Ctrl-C at any
+moment included; 1 failure; 2 wrong usage.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in harmless words: it repeats what was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the usage, one line and exit code 2."""
+        super().error(plain_line(message))
+
+
+def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentParser]]:
+    """The parser of the command line, and what further commands are added to."""
+    parser: argparse.ArgumentParser = Parser(
+        prog="emotrack",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_live(commands)
+    _add_watch(commands)
+    _add_forget(commands)
+    devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
+    devices.set_defaults(run=_devices)
+    add_session_commands(commands)
+    return parser, commands
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # slow to import, seldom asked for
+
+        show(f"emotrack {version('emotrack')}")
+        parser.exit()
+
+
+def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
+    live = commands.add_parser(
+        "live",
+        help="track a conversation as it happens",
+        description="Track a conversation turn by turn, from a microphone or a recording.",
+        epilog=_LIVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = live.add_argument_group("what to listen to").add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--mic", nargs="?", const="", metavar="NAME", help="a microphone: the default one, or by (part of) its name"
+    )
+    source.add_argument("--file", type=Path, metavar="PATH", help="a recording: any audio or video file FFmpeg reads")
+    source.add_argument(
+        "--mqtt", metavar="URL", help="every microphone that sends over this MQTT broker: mqtt://[user@]host[:port]/"
+    )
+
+    live.add_argument("--fast", action="store_true", help="read the file as quickly as possible, not as it was spoken")
+    live.add_argument(
+        "--channels",
+        choices=("mix", "split"),
+        default="mix",
+        help="mix: all channels are one room (default); split: each channel is a speaker of its own",
+    )
+    live.add_argument(
+        "--track",
+        type=Bounds(1, 1000),
+        metavar="N",
+        help="with --file: the audio track of that number, the first being 1 (default: the one that the file prefers)",
+    )
+    live.add_argument("--site", type=unicode, default="default", help="a name for this place, carried by every event")
+
+    sites = live.add_argument_group("microphones on a broker", "with --mqtt; emotions are published there too")
+    sites.add_argument(
+        "--audio-topic",
+        metavar="FILTER",
+        help="where audio is sent; the first + is the site (default: Hermes' topics and emotrack/+/audio)",
+    )
+    sites.add_argument(
+        "--sites",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="serve only these sites: names with commas between them, in which * stands for any characters and ? for "
+        "one; may be repeated (default: whoever sends audio)",
+    )
+    sites.add_argument(
+        "--max-sites",
+        type=Bounds(1, 1000),
+        default=64,
+        metavar="N",
+        help="sites at once (default: 64); where all places are taken, one where nobody has spoken yet makes room",
+    )
+    sites.add_argument(
+        "--idle", type=Bounds(1, 1000), default=5, metavar="MINUTES", help="a site without audio is closed (default: 5)"
+    )
+    sites.add_argument(
+        "--group",
+        type=unicode,
+        metavar="NAME",
+        help="share the sites with other workers of this name: a site's start reaches one of them, and when one "
+        "dies the others go on with its conversations",
+    )
+
+    words = live.add_argument_group("words")
+    words.add_argument(
+        "--asr",
+        metavar="auto|moonshine|NAME_OR_PATH|pocketsphinx|none",
+        help="the recogniser: moonshine (English, installed, quick), or a faster-whisper size (tiny.en, base, large-v3 "
+        "...), hub id or CTranslate2 folder, downloaded if need be; auto (default) downloads nothing: a faster-whisper "
+        "model of the local cache where there is a GPU or --language is not en, else moonshine; none: voice only",
+    )
+    words.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")
+    words.add_argument(
+        "--captions",
+        type=Path,
+        metavar="FILE",
+        help="words and speakers from a .vtt or .srt file, not from recognition",
+    )
+
+    network = live.add_argument_group("network")
+    network.add_argument(
+        "--bundle", default="mini", metavar="mini|DIR", help="the trained network: the packaged one, or a folder"
+    )
+    network.add_argument(
+        "--context", type=Bounds(1, MAX_CONTEXT), metavar="TURNS", help="turns remembered (default: the bundle's)"
+    )
+    network.add_argument(
+        "--no-speculation",
+        action="store_true",
+        help="begin with a turn when it has ended, not at the pause before: somewhat less work, later answers",
+    )
+    network.add_argument(
+        "--no-provisional", action="store_true", help="no estimates of turns that still go on, by the voice so far"
+    )
+    network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
+
+    output = live.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="JSON lines on standard output even on a terminal")
+    output.add_argument(
+        "--save", type=Path, metavar="FILE.jsonl", help="append every event to a file; nothing is kept otherwise"
+    )
+
+    output.add_argument(
+        "--keep-audio", action="store_true", help="with --save: keep the voice of every turn too, in FILE.audio/"
+    )
+    output.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
+
+    output.add_argument(
+        "--publish", metavar="URL", help="publish events to this MQTT broker (with --mqtt: to this one instead)"
+    )
+    output.add_argument(
+        "--topics",
+        choices=("minimal", "full"),
+        default="full",
+        help="what is published; minimal leaves out voice activity and metrics (default: full)",
+    )
+    output.add_argument(
+        "--commands",
+        choices=("on", "off"),
+        default="on",
+        help="with --publish or --mqtt: follow commands to start, stop, pause, reset and label, and Hermes'. Where the "
+        "broker has no access list anybody may send them (default: on)",
+    )
+    add_broker_options(live)
+    add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
+    live.set_defaults(run=_live)
+
+
+def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="watch sites that are tracked elsewhere",
+        description="The dashboard of one or many sites, from the topics of an MQTT broker alone.",
+        epilog="keys: arrows or Tab choose a site, Enter or its number opens it, Backspace shows all of them, q quits",
+    )
+    watch.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port]/, or mqtts:// over TLS")
+    watch.add_argument("--site", type=unicode, metavar="NAME", help="only this site")
+    add_broker_options(watch)
+    watch.set_defaults(run=_watch)
+
+
+def _add_forget(commands: Commands[argparse.ArgumentParser]) -> None:
+    forget = commands.add_parser(
+        "forget",
+        help="have a broker forget a site",
+        description="Delete what an MQTT broker keeps of sites, and their devices in Home Assistant. The session of a "
+        "site that is served ends, and audio alone does not open it again.",
+    )
+    forget.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port]/, or mqtts:// over TLS")
+    forget.add_argument("site", type=unicode, nargs="+", metavar="SITE", help="its name")
+    add_broker_options(forget)
+    forget.set_defaults(run=_forget)
+
+
+def _live(arguments: argparse.Namespace) -> int:
+    # OpenMP's threads would spin while they wait for one that another program keeps from its core. Read when torch and
+    # CTranslate2 are imported; for a program that imports emotrack it is not ours to say.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+    from emotrack.tracker.command_line.live import run_live
+
+    return run_live(arguments)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.command_line.watch import run_watch
+
+    return run_watch(arguments)
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from emotrack.tracker.command_line.forget import run_forget
+
+    return run_forget(arguments)
+
+
+def _devices(_: argparse.Namespace) -> int:
+    from emotrack.tracker.command_line.devices import run_devices
+
+    return run_devices()

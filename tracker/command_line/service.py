@@ -1,0 +1,105 @@
+"""``emotrack live --mqtt``: all the microphones of a broker, in one process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from emotrack.errors import UsageError
+from emotrack.tracker.command_line.live import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
+from emotrack.tracker.mqtt.format import topics
+from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
+from emotrack.tracker.mqtt.format.payloads import MAX_NAME_CHARS
+from emotrack.tracker.options import read_options
+from emotrack.tracker.understanding.loading import load_engine
+
+QUIET_S: Final = 3.0  # after which the same line is news again
+MAX_LINES: Final = 64
+
+
+def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) -> int:
+    """Track every site until interrupted; returns the exit code. Raises ``EmotrackError``."""
+    if arguments.group is not None and not 0 < len(arguments.group) <= MAX_NAME_CHARS:
+        raise UsageError(f"--group: a name of 1 to {MAX_NAME_CHARS} characters")
+    if arguments.group is not None and arguments.commands == "off":
+        raise UsageError("--commands off: the sites of a group are opened by commands")
+    segmenter = read_options(arguments, SegmenterOptions)
+    audio_topics = AudioTopics(arguments.audio_topic)
+    broker = read_broker(arguments.mqtt, arguments)
+    publish_to = read_broker(arguments.publish, arguments) if arguments.publish else broker
+    asr = arguments.asr or "auto"
+    engine = load_engine(arguments.bundle, asr, arguments.device, arguments.language, notify, own_process=True)
+    from emotrack.tracker.mqtt.publishing.sink import Publishing
+    from emotrack.tracker.mqtt.sites.site import SiteOptions
+    from emotrack.tracker.mqtt.sites.sites import Sites
+
+    once = Once(notify)
+    sites = Sites(
+        engine,
+        broker,
+        Publishing(publish_to, worker_name(), arguments.topics == "full", once),
+        SiteOptions(
+            segmenter=segmenter,
+            context_turns=arguments.context,
+            with_text=not arguments.no_text,
+            max_sites=arguments.max_sites,
+            idle_s=60.0 * arguments.idle,
+            to_stdout=arguments.json,
+            save=arguments.save,
+            keep_audio=arguments.keep_audio,
+            speculate=not arguments.no_speculation,
+            provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
+            takes_commands=arguments.commands == "on",
+            only=_names(arguments.sites),
+        ),
+        audio_topics,
+        arguments.group,
+        once,
+        on_ready=lambda: notify(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {broker}"),
+    )
+    kept = saved_to(arguments)
+    notify(f"{CONSENT} {f'Saved to {kept}, by site.' if kept else 'Nothing is recorded.'}")
+    if arguments.commands == "off":
+        notify(NO_COMMANDS)
+    try:
+        asyncio.run(run_until_interrupted(sites))
+    finally:
+        engine.close()
+    if sites.has_told_nobody:
+        raise BrokerError(f"{publish_to}: nothing could be delivered")
+    return 0
+
+
+def _names(lists: Sequence[str]) -> tuple[str, ...]:
+    """The names of sites in lists of them, separated by commas."""
+    return tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
+
+
+class Once:
+    """Notices of many connections that all say the same at the same time: each line is told once."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._told_s: OrderedDict[str, float] = OrderedDict()
+
+    def __call__(self, line: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(line, -QUIET_S) >= QUIET_S:
+            self._notify(line)
+        self._told_s[line] = now_s
+        self._told_s.move_to_end(line)
+        if len(self._told_s) > MAX_LINES:
+            self._told_s.popitem(last=False)
+
+
+def worker_name() -> str:
+    """This process's own name on the broker: the machine's, for people, and something that is never twice."""
+    return f"{topics.ROOT}-{socket.gethostname()[:32]}-{secrets.token_hex(4)}"

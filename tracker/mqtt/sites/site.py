@@ -1,0 +1,141 @@
+"""One site's conversation, from its first message of audio to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotrack.models.context import RollingContext
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.mqtt.format import topics
+from emotrack.tracker.mqtt.format.payloads import Snapshot
+from emotrack.tracker.mqtt.ownership.claims import Claims
+from emotrack.tracker.mqtt.publishing.losses import Losses
+from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
+from emotrack.tracker.mqtt.sites.site_source import SiteSource
+from emotrack.tracker.session.pipeline import LiveSession, Resumption
+from emotrack.tracker.session.status import Activity
+from emotrack.tracker.sinks.audio_archive import AudioKeeper
+from emotrack.tracker.sinks.json_lines import JsonLines, Sink
+from emotrack.tracker.understanding.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """What every site's session is made with."""
+
+    segmenter: SegmenterOptions
+    context_turns: int | None
+    with_text: bool
+    max_sites: int
+    idle_s: float
+    to_stdout: bool
+    save: Path | None
+    """Each site's events go to a file beside it that bears the site's name."""
+    keep_audio: bool
+    speculate: bool = True
+    """Begin with a turn at the pause that may be its end."""
+    provisional: bool = True
+    """Estimate turns that still go on."""
+    takes_commands: bool = True
+    """Follow what is asked on the sites' command topics and Hermes' start and stop."""
+    only: tuple[str, ...] = ()
+    """Names of the sites that are served, with ``*`` and ``?`` as in a shell; all where there are none."""
+
+    def saved_to(self, site: str) -> Path | None:
+        """The file for one site: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""
+        if self.save is None:
+            return None
+        return self.save.with_name(f"{self.save.stem}.{topics.level(site)}{self.save.suffix}")
+
+
+class Site:
+    """A session with its source and its sinks.
+
+    ``snapshot`` is where another worker left the conversation that goes on here. Raises ``SinkError`` when its events
+    cannot be kept.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: SiteSource,
+        engine: Engine,
+        publishing: Publishing,
+        options: SiteOptions,
+        losses: Losses,
+        *,
+        claims: Claims,
+        group: str | None,
+        hermes_session: str | None,
+        snapshot: Snapshot | None,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.hermes_session = hermes_session
+        self.start_again = False
+        """It was told to start while its session was ending."""
+        self._opened_s = time.monotonic()
+        self._engine = engine
+        self._options = options
+        self._notify = notify
+        saved_to = options.saved_to(name)
+        self._keeper = AudioKeeper(saved_to) if saved_to and options.keep_audio else None
+        sinks: list[Sink] = [JsonLines.to_file(saved_to)] if saved_to else []
+        if options.to_stdout:
+            sinks.append(JsonLines.to_stdout())
+        self.live = LiveSession(
+            source,
+            engine,
+            sinks,
+            segmenter=options.segmenter,
+            context_turns=options.context_turns,
+            site=name,
+            with_text=options.with_text,
+            keeper=self._keeper,
+            speculate=options.speculate,
+            provisional=options.provisional,
+            resumed=self._resumption(snapshot) if snapshot else None,
+            activity=Activity(paused=snapshot is not None and snapshot.paused),
+            notify=self._tell,
+        )
+        self.sink = MqttSink(
+            publishing,
+            name,
+            self.live,
+            losses=losses,
+            claims=claims,
+            group=group,
+            hermes_session=hermes_session,
+            resumed=snapshot,
+        )
+        self.live.attach(self.sink)
+
+    async def run(self) -> None:
+        """Track until the microphone falls silent or the session is stopped. Raises ``EmotrackError``."""
+        try:
+            await self.live.run()
+        finally:
+            if self._keeper:
+                self._keeper.close()
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """Whether nobody has spoken yet though it has been open for so long."""
+        is_silent = not self.live.has_spoken and not self.live.activity.paused
+        return is_silent and time.monotonic() - self._opened_s >= seconds
+
+    def _resumption(self, snapshot: Snapshot) -> Resumption:
+        return Resumption(snapshot.session, snapshot.turns_heard, self._restored(snapshot))
+
+    def _restored(self, snapshot: Snapshot) -> RollingContext:
+        try:
+            return self._engine.network.restore_context(snapshot.context)
+        except ValueError as error:  # of another bundle, or damaged
+            self._tell(f"the context so far cannot be used: {error}")
+            return self._engine.network.new_context(self._options.context_turns)
+
+    def _tell(self, line: str) -> None:
+        self._notify(f"{self.name}: {line}")

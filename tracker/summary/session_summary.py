@@ -1,0 +1,59 @@
+"""What a session adds up to, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+import numpy as np
+
+from emotrack.tracker.events import Percentiles, Turn
+from emotrack.tracker.summary.mood import Mood
+
+_MAX_SPEAKERS = 64  # further names are not counted apart
+_LATENCIES_KEPT = 10_000  # the latest turns; percentiles are of these
+
+
+class Tally:
+    """Counts turns as they leave."""
+
+    def __init__(self) -> None:
+        self.emotions: Counter[str] = Counter()
+        self.speakers: Counter[str] = Counter()
+        self.mood = Mood()
+        self._after_end: deque[float] = deque(maxlen=_LATENCIES_KEPT)
+        self._end_of_turn: deque[float] = deque(maxlen=_LATENCIES_KEPT)
+
+    @property
+    def turns(self) -> int:
+        return self.emotions.total()
+
+    @property
+    def after_end(self) -> Percentiles:
+        return _percentiles(self._after_end)
+
+    @property
+    def end_of_turn(self) -> Percentiles:
+        return _percentiles(self._end_of_turn)
+
+    def add(self, turn: Turn) -> None:
+        self.emotions[turn.emotion] += 1
+        if turn.speaker is not None and (turn.speaker in self.speakers or len(self.speakers) < _MAX_SPEAKERS):
+            self.speakers[turn.speaker] += 1
+        self.mood.add(turn.probabilities, turn.start_s, turn.end_s)
+        self._after_end.append(turn.latency_ms.after_end)
+        self._end_of_turn.append(turn.latency_ms.end_of_turn)
+
+    def revise(self, before: Turn, after: Turn) -> None:
+        """Count a turn as what it was revised to."""
+        self.emotions += Counter([after.emotion])
+        self.emotions -= Counter([before.emotion])  # which leaves no zeros
+        self.mood.revise(before.probabilities, after.probabilities, after.start_s, after.end_s)
+
+
+def _percentiles(milliseconds: Iterable[float]) -> Percentiles:
+    values = np.fromiter(milliseconds, dtype=np.float64)
+    if not len(values):
+        return Percentiles(p50=None, p95=None, max=None)
+    p50, p95 = np.percentile(values, [50, 95])
+    return Percentiles(p50=float(p50), p95=float(p95), max=float(values.max()))

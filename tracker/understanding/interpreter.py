@@ -1,0 +1,150 @@
+"""From a turn to an emotion: recogniser and encoders side by side, then the conversation's context."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from emotrack.models.context import EmotionEstimate, Revision, RollingContext
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.understanding.engine import Engine
+from emotrack.tracker.understanding.recognisers import Transcript
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """How a turn sounds, and how long it took to find out."""
+
+    transcript: Transcript
+    estimate: EmotionEstimate
+    revisions: list[Revision]
+    """What the turn changes about earlier ones."""
+    recognition_s: float
+    """Waited for, which is nothing where the words were there already."""
+    encoding_s: float
+    """Beyond recognition: the voice is encoded while words are recognised."""
+    context_s: float
+
+
+class TurnWork:
+    """Recognition and encoding of one turn, under way from the moment this is made on the event loop.
+
+    The voice is encoded while words are recognised. Once these are there, they are encoded too, which depends on what
+    was said ``before`` them.
+    """
+
+    def __init__(
+        self, engine: Engine, turn: SpeechTurn, words: Transcript | None, before: Sequence[str | None]
+    ) -> None:
+        """Begin; the words are recognised unless they are given."""
+        self.turn = turn
+        self.given_words = words
+        self.seconds = 0.0
+        """What the models took for it so far, waiting for others included."""
+        self._engine = engine
+        self._before = before
+        self.voice = asyncio.ensure_future(self._timed(engine.embed_speech(turn.samples)))
+        self.words = asyncio.ensure_future(self._recognise())
+        self._text = asyncio.ensure_future(self._embed_words())
+        for task in (self.voice, self.words, self._text):
+            task.add_done_callback(_look_at)
+
+    async def text(self, before: Sequence[str | None]) -> Tensor | None:
+        """The embedding of the words, if there are any; made anew if others than was thought were said before."""
+        if before != self._before:
+            self._text.cancel()
+            self._before = before
+            self._text = asyncio.ensure_future(self._embed_words())
+        return await self._text
+
+    def cancel(self) -> None:
+        """Nobody wants it any more: what a model has not begun by now is left undone."""
+        for task in (self.voice, self.words, self._text):
+            task.cancel()
+
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Call ``act`` when nothing of it is under way any more, however it went."""
+        over = asyncio.gather(self.voice, self.words, self._text, return_exceptions=True)
+        over.add_done_callback(lambda _: act())
+
+    async def _recognise(self) -> Transcript:
+        if self.given_words is not None:
+            return self.given_words
+        return await self._timed(self._engine.recognise(self.turn))
+
+    async def _embed_words(self) -> Tensor | None:
+        text = (await self.words).text
+        return None if text is None else await self._timed(self._engine.embed_text(text, self._before))
+
+    async def _timed(self, work: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def _look_at(task: asyncio.Future[Any]) -> None:
+    """What goes wrong in work that is thrown away is nobody's business; asyncio would print it."""
+    if not task.cancelled():
+        task.exception()
+
+
+class Interpreter:
+    """The models at work on one conversation.
+
+    Call ``interpret`` for one turn after the other, in the order in which they ended: the rolling ``context`` has one
+    writer.
+    """
+
+    def __init__(self, engine: Engine, context: RollingContext, notify: Callable[[str], None]) -> None:
+        self.context = context
+        self._engine = engine
+        self._notify = notify
+
+    def begin(self, turn: SpeechTurn, words: Transcript | None) -> TurnWork:
+        """Begin what can be found out of a turn without the turns before; not while one is being interpreted."""
+        return TurnWork(self._engine, turn, words, self.context.words)
+
+    async def interpret(self, work: TurnWork, speaker: str | None) -> Interpretation:
+        """Score the turn that was begun."""
+        began = time.perf_counter()
+        words = await self._words(work)
+        recognised = time.perf_counter()
+        text = None if words.text is None else await work.text(self.context.words)
+        speech = await work.voice
+        encoded = time.perf_counter()
+        embedding = TurnEmbedding(speech, text, speaker, words.text)
+        estimate, revisions = await self._engine.update(self.context, embedding)
+        return Interpretation(
+            transcript=words,
+            estimate=estimate,
+            revisions=revisions,
+            recognition_s=recognised - began,
+            encoding_s=encoded - recognised,
+            context_s=time.perf_counter() - encoded,
+        )
+
+    async def glance(self, turn: SpeechTurn, speaker: str | None) -> EmotionEstimate:
+        """How a turn that still goes on sounds so far, by its voice alone; nothing of it is remembered.
+
+        Not to be asked for while a turn is being interpreted.
+        """
+        before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
+        return await self._engine.glance(before, turn.samples, speaker)
+
+    async def _words(self, work: TurnWork) -> Transcript:
+        try:
+            return await work.words
+        except (RuntimeError, ValueError) as error:  # of the recogniser's engine; the voice can still be scored
+            name = self._engine.recogniser.name if self._engine.recogniser else "the recogniser"
+            self._notify(f"{name} failed on a turn, scored on voice alone: {error}")
+            return Transcript(None, None, rejected="recogniser_failed")

@@ -1,0 +1,92 @@
+"""Loading and warming the models. Importing torch takes a second, in which the recogniser loads."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from emotrack.errors import EmotrackError
+from emotrack.tracker.audio import SAMPLE_RATE
+from emotrack.tracker.understanding.recognisers import open_recogniser
+
+if TYPE_CHECKING:
+    from emotrack.models.network import EmotionNetwork
+    from emotrack.tracker.understanding.engine import Engine
+
+
+def load_engine(
+    bundle: str,
+    asr: str,
+    device: str,
+    language: str | None,
+    notify: Callable[[str], None],
+    *,
+    own_process: bool = False,
+) -> Engine:
+    """Load and warm the network and the recogniser side by side.
+
+    With ``own_process`` the process is the tracker's alone, and its threads and its garbage collector are set for the
+    models; otherwise the process is left as it is.
+
+    Raises ``EmotrackError`` when the bundle, the recogniser or the device cannot be had.
+    """
+    with (
+        _without_garbage() if own_process else nullcontext(),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side,
+    ):
+        threads = recogniser_threads(len(os.sched_getaffinity(0)))
+        recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
+        if own_process:
+            _use_one_thread()
+        network = _load_network(bundle, device)
+        from emotrack.tracker.understanding.engine import Engine
+
+        return Engine(network, recogniser.result(), notify)
+
+
+@contextmanager
+def _without_garbage() -> Iterator[None]:
+    """Look for no garbage while the models load, and never again in what was loaded."""
+    gc.disable()  # nothing of what is loaded is garbage; to look for some now takes a tenth of the time ...
+    try:
+        yield
+    finally:
+        gc.freeze()  # ... and later, each time, holds everything up for 100 ms
+        gc.enable()
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)  # a second thread for matrices so small costs more than it gives
+
+
+def recogniser_threads(cores: int) -> int:
+    """The threads that a recogniser gets on so many cores; of the encoders and the context network, each has one.
+
+    Where there are cores enough, one is left to those. Of two it takes both: the others need some milliseconds at a
+    time, it needs hundreds in the pause that may end a turn, and on slow cores the second thread halves the wait.
+    """
+    return max(min(cores, 2), min(4, cores - 1))
+
+
+def _load_network(bundle: str, device: str) -> EmotionNetwork:
+    import numpy as np
+    import torch
+
+    from emotrack.models.bundle import BundleError, load_bundle
+
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise EmotrackError("--device cuda: no CUDA device is available")
+    try:
+        network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
+    except BundleError as error:
+        raise EmotrackError(str(error)) from error
+    network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
+    network.embed_text("ready when you are")
+    return network

@@ -1,0 +1,125 @@
+"""Speech recognition of finished turns, and how one is chosen.
+
+``--asr auto`` takes what is here and asks nobody: a faster-whisper model of the local cache where there is a GPU or the
+language is not English, else Moonshine tiny, whose weights are installed. A model is downloaded only when it was named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from emotrack.tracker.errors import RecogniserError
+from emotrack.tracker.events import TextSource
+from emotrack.tracker.hearing.listener import SpeechTurn
+
+ENGLISH = "en"
+
+_ROUGH = ", whose transcripts are rough (about 3 words in 10 wrong on clear speech; what it is not sure of is left out)"
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The words of one turn, or why there are none."""
+
+    text: str | None
+    source: TextSource | None
+    rejected: str | None = None
+    confidence: float | None = None
+    """In [0, 1], on the recogniser's own scale; also of words that were rejected."""
+    language: str | None = None
+    """ISO 639-1."""
+
+
+class Recogniser(Protocol):
+    """Turns speech into words. Not safe for threads: one thread owns it."""
+
+    name: str
+    """The recogniser and its model, for people."""
+    batch_size: int
+    """Turns that are best recognised together."""
+
+    def transcribe(self, turn: SpeechTurn) -> Transcript: ...
+
+    def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
+        """The words of several turns, together where that is quicker; none depend on the other turns."""
+
+    def close(self) -> None: ...
+
+
+def open_recogniser(
+    choice: str, device: str, threads: int, language: str | None, notify: Callable[[str], None]
+) -> Recogniser | None:
+    """The recogniser that ``--asr choice`` names; None for ``none``.
+
+    Raises ``RecogniserError`` when a named one cannot be had; ``auto`` never raises for that, but says through
+    ``notify`` what it took and why: the voice alone where nothing that is here knows the language.
+    """
+    if choice == "none":
+        return None
+    if choice == "auto":
+        return _open_best(device, threads, language, notify)
+    if choice == "moonshine":
+        return _open_moonshine(threads, language)
+    if choice == "pocketsphinx":
+        return _open_pocketsphinx(language)
+    return _open_whisper(choice, device, threads, language)
+
+
+def _open_best(device: str, threads: int, language: str | None, notify: Callable[[str], None]) -> Recogniser | None:
+    has_gpu = device != "cpu" and _has_gpu()
+    cached = partial(_open_cached, device, threads, language, has_gpu=has_gpu)
+    moonshine, pocketsphinx = partial(_open_moonshine, threads, language), partial(_open_pocketsphinx, language)
+    ways: tuple[Callable[[], Recogniser], ...] = (cached,)
+    if language in {None, ENGLISH}:
+        ways = (*((cached, moonshine) if has_gpu else (moonshine, cached)), pocketsphinx)
+    missing: list[str] = []
+    for way in ways:
+        try:
+            recogniser = way()
+        except RecogniserError as error:
+            missing.append(str(error))
+        else:
+            notify("; ".join([f"--asr auto takes {recogniser.name}{_ROUGH if way is pocketsphinx else ''}", *missing]))
+            return recogniser
+    notify("; ".join(["--asr auto goes by the voice alone", *missing]))
+    return None
+
+
+def _has_gpu() -> bool:
+    import ctranslate2
+
+    return bool(ctranslate2.get_cuda_device_count())
+
+
+def _open_cached(device: str, threads: int, language: str | None, *, has_gpu: bool) -> Recogniser:
+    from emotrack.tracker.understanding.recognisers.faster_whisper import FasterWhisper, best_cached
+
+    return FasterWhisper(best_cached(language, has_gpu=has_gpu), device, threads, language)
+
+
+def _open_whisper(choice: str, device: str, threads: int, language: str | None) -> Recogniser:
+    from emotrack.tracker.understanding.recognisers.faster_whisper import FasterWhisper
+
+    return FasterWhisper(choice, device, threads, language)
+
+
+def _open_moonshine(threads: int, language: str | None) -> Recogniser:
+    from emotrack.tracker.understanding.recognisers.moonshine import Moonshine
+
+    _only_english("moonshine", language)
+    return Moonshine(threads)
+
+
+def _open_pocketsphinx(language: str | None) -> Recogniser:
+    from emotrack.tracker.understanding.recognisers.pocketsphinx import PocketSphinx
+
+    _only_english("pocketsphinx", language)
+    return PocketSphinx()
+
+
+def _only_english(choice: str, language: str | None) -> None:
+    if language not in {None, ENGLISH}:
+        raise RecogniserError(f"{choice} knows English only, not {language!r}")

@@ -1,0 +1,321 @@
+"""The commands ``emotrack train`` and ``emotrack evaluate``.
+
+Importing this module imports nothing heavy, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from pkgutil import resolve_name
+from tempfile import gettempdir
+from typing import TYPE_CHECKING
+
+from emotrack.tracker.messages.output import say, show, show_tables
+from emotrack.tracker.messages.plain import plain
+from emotrack.train.command_line.figures import FIGURES
+from emotrack.train.command_line.pretraining import (
+    COMMANDS,
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    SEED,
+    add_seeds,
+    named_path,
+    seeds_of,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from emotrack.train.evaluation.evaluate import Evaluation
+    from emotrack.train.recipes.recipe import Recipe
+
+    Runner = Callable[[Recipe, dict[str, Path], Path, int], Path]
+
+STAGES = {
+    "stage1": "train one classifier for words and one for the voice, turn by turn -> OUT/stage1",
+    "stage2": "train each of them to see a turn among its neighbours, stage 1 frozen -> OUT/stage2",
+    "stage3": "train their co-attention, stages 1 and 2 frozen; calibrate -> OUT/bundle",
+    "all": "all stages, one after the other -> OUT/bundle",
+    "adapt": "fit a bundle's classifiers to the corrections of a room -> OUT, if that helps",
+    "plot": "draw the logs of a run: loss and dev score, epoch by epoch",
+}
+
+# What each is made of, in order, and where that lies; imported when it runs.
+STEPS = {
+    "stage1": ("stage1",),
+    "stage2": ("stage2",),
+    "stage3": ("stage3", "finish"),
+    "all": ("stage1", "stage2", "stage3", "finish"),
+    "joint": ("stage1", "joint", "finish"),
+}
+RUNNERS = {
+    "stage1": "emotrack.train.stages.stage_one:run_stage_one",
+    "stage2": "emotrack.train.stages.stages:run_stage_two",
+    "stage3": "emotrack.train.stages.stages:run_stage_three",
+    "joint": "emotrack.train.stages.joint:run_joint",
+    "finish": "emotrack.train.stages.stages:run_finish",
+}
+
+TRAIN_EPILOG = """\
+data (which ones a recipe needs, it says when one is missing):
+  encoder    folder of a pre-trained BERT in the Hugging Face layout, or what `emotrack train pretrain` wrote
+  care       what `emotrack train care` wrote: stage 1's voice begins with it (no recipe needs it)
+  teacher    model.safetensors of openai/whisper-tiny.en, or of another Whisper of 80 mels; its encoder is read
+  text-teacher   folder of the larger encoder that teaches a recipe's words, in place of the one on the hub
+  meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
+  ravdess, tess, nemo, emodb       folders with an index.csv beside the clips, its columns file, speaker and emotion
+             (text too, if known); speakers have the names by which `emotrack evaluate --help` splits them
+
+examples:
+  emotrack train all --recipe mini --out runs/mini --seed 0 1 2 \\
+      --data encoder=all-MiniLM-L6-v2 --data text-teacher=all-mpnet-base-v2 \\
+      --data teacher=whisper-tiny.en-encoder.safetensors \\
+      --data meld=text/meld --data emorynlp=text/emorynlp --data goemotions=text/goemotions \\
+      --data ravdess=speech/ravdess --data tess=speech/tess --data nemo=speech/nemo --data emodb=speech/emodb
+  emotrack train stage3 --recipe mini --out runs/mini --data meld=text/meld ...
+  emotrack train all --joint --recipe mini --out runs/joint ...
+  torchrun --nproc-per-node 4 --local-ranks-filter 0 --no-python \\
+      emotrack train all --recipe merits-l --out runs/merits-l ...
+  emotrack train plot runs/mini
+
+  emotrack train adapt --bundle mini --sessions talks --out my-room --data meld=text/meld --data ravdess=speech/ravdess
+
+With several seeds, each run lies in OUT/seed-N, and OUT/results.md and results.json have mean, spread and every seed.
+adapt learns from sessions saved by `emotrack live --save` (best with --keep-audio) and labelled by `emotrack correct`.
+Its --data, meld or acted speech, is where the bundle must not become more than a point worse.
+
+A run that was killed goes on where it was when the same command is given again.
+"""
+
+EVALUATE_EPILOG = """\
+corpora, in their official layouts:
+  meld         words; voice too where the folders with its clips lie beside the tables
+  iemocap      voice and words, 4 labels; iemocap-6: 6 labels
+  mosi         voice and words; negative or positive, so for a bundle that was trained on it
+  emorynlp, goemotions   words
+  acted        a folder with index.csv: clips, by voice
+               a folder with acted-*.json: conversations, voice and captions
+  Acted speakers are split by name, never by clip:
+    train      ravdess-01 to -16, tess-OAF -YAF, nemo-EB0 -IC0 -KD0 -KS0 -MK0 -SM0, emodb-03 -08 -09 -11 -12 -13 -14
+    dev        ravdess-17 to -20, nemo-MP0, emodb-10
+    test       everybody else
+A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
+
+examples:
+  emotrack evaluate --bundle mini --corpus meld --data text/meld --split dev
+  emotrack evaluate --bundle mini --corpus meld --data text/meld --mode offline --json
+  emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
+"""
+
+CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
+MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of ``emotrack train``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = TRAIN_EPILOG
+    stages = parser.add_subparsers(dest="stage", metavar="STAGE", required=True)
+    for name, command in (COMMANDS | FIGURES).items():
+        stage = stages.add_parser(name, help=command.purpose, description=f"{sentence(command.purpose)}.")
+        command.add_arguments(stage)
+    for name, purpose in STAGES.items():
+        stage = stages.add_parser(name, help=purpose, description=f"{sentence(purpose)}.")
+        if name == "plot":
+            stage.add_argument("folder", type=Path, metavar="DIR", help="the --out of a run")
+            stage.add_argument("--out", type=Path, metavar="FILE.svg", help="the drawing (default DIR/plot.svg)")
+            continue
+        if name == "adapt":
+            stage.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to adapt (default mini)")
+            stage.add_argument("--sessions", required=True, type=Path, metavar="DIR", help="saved sessions (*.jsonl)")
+            stage.add_argument("--seed", type=SEED, default=0, metavar="N", help="of everything random (default 0)")
+        else:
+            stage.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged one, or a TOML file")
+            add_seeds(stage)
+        if name == "all":
+            stage.add_argument("--joint", action="store_true", help="train the stages together, none of them frozen")
+        stage.add_argument(
+            "--data",
+            action="append",
+            default=[],
+            type=named_path,
+            metavar="NAME=PATH",
+            help="where a corpus lies; repeat",
+        )
+        stage.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
+
+
+def sentence(purpose: str) -> str:
+    """What a command is for, with a capital letter."""
+    return f"{purpose[0].upper()}{purpose[1:]}"
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of ``emotrack evaluate``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EVALUATE_EPILOG
+    parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
+    parser.add_argument("--corpus", required=True, choices=CORPORA)
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where the corpus lies")
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
+    parser.add_argument(
+        "--mode",
+        choices=("online", "offline"),
+        default="online",
+        help="online: each turn from the past alone (default); offline: each turn sees the whole dialogue",
+    )
+    parser.add_argument(
+        "--modalities", choices=tuple(MODALITIES), help="score only this (default: all that the corpus has)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Run ``emotrack train`` -> exit code."""
+    # torch makes a folder for what it compiles as soon as it has an optimiser; nothing here is compiled.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", gettempdir())
+    commands = {"adapt": _adapt, "plot": _plot} | {name: command.run for name, command in (COMMANDS | FIGURES).items()}
+    return commands.get(args.stage, _train)(args)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from emotrack.models.bundle import BundleError
+    from emotrack.models.hub import HubError
+    from emotrack.train.errors import TrainError
+    from emotrack.train.recipes.recipe import load_recipe, misnamed
+    from emotrack.train.running.ranks import joined, rank, wait
+    from emotrack.train.running.seeds import train_with
+
+    steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
+    try:
+        recipe = load_recipe(args.recipe)
+        data = dict(args.data)
+        if complaint := misnamed(data, recipe, recipe.needs):
+            say(complaint, "emotrack train")
+            return EXIT_USAGE
+
+        def train(out: Path, seed: int) -> Path:
+            for step in steps:
+                run: Runner = resolve_name(RUNNERS[step])
+                folder = run(recipe, data, out, seed)
+                wait()  # for rank 0 to have written it
+                if rank() == 0:
+                    show(f"{step}: {folder}")
+            return folder
+
+        with joined():
+            whole = train_with(seeds_of(args), args.out, train, "emotrack train")
+    except (TrainError, BundleError, HubError, OSError) as error:
+        say(error, "emotrack train")
+        return EXIT_FAILURE
+    return 0 if whole else EXIT_FAILURE
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from emotrack.train.errors import TrainError
+    from emotrack.train.figures.plot import plot_run
+
+    out = args.out or args.folder / "plot.svg"
+    try:
+        plot_run(args.folder, out)
+    except (TrainError, OSError) as error:
+        say(error, "emotrack train")
+        return EXIT_FAILURE
+    show(out)
+    return 0
+
+
+def _adapt(args: argparse.Namespace) -> int:
+    import torch
+
+    from emotrack.models.bundle import BundleError
+    from emotrack.train.adapting.adapt import GENERAL, adapt
+    from emotrack.train.errors import TrainError
+
+    torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
+    data = dict(args.data)
+    if not data or set(data) - set(GENERAL):
+        say(f"adapt needs --data NAME=PATH, one or more of {', '.join(GENERAL)}", "emotrack train")
+        return EXIT_USAGE
+    try:
+        found = adapt(args.bundle, args.sessions, data, args.out, args.seed)
+    except (TrainError, BundleError, OSError) as error:
+        say(error, "emotrack train")
+        return EXIT_FAILURE
+    show(json.dumps(found.to_dict(), indent=1))
+    if found.refusals:
+        say(f"not accepted, nothing was written: {'; '.join(found.refusals)}", "emotrack train")
+        return EXIT_FAILURE
+    say(f"accepted: {args.out}", None)
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Run ``emotrack evaluate`` -> exit code."""
+    import torch
+
+    from emotrack.models.bundle import BundleError, load_bundle
+    from emotrack.train.data.dialogues import read_corpus
+    from emotrack.train.errors import TrainError
+    from emotrack.train.evaluation.evaluate import evaluate_corpus
+    from emotrack.train.running.ranks import training_device
+
+    torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
+    try:
+        network = load_bundle(args.bundle, str(training_device()))
+        corpus = read_corpus(args.corpus, args.data, args.split)
+        found = evaluate_corpus(network, corpus, args.mode, args.modalities)
+    except (TrainError, BundleError, OSError) as error:
+        say(error, "emotrack evaluate")
+        return EXIT_FAILURE
+    asked = {
+        "bundle": network.name,
+        "fingerprint": network.fingerprint,
+        "corpus": args.corpus,
+        "split": args.split,
+        "mode": args.mode,
+    }
+    if args.json:
+        show(json.dumps(asked | found.to_dict()))
+    else:
+        _show_evaluation(asked, found)
+    return 0
+
+
+def _show_evaluation(asked: dict[str, str], found: Evaluation) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    def text(label: str) -> Text:
+        return Text(plain(label))
+
+    shown: list[RenderableType] = [plain(", ".join(f"{name} {value}" for name, value in asked.items()))]
+    headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
+    summary = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for modalities, scores in found.scores.items():
+        calibration = (scores.ece, found.ece_by_chance[modalities])
+        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, *calibration)
+        summary.add_row(MODALITIES[modalities], str(scores.count), *(f"{value:.3f}" for value in values))
+    shown.append(summary)
+    for modalities, scores in found.scores.items():
+        title = f"{MODALITIES[modalities]}; rows: truth, columns: prediction"
+        table = Table(
+            "truth",
+            "F1",
+            *(Column(text(label)) for label in scores.labels),
+            title=title,
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
+            table.add_row(text(label), f"{f1:.3f}", *(str(count) for count in row))
+        shown.append(table)
+    if found.left_out:
+        left_out = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
+        shown.append(plain(f"not scored, as the bundle has no such label, or no single one: {left_out}"))
+    show_tables(*shown)

@@ -1,0 +1,151 @@
+"""The commands ``emotrack train figure3`` and ``figure4``.
+
+Importing this module imports nothing heavy, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotrack.tracker.messages.output import say, show
+from emotrack.train.command_line.pretraining import (
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    Command,
+    add_data_and_seeds,
+    named_path,
+    seeds_of,
+)
+
+if TYPE_CHECKING:
+    from emotrack.train.recipes.recipe import Recipe
+
+FIGURE_EPILOG = """\
+what is written:
+  OUT/{name}.csv, .md, .svg     every run's score, the table, and the plot: weighted F1 on dev, mean and spread
+  OUT/RECIPE/ARM/seed-N/          the runs; finished ones are not repeated when the command is given again, so recipes,
+                                  seeds{more} can be added, and a grid that was killed goes on
+
+examples:
+{examples}
+"""
+FIGURE_3 = FIGURE_EPILOG.format(
+    name="figure3",
+    more=" and annotators",
+    examples="""\
+  emotrack train figure3 --recipe mini --labels vader=labels/vader --labels llama=labels/llama-3.1-8b --seed 0 1 2 \\
+      --data encoder=all-MiniLM-L6-v2 --data meld=text/meld --data emorynlp=text/emorynlp \\
+      --data goemotions=text/goemotions --out figures""",
+)
+FIGURE_4 = FIGURE_EPILOG.format(
+    name="figure4",
+    more="",
+    examples="""\
+  emotrack train figure4 --recipe iemocap.toml mosi.toml --seed 0 1 2 --data iemocap=IEMOCAP --data mosi=MOSI \\
+      --out figures""",
+)
+
+
+def add_figure3_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of ``emotrack train figure3``."""
+    _add_figure_arguments(parser, FIGURE_3)
+    parser.add_argument(
+        "--labels",
+        required=True,
+        action="append",
+        type=named_path,
+        metavar="NAME=DIR",
+        help="one annotator's labels, and what to call it; repeat",
+    )
+
+
+def add_figure4_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of ``emotrack train figure4``."""
+    _add_figure_arguments(parser, FIGURE_4)
+
+
+def _add_figure_arguments(parser: argparse.ArgumentParser, epilog: str) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = epilog
+    parser.add_argument(
+        "--recipe",
+        required=True,
+        nargs="+",
+        metavar="NAME|FILE",
+        help="a packaged one, or a TOML file; several: groups",
+    )
+    add_data_and_seeds(parser)
+
+
+def run_figure3(args: argparse.Namespace) -> int:
+    """Run ``emotrack train figure3`` -> exit code."""
+    return _run_figure(args, "Figure 3: words, by the annotator of the pre-training")
+
+
+def run_figure4(args: argparse.Namespace) -> int:
+    """Run ``emotrack train figure4`` -> exit code."""
+    return _run_figure(args, "Figure 4: stages trained one after the other, and jointly")
+
+
+def _run_figure(args: argparse.Namespace, title: str) -> int:
+    from emotrack.models.bundle import BundleError
+    from emotrack.models.hub import HubError
+    from emotrack.train.errors import TrainError
+    from emotrack.train.figures.figures import annotators, hierarchies, write_figure
+    from emotrack.train.recipes.recipe import load_recipe
+    from emotrack.train.running.ranks import joined, rank
+
+    name, data, seeds = args.stage, dict(args.data), seeds_of(args)
+    try:
+        recipes = [load_recipe(recipe) for recipe in args.recipe]
+        if complaint := _complaint(recipes, data, args):
+            say(complaint, f"emotrack train {name}")
+            return EXIT_USAGE
+        args.out.mkdir(parents=True, exist_ok=True)
+        with joined():
+            runs = (
+                annotators(recipes, dict(args.labels), data, args.out, seeds)
+                if name == "figure3"
+                else hierarchies(recipes, data, args.out, seeds)
+            )
+            files = write_figure(title, runs, args.out, name)
+            if rank() == 0:
+                show("\n".join(map(str, files)))
+    except (TrainError, BundleError, HubError, OSError) as error:
+        say(error, f"emotrack train {name}")
+        return EXIT_FAILURE
+    return 0
+
+
+def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Namespace) -> str | None:
+    """What is missing, named twice or misnamed on a figure's command line."""
+    from emotrack.train.recipes.recipe import misnamed
+
+    names = [recipe.name for recipe in recipes], [name for name, _ in getattr(args, "labels", [])]
+    for what, called in zip(("recipes", "annotators"), names, strict=True):
+        if twice := next((name for name in called if called.count(name) > 1), None):
+            return f"two {what} are called {twice}"
+        if odd := next((name for name in called if not re.fullmatch(r"[\w.+-]+", name)), None):
+            return f"{odd!r} is no name for a folder"
+    for recipe in recipes:
+        needs = recipe.needs_for_words if args.stage == "figure3" else recipe.needs
+        if complaint := misnamed(data, recipe, needs):
+            return complaint
+    return None
+
+
+FIGURES: dict[str, Command] = {
+    "figure3": Command(
+        "compare annotators: words after pre-training on the labels of each, and without -> table and plot",
+        add_figure3_arguments,
+        run_figure3,
+    ),
+    "figure4": Command(
+        "compare stages trained one after the other with stages trained jointly -> table and plot",
+        add_figure4_arguments,
+        run_figure4,
+    ),
+}

@@ -1,0 +1,179 @@
+"""Evaluation on a corpus: how well the network does, from voice, from words and from both.
+
+Online is as a live tracker is judged: every turn when it ends, from the past alone. Offline, every turn sees the whole
+dialogue. A turn is encoded once, and scored with whatever of it is to be heard.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from emotrack.models.bounds import MAX_SPEECH_S
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.labels import canonical
+from emotrack.models.network import EmotionNetwork
+from emotrack.train.corpora import Corpus, Turn
+from emotrack.train.data.dialogues import LabelledTurn, hear
+from emotrack.train.errors import TrainError
+from emotrack.train.evaluation.metrics import Scores, calibration_error_by_chance, score
+
+Mode = Literal["online", "offline"]
+Modalities = Literal["both", "speech", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedTurn:
+    """A turn as the encoders hand it on, with its truth; one without ``emotion`` is context and is not scored."""
+
+    embedding: TurnEmbedding
+    emotion: str | None  # as its corpus has it
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a network did on a corpus."""
+
+    scores: dict[Modalities, Scores]  # the fullest first
+    ece_by_chance: dict[Modalities, float]
+    """What each calibration error would be on average were the probabilities exactly right: much with few turns."""
+    left_out: dict[str, int]
+    """Turns that were not scored, by label: the bundle has no counterpart of it; or "several labels"."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it: the fullest scores on top, and the scores of each modality beside them."""
+        fullest = next(iter(self.scores))
+        each = {
+            name: scores.to_dict() | {"ece_by_chance": round(self.ece_by_chance[name], 4)}
+            for name, scores in self.scores.items()
+        }
+        return {"modalities": fullest, **each[fullest], "left_out": self.left_out, "by_modalities": each}
+
+
+def evaluate_corpus(
+    network: EmotionNetwork, corpus: Corpus, mode: Mode = "online", only: Modalities | None = None
+) -> Evaluation:
+    """Score a network on a corpus: with voice and words, with voice alone and with words alone, as far as it has them.
+
+    Args:
+        network: what is judged.
+        corpus: what it is judged on.
+        mode: what a turn may see of its dialogue.
+        only: nothing but this is scored.
+
+    Raises:
+        TrainError: audio that cannot be read, a modality that the corpus lacks, or no label that the bundle knows.
+    """
+    has = {"speech": any(turn.audio for turn in corpus.turns), "text": any(turn.text for turn in corpus.turns)}
+    lacking = [name for name in has if only in (name, "both") and not has[name]]
+    if lacking:
+        raise TrainError(f"this copy of {corpus.name} has no {lacking[0]}: evaluate it without --modalities {only}")
+    present: list[Modalities] = [only] if only else [name for name in ("speech", "text") if has[name]]
+    if len(present) > 1:
+        present.insert(0, "both")
+    left_out = Counter(
+        "several labels" if len(turn.labels) > 1 else turn.labels[0]
+        for turn in corpus.turns
+        if turn.labels and (turn.emotion is None or counterpart(turn.emotion, network.labels) is None)
+    )
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        dialogues = [
+            encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns])
+            for dialogue in progress.track(corpus.dialogues, description="encode")
+        ]
+    scores, by_chance = {}, {}
+    for modalities in present:
+        probabilities, truth = judge(network, with_only(dialogues, modalities), mode)  # (N, C), (N,)
+        scores[modalities] = score(probabilities.numpy(), truth.numpy(), network.labels)
+        by_chance[modalities] = calibration_error_by_chance(probabilities.numpy())
+    return Evaluation(scores, by_chance, dict(left_out.most_common()))
+
+
+def _needed(turn: Turn, only: Modalities | None) -> Turn:
+    """The turn without what is not scored, so that it is not encoded either."""
+    return replace(turn, audio=None if only == "text" else turn.audio, text=None if only == "speech" else turn.text)
+
+
+def counterpart(emotion: str, labels: Sequence[str]) -> str | None:
+    """What a bundle with these labels calls an emotion of a corpus; None if it knows nothing like it."""
+    names = (emotion, canonical(emotion))
+    return next((name for name in names if name in labels), None)
+
+
+def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> list[list[EncodedTurn]]:
+    """Run the encoders over conversations; what follows them can then be judged again and again at little cost."""
+    return [encode_dialogue(network, dialogue) for dialogue in dialogues]
+
+
+def encode_dialogue(network: EmotionNetwork, turns: Sequence[LabelledTurn]) -> list[EncodedTurn]:
+    """Run the encoders over one conversation; speech past the encoder's limit is left out."""
+    limit = int(MAX_SPEECH_S * SAMPLE_RATE)
+    said: list[str | None] = []
+    found = []
+    for turn in turns:
+        embedding = TurnEmbedding(
+            speech=None if turn.waveform is None else network.embed_speech(turn.waveform[:limit]),
+            text=None if turn.text is None else network.embed_text(turn.text, said),
+            speaker=turn.speaker,
+            words=turn.text,
+        )
+        found.append(EncodedTurn(embedding, turn.emotion))
+        said.append(turn.text)
+    return found
+
+
+def with_only(dialogues: Sequence[Sequence[EncodedTurn]], modalities: Modalities) -> list[list[EncodedTurn]]:
+    """The same conversations with the voice or the words alone; turns of which nothing was heard are left out."""
+    kept = []
+    for dialogue in dialogues:
+        turns = [
+            replace(
+                turn,
+                embedding=replace(
+                    turn.embedding,
+                    speech=None if modalities == "text" else turn.embedding.speech,
+                    text=None if modalities == "speech" else turn.embedding.text,
+                ),
+            )
+            for turn in dialogue
+        ]
+        kept.append([turn for turn in turns if turn.embedding.speech is not None or turn.embedding.text is not None])
+    return kept
+
+
+def judge(
+    network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]], mode: Mode = "online"
+) -> tuple[Tensor, Tensor]:
+    """Run conversations through the network.
+
+    Returns:
+        (N, C) probabilities and (N,) true label indices of the N turns whose truth is one of the bundle's labels.
+
+    Raises:
+        TrainError: there is no such turn.
+    """
+    probabilities: list[tuple[float, ...]] = []
+    truth: list[int] = []
+    for dialogue in dialogues:
+        turns = [turn.embedding for turn in dialogue]
+        if mode == "offline":
+            found = network.score_dialogue(turns)
+        else:
+            context = network.new_context()
+            found = [network.estimate(context, turn) for turn in turns]
+        for turn, estimate in zip(dialogue, found, strict=True):
+            known = None if turn.emotion is None else counterpart(turn.emotion, network.labels)
+            if known is not None:
+                probabilities.append(estimate.probabilities)
+                truth.append(network.labels.index(known))
+    if not truth:
+        raise TrainError(f"no turn has one of the bundle's labels ({', '.join(network.labels)})")
+    return torch.tensor(probabilities), torch.tensor(truth)  # (N, C), (N,)

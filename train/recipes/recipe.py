@@ -1,0 +1,215 @@
+"""Recipes: every choice that makes a bundle what it is, in one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
+from emotrack.models.care import CareConfig
+from emotrack.models.context_network import ContextConfig
+from emotrack.models.network import SpeechHeadConfig
+from emotrack.models.sizes import Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
+from emotrack.train.corpora import READERS
+from emotrack.train.corpora.acted_corpora import ACTED
+from emotrack.train.data.conversations import ConversationOptions
+from emotrack.train.data.pairing import PairingOptions
+from emotrack.train.errors import TrainError
+from emotrack.train.learning.loop import LoopOptions
+from emotrack.train.learning.losses import LossOptions
+
+PACKAGED = Path(__file__).parent
+DATA = ("encoder", "care", "teacher", "text-teacher", *READERS, *ACTED)  # all that a recipe may be made of, by name
+
+
+MAX_BYTES = 1 << 20
+
+_Tokens = Annotated[int, Field(strict=True, ge=8, le=8_192)]
+_Frozen = Annotated[int, Field(strict=True, ge=0, le=100)]
+_Part = Annotated[float, Field(strict=True, gt=0.0, le=1.0, allow_inf_nan=False)]
+_Fraction = Annotated[float, Field(strict=True, gt=0.0, lt=1.0, allow_inf_nan=False)]
+_Stretch = Annotated[float, Field(strict=True, ge=MIN_SPEECH_S, le=MAX_SPEECH_S, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """One training: a stage, or a phase of one."""
+
+    loop: LoopOptions
+    loss: LossOptions = Field(default_factory=LossOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPhase(StageRecipe):
+    """One corpus that the text encoder is trained on, with a head of its own."""
+
+    corpus: str
+
+
+@dataclass(frozen=True)
+class TextTeacher:
+    """A larger encoder that learns the last phase's corpus first, and whose opinions of it are learned from too."""
+
+    encoder: str  # hub id or folder; --data text-teacher=DIR is taken instead
+    loop: LoopOptions
+    share: _Part  # of a target that is its opinion; the rest is the label
+    frozen: _Frozen = 0  # of its layers, from the first, stay as they are
+
+
+@dataclass(frozen=True)
+class TextRecipe:
+    """Stage I, words. The phases follow one another; the last one, on the recipe's corpus, gives the classifier."""
+
+    phases: tuple[TextPhase, ...]
+    max_tokens: _Tokens = 128
+    turns_before: EarlierTurns = 0  # how many earlier turns the encoder reads with a turn
+    encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
+    origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
+    vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
+    dropout: Dropout = 0.1  # of the embedding
+    pretraining: StageRecipe | None = None  # on silver labels, before all phases
+    teacher: TextTeacher | None = None
+
+
+@dataclass(frozen=True)
+class CareRecipe:
+    """CARE's own training, on speech and its transcripts, before stage I."""
+
+    loop: LoopOptions
+    acoustic: Weight = 1.0  # weight of the acoustic loss beside the semantic one
+    crop_s: _Stretch = 5.0  # longest stretch of an utterance that is heard at a time
+    shortest_s: _Stretch = 2.0  # shorter utterances are left out
+    held_out: _Fraction = 0.05  # share of the utterances, as whole speakers or recordings
+
+
+@dataclass(frozen=True)
+class ActedSpeechRecipe:
+    """Stage I, voice: a small CARE trained with its head on acted clips, with a teacher."""
+
+    draws: dict[str, Positive]  # how often each clip of a corpus is drawn in an epoch
+    labels: Weight  # among the losses: of what the actors meant
+    listener: Weight  # of what a listener hears who has not met them
+    frames: Weight  # of the teacher's states, frame by frame
+    summaries: Weight  # of their mean and deviation over the utterance
+    loop: LoopOptions
+    teacher: str = "a Whisper"  # whose encoder --data teacher=FILE has, for the model card
+    dropout: Dropout = 0.2
+    pretraining: CareRecipe | None = None
+    encoder: CareConfig = Field(default_factory=CareConfig)
+    head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
+
+
+@dataclass(frozen=True)
+class FrozenSpeechRecipe:
+    """Stage I, voice: a head on the features of a frozen encoder, on the recipe's own corpus."""
+
+    loop: LoopOptions
+    encoder: str | None = None  # hub id or folder of WavLM, HuBERT, wav2vec 2.0 or Whisper
+    care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
+    pretraining: CareRecipe | None = None  # of that CARE
+    loss: LossOptions = Field(default_factory=LossOptions)
+    dropout: Dropout = 0.2
+    head: SpeechHeadConfig = Field(default_factory=SpeechHeadConfig)
+
+
+@dataclass(frozen=True)
+class ContextRecipe:
+    """Stage II, which is trained for each modality by itself."""
+
+    text: StageRecipe
+    speech: StageRecipe
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a bundle is made."""
+
+    name: Name
+    corpus: str  # of conversations: what the network answers, and what dev scores choose by
+    text: TextRecipe
+    speech: ActedSpeechRecipe | FrozenSpeechRecipe
+    network: ContextConfig
+    conversations: ConversationOptions
+    stage2: ContextRecipe
+    stage3: StageRecipe
+    right_when_certain: Share  # share of the certain turns on dev that are to be right
+    pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of the data it is made of."""
+        acted = ["teacher", *self.speech.draws] if isinstance(self.speech, ActedSpeechRecipe) else []
+        return tuple(dict.fromkeys([*self.needs_for_words, *acted]))
+
+    @property
+    def needs_for_words(self) -> tuple[str, ...]:
+        """The names of the data that Stage I's words are made of."""
+        corpora = [*self.text.vocabulary, *(phase.corpus for phase in self.text.phases)]
+        return tuple(dict.fromkeys([*self.needs_for_encoder, *corpora]))
+
+    @property
+    def needs_for_encoder(self) -> tuple[str, ...]:
+        """The names of the data that its text encoder begins with, which may be one of the hub."""
+        return () if self.text.encoder else ("encoder",)
+
+
+def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str | None:
+    """What is wrong with the data that a command line names: one that there is none of, or one that is missing."""
+    if unknown := sorted(set(data) - set(DATA)):
+        return f"no data {unknown[0]!r}: there are {', '.join(DATA)}"
+    missing = next((name for name in needs if name not in data), None)
+    return f"recipe {recipe.name} also needs --data {missing}=PATH" if missing else None
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a packaged recipe or a file.
+
+    Raises:
+        TrainError: there is none, or it says something that a recipe cannot say.
+    """
+    path = PACKAGED / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        packaged = ", ".join(sorted(recipe.stem for recipe in PACKAGED.glob("*.toml")))
+        raise TrainError(f"no recipe {name_or_path!r}: give a TOML file, or one of {packaged}")
+    if path.stat().st_size > MAX_BYTES:
+        raise TrainError(f"{path}: not TOML: more than {MAX_BYTES:,} bytes are no recipe")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise TrainError(f"{path}: not TOML: {error}") from error
+    try:
+        recipe = TypeAdapter(Recipe).validate_python(document, extra="forbid")
+    except ValidationError as error:
+        raise TrainError(f"{path}: {fault(error)}") from error
+    if complaint := _complaint(recipe):
+        raise TrainError(f"{path}: {complaint}")
+    return recipe
+
+
+def _complaint(recipe: Recipe) -> str | None:
+    """What does not go together in a recipe."""
+    if recipe.corpus not in READERS:
+        return f"corpus: no corpus of conversations {recipe.corpus!r}"
+    if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
+        return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
+    if isinstance(recipe.speech, ActedSpeechRecipe) != (recipe.pairing is not None):
+        return "pairing: acted voices, and no others, are paired with words"
+    return _complaint_of_speech(recipe.speech)
+
+
+def _complaint_of_speech(speech: ActedSpeechRecipe | FrozenSpeechRecipe) -> str | None:
+    if isinstance(speech, ActedSpeechRecipe):
+        unknown = sorted(set(speech.draws) - set(ACTED))
+        return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
+    if (speech.encoder is None) == (speech.care is None):
+        return "speech: name either an encoder, or the two that care is made of"
+    if speech.pretraining and speech.care is None:
+        return "speech.pretraining: is that of a CARE, and there is none"
+    return None

@@ -1,0 +1,170 @@
+"""The model card of a bundle: what it is, was made of and does, and what it must not be used for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emotrack.models.network import EmotionNetwork
+from emotrack.models.text_encoder import TextConfig
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, Recipe
+
+DATA = {
+    "meld": "| MELD (sitcom dialogue, English) | words, conversation | repository GPL-3.0; text for research |",
+    "emorynlp": "| EmoryNLP (sitcom dialogue, English) | words | as published with MELD |",
+    "iemocap": "| IEMOCAP (acted dialogue, English) | words, voice, conversation | its own, for research |",
+    "iemocap-6": "| IEMOCAP (acted dialogue, English) | words, voice, conversation | its own, for research |",
+    "mosi": "| CMU-MOSI (video reviews, English) | words, voice | its own, for research |",
+    "goemotions": "| GoEmotions (Reddit comments, English) | words | Apache-2.0 / CC BY 4.0 |",
+    "ravdess": "| RAVDESS, actors 1-16 (acted, English) | voice | CC BY-NC-SA 4.0 |",
+    "tess": "| TESS, two women (acted, English) | voice | CC BY-NC(-ND) |",
+    "nemo": "| nEMO, six speakers (acted, Polish) | voice | CC BY-NC-SA 4.0 |",
+    "emodb": "| EmoDB, seven speakers (acted, German) | voice | unverified |",
+}
+
+PAIRING = """\
+No corpus at hand
+  has both voice and words of real conversation, so they learned from dialogues of {corpus} with acted voices that
+  agree with the words or do not, and from actors whose words say nothing."""
+
+JOINT = """
+- **Jointly**: words and conversation were trained together, from the fused classification alone, not stage by stage."""
+
+PAIRED_LIMITS = """\
+- The voices it learned from are acted, by few speakers, in a quiet room. Acted speech transfers poorly to real
+  conversation: expect much less than the figures for acted clips.
+- The words it learned from are mostly American sitcom dialogue. Other languages and registers are unknown to it.
+  Disgust and fear are rare there, and it finds few of them.
+- How it weighs voice against words was learned from conversations that were put together, not recorded."""
+
+RECORDED_LIMITS = """\
+- How it weighs voice against words was learned from {corpus} alone: few speakers, one language, and one kind of room
+  and microphone. Expect less elsewhere."""
+
+SOURCES = {
+    "text": "{corpus}, words",
+    "speech": "conversations of acted clips, voice",
+    "both": "the same with what is said, which tells nothing",
+}
+
+CARD = """\
+---
+license: {licence}
+language: en
+tags: [emotion-recognition, speech, conversation]
+---
+
+# emotrack {name}
+
+Tells, turn by turn and from the past alone, which emotion a speaker in a conversation shows, from voice, words or both:
+{labels}. {parameters:.1f} M parameters, half precision on disk.
+
+- **Words** (Stage I): {words}.
+- **Voice** (Stage I): {voice}.
+- **Conversation** (Stages II and III): for each modality a bidirectional GRU and self-attention over the last {context}
+  turns, then {blocks} co-attention block{s} of both (MERITS-L, arXiv 2501.11468). {pairing}{joint}
+
+A turn is called *uncertain* when no emotion reaches a probability of {threshold:.2f}.
+
+## Data and licences
+
+| data | for | licence |
+|---|---|---|
+{data}
+
+The code is Apache-2.0. **These weights are for non-commercial use**, as the speech they were trained on is.
+
+## What it was measured to do
+
+On the development sets, by which epochs, temperatures and the threshold were also chosen; no test data was used.
+Speakers and dialogues of these sets were not trained on. Seed {seed}.
+
+{table}
+
+## Limits
+
+{limits}
+- What a person shows is not what a person feels, and what annotators see in it differs between them.
+
+## Not to be used
+
+- To infer emotions of people at work or in education: prohibited in the European Union by Article 5(1)(f) of the AI
+  Act, save for medical or safety reasons.
+- To decide anything about a person, or on people who were not told and did not agree.
+- As a medical device, a lie detector, or a measure of anyone's character.
+"""
+
+
+def model_card(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    """The card of a finished network, in Markdown; ``measured`` as in ``metrics.json``."""
+    rows = ["| on dev | turns | weighted F1 | macro F1 | UAR | accuracy | ECE |", "|---|---|---|---|---|---|---|"]
+    for what, scores in measured["dev"].items():
+        values = (f"{scores[name]:.3f}" for name in ("weighted_f1", "macro_f1", "uar", "accuracy", "ece"))
+        heard, _, mode = what.partition(", ")
+        source = SOURCES[heard].format(corpus=recipe.corpus) if recipe.pairing else f"{recipe.corpus}, {heard}"
+        rows.append(f"| {source}, {mode} | {scores['count']} | {' | '.join(values)} |")
+    return CARD.format(
+        name=network.name,
+        licence="cc-by-nc-sa-4.0" if recipe.pairing else "other",
+        limits=PAIRED_LIMITS if recipe.pairing else RECORDED_LIMITS.format(corpus=recipe.corpus),
+        labels=", ".join(network.labels),
+        parameters=sum(parameter.numel() for parameter in network.parameters()) / 1e6,
+        words=_words(network, recipe, measured),
+        voice=_voice(network, recipe, measured),
+        context=network.default_context,
+        blocks=recipe.network.blocks,
+        s="s" if recipe.network.blocks > 1 else "",
+        pairing=PAIRING.format(corpus=recipe.corpus) if recipe.pairing else "",
+        joint=JOINT if "joint" in measured else "",
+        threshold=network.config.uncertain_below,
+        data="\n".join(_data(recipe)),
+        seed=measured["seed"],
+        table="\n".join(rows),
+    )
+
+
+def _data(recipe: Recipe) -> list[str]:
+    """The rows of the table of data; a corpus may lend nothing but its vocabulary."""
+    trained = {phase.corpus for phase in recipe.text.phases}
+    return [
+        row if name in trained else row.replace("| words |", "| vocabulary |")
+        for name, row in DATA.items()
+        if name in recipe.needs
+    ]
+
+
+def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    silver = measured.get("pretraining", {})
+    phases = ", then ".join(phase.corpus for phase in recipe.text.phases)
+    before = f"; a turn is read with the {recipe.text.turns_before} before it" if recipe.text.turns_before else ""
+    if isinstance(network.config.text, TextConfig):
+        vocabulary = ", ".join(recipe.text.vocabulary)
+        first = f", first weights from {recipe.text.origin}" if recipe.text.origin else ""
+        made = (
+            f"a {network.config.text.layers}-layer BERT{first}, its vocabulary pruned to the training texts of "
+            f"{vocabulary}"
+        )
+    else:
+        made = f"`{silver.get('origin', network.config.text.origin)}`"
+    if silver:
+        made += f", pre-trained on {silver['train']:,} sentences that {silver['annotator']} labelled"
+    if "joint" in measured:
+        return f"{made}{before}"
+    if recipe.text.teacher:
+        before += (
+            f", with the opinions of `{recipe.text.teacher.encoder}`, fine-tuned on it first, as further targets; none "
+            "of its weights are in here"
+        )
+    return f"{made}; fine-tuned on {phases}{before}"
+
+
+def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    care = measured.get("care")
+    begins = f"pre-trained on {care['train']:,} transcribed utterances, then" if care else "trained from nothing"
+    if isinstance(recipe.speech, ActedSpeechRecipe):
+        return (
+            f"a small CARE (front end, common, semantic and acoustic encoders) on log-mel frames, {begins} "
+            f"on acted speech, with the hidden states of {recipe.speech.teacher} as further targets; none of Whisper's "
+            "weights are in here"
+        )
+    origin = getattr(network.config.speech, "origin", "")
+    return f"a head on the features of a frozen encoder, `{origin}`"

@@ -1,0 +1,296 @@
+"""A recipe's conversations through the frozen Stage I: encoded once, kept on disk, and put before stages II and III.
+
+Notation: N lines, V readings of each, M clips, E embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.features import LogMel
+from emotrack.models.labels import EMOTIONS
+from emotrack.models.network import EmotionNetwork
+from emotrack.train.corpora import READERS, Corpus
+from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
+from emotrack.train.data.audio import read_audio
+from emotrack.train.data.conversations import Conversations, EncodedDialogue, Recorded
+from emotrack.train.data.dialogues import as_turn, converse, hear
+from emotrack.train.data.pairing import Lines, Paired, PairingOptions, Voices
+from emotrack.train.errors import TrainError
+from emotrack.train.evaluation.evaluate import encode_dialogue
+from emotrack.train.learning.loop import pad
+from emotrack.train.learning.losses import UNLABELLED
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, Recipe
+from emotrack.train.running.cache import cached, origin_of
+from emotrack.train.running.progress import track
+from emotrack.train.stages.speech_stage import FRAME_MULTIPLE, another_recording
+from emotrack.train.stages.text_stage import Reading, embed, read_dialogue
+
+CLIPS_AT_ONCE = 8
+DEV_ORDERS = 4  # of the same acted clips: one order of a few hundred turns tells little of what context does
+SHORTEST_STRETCH = 20  # frames of a clip, or all of a shorter one: 0.2 s
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What stages II and III learn from."""
+
+    text: Conversations  # for stage II of the words
+    speech: Conversations  # for stage II of the voice
+    both: Conversations  # for stage III
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """What they are chosen by."""
+
+    text: list[EncodedDialogue]
+    speech: list[EncodedDialogue]
+    both: list[EncodedDialogue]  # all there is, with all that is heard of it
+
+
+def training_conversations(
+    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, seed: int
+) -> Training:
+    """Encode a recipe's conversations, or load what an earlier run of the same Stage I encoded.
+
+    Args:
+        network: a Stage-I bundle.
+        recipe: says which conversations.
+        data: where corpora lie.
+        out: the run's folder; ``readings-train.safetensors`` is kept there.
+        seed: of what is left out of lines, and of how clips are augmented.
+
+    Raises:
+        TrainError: data that is missing or malformed.
+    """
+    options = recipe.conversations
+    text_alone = replace(options, withhold_speech=1.0, withhold_text=0.0)
+    speech_alone = replace(options, withhold_speech=0.0, withhold_text=1.0)
+    if isinstance(recipe.speech, ActedSpeechRecipe) and recipe.pairing is not None:
+        lines, voices = _lines_and_voices(network, recipe, (recipe.speech, recipe.pairing), data, out, seed)
+        return Training(
+            text=Paired(lines, voices, replace(recipe.pairing, acted=0, voiced=0.0), text_alone),
+            speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
+            both=Paired(lines, voices, recipe.pairing, options),
+        )
+    corpus = READERS[recipe.corpus](data[recipe.corpus], "train")
+    dialogues = _recorded(network, corpus, out / "readings-train.safetensors")
+    return Training(
+        text=Recorded(dialogues, text_alone),
+        speech=Recorded(dialogues, speech_alone),
+        both=Recorded(dialogues, options),
+    )
+
+
+def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Dev:
+    """Encode the dev conversations with the bundle that is judged by them. Raises ``TrainError``."""
+    text = _recorded(network, READERS[recipe.corpus](data[recipe.corpus], "dev"), out / "readings-dev.safetensors")
+    if not isinstance(recipe.speech, ActedSpeechRecipe):
+        return Dev(text, text, text)
+    acted = _recorded(network, _acted_dev(recipe.speech, data), out / "readings-dev-acted.safetensors")
+    return Dev(
+        text=text,
+        speech=[
+            replace(each, turns=tuple(replace(turn, text=None, words=None) for turn in each.turns)) for each in acted
+        ],
+        both=[*text, *acted],
+    )
+
+
+# -- acted voices for the lines of a corpus -----------------------------------------------------------------------
+
+
+def _lines_and_voices(
+    network: EmotionNetwork,
+    recipe: Recipe,
+    acted: tuple[ActedSpeechRecipe, PairingOptions],
+    data: dict[str, Path],
+    out: Path,
+    seed: int,
+) -> tuple[Lines, Voices]:
+    speech, pairing = acted
+    generator = torch.Generator().manual_seed(seed)
+    train = READERS[recipe.corpus](data[recipe.corpus], "train")
+    clips = train_clips(speech, data)
+
+    def compute() -> dict[str, Tensor]:
+        torch.manual_seed(seed)  # augmentation
+        readings = line_readings(network, train)  # N
+        partly = [
+            embed(network.text_encoder, [_partly(reading, pairing.unread, generator) for reading in readings])
+            for _ in range(pairing.readings)
+        ]  # (N, E) each
+        return {
+            "lines": torch.stack(partly, dim=1),  # (N, V, E)
+            "voices": _voices(network, clips, pairing),  # (M, V, E)
+            "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
+        }
+
+    tensors = cached(out / "readings-train.safetensors", _origin(network, (train.dialogues, clips)), compute)
+    lines = Lines(
+        tensors["lines"],
+        torch.tensor([_target(turn.emotion, network.labels) for turn in train.turns]),
+        [turn.speaker for turn in train.turns],
+        _ranges(train),
+    )
+    voices = Voices(
+        tensors["voices"],
+        torch.tensor([network.labels.index(clip.emotion) for clip in clips]),
+        [clip.speaker for clip in clips],
+        tensors["words"],
+        torch.tensor([clip.text is not None for clip in clips]),
+    )
+    return lines, voices
+
+
+def train_clips(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[Clip]:
+    """The clips of the speakers that are for training."""
+    return [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "train"]
+
+
+def clip_readings(network: EmotionNetwork, clips: list[Clip]) -> list[Reading]:
+    """What is said in clips as the text encoder reads it; nothing where that is not known."""
+    each = (network.tokenizer.encode(clip.text or "").ids for clip in clips)
+    return [Reading(torch.tensor(ids), len(ids)) for ids in each]
+
+
+def line_readings(network: EmotionNetwork, corpus: Corpus) -> list[Reading]:
+    """Every line of a corpus as the text encoder reads it."""
+    return [
+        reading
+        for dialogue in corpus.dialogues
+        for reading in read_dialogue(
+            [turn.text or "" for turn in dialogue.turns], network.tokenizer, network.config.text
+        )
+    ]
+
+
+def _partly(reading: Reading, unread: float, generator: torch.Generator) -> Reading:
+    """The line with a share of its words left out; the marks at both ends of the turn's own words stay."""
+    kept = torch.rand(len(reading.ids), generator=generator) >= unread  # (N,)
+    kept[0] = kept[reading.own - 1] = True
+    return Reading(reading.ids[kept], int(kept[: reading.own].sum()))
+
+
+@torch.inference_mode()
+def _voices(network: EmotionNetwork, clips: list[Clip], pairing: PairingOptions) -> Tensor:
+    """(M, V, E) embeddings of stretches of clips, each as another recording."""
+    log_mel = LogMel()
+    found = []
+    for first in track(range(0, len(clips), CLIPS_AT_ONCE), "encode voices"):
+        copies = []
+        for clip in clips[first : first + CLIPS_AT_ONCE]:
+            frames = log_mel(torch.from_numpy(read_audio(clip.path)))  # (T, MELS)
+            copies += [
+                _stretch(another_recording(frames)[0], pairing.unheard) for _ in range(pairing.readings)
+            ]  # (T2, MELS) each
+        features, lengths = pad(copies, multiple=FRAME_MULTIPLE)  # (B V, T2, MELS), (B V,)
+        encoded = network.speech_encoder(features.to(network.device), lengths.to(network.device))
+        embeddings: Tensor = network.speech_head.embed(encoded).cpu()  # (B V, E)
+        found.append(embeddings.view(-1, pairing.readings, embeddings.shape[1]))  # (B, V, E)
+    return torch.cat(found)
+
+
+def _stretch(frames: Tensor, unheard: float) -> Tensor:
+    """A stretch of the clip, (T, MELS) -> (T', MELS): as much as is not to be cut off, from anywhere in it."""
+    length = min(len(frames), max(SHORTEST_STRETCH, round(len(frames) * (1.0 - unheard))))
+    start = int(torch.randint(len(frames) - length + 1, ()))
+    return frames[start : start + length]
+
+
+def conversing(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[str, list[Clip]]:
+    """The first corpus in which two dev speakers can be put into a conversation, and their clips.
+
+    Raises:
+        TrainError: there is none.
+    """
+    for corpus in recipe.draws:
+        clips = [clip for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
+        if len({clip.speaker for clip in clips}) > 1:
+            return corpus, clips
+    raise TrainError(f"no two dev speakers in any of {', '.join(recipe.draws)}: no conversations to choose by")
+
+
+def _acted_dev(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> Corpus:
+    corpus, clips = conversing(recipe, data)
+    turns = [as_turn(clip) for clip in clips]
+    generator = torch.Generator().manual_seed(0)  # the same for every run
+    orders = [converse(turns, generator) for _ in range(DEV_ORDERS)]
+    return Corpus(f"{corpus} in conversation", EMOTIONS, tuple(chain.from_iterable(orders)))
+
+
+# -- a corpus with voices of its own --------------------------------------------------------------------------------
+
+
+def _recorded(network: EmotionNetwork, corpus: Corpus, path: Path) -> list[EncodedDialogue]:
+    """A corpus's own words and voices, as the file keeps them or as they are encoded now."""
+
+    def compute() -> dict[str, Tensor]:
+        encoded = [
+            turn.embedding
+            for dialogue in track(corpus.dialogues, f"encode {corpus.name}")
+            for turn in encode_dialogue(network, [hear(turn) for turn in dialogue.turns])
+        ]
+        return _packed(encoded, network)
+
+    tensors = cached(path, _origin(network, corpus.dialogues), compute) if corpus.dialogues else {}
+    return _unpacked(tensors, corpus, network.labels)
+
+
+def _origin(network: EmotionNetwork, encoded: object) -> str:
+    """Tells encodings apart by how a network encodes, however far it is trained, and by what is encoded."""
+    encoding = ("text_encoder.", "speech_encoder.", "speech_head.")
+    weights = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if name.startswith(encoding) and not name.startswith("speech_head.classify.")
+    }
+    return origin_of(weights, encoded)
+
+
+def _packed(turns: list[TurnEmbedding], network: EmotionNetwork) -> dict[str, Tensor]:
+    """Turns as tensors, zeros where a modality is missing, and which are."""
+    text, speech = torch.zeros(network.text_head.embedding), torch.zeros(network.speech_head.embedding)  # (E,), (E,)
+    return {
+        "text": torch.stack([text if turn.text is None else turn.text.cpu() for turn in turns]),  # (N, E)
+        "speech": torch.stack([speech if turn.speech is None else turn.speech.cpu() for turn in turns]),  # (N, E)
+        "has_text": torch.tensor([turn.text is not None for turn in turns]),  # (N,)
+        "has_speech": torch.tensor([turn.speech is not None for turn in turns]),  # (N,)
+    }
+
+
+def _unpacked(tensors: dict[str, Tensor], corpus: Corpus, labels: tuple[str, ...]) -> list[EncodedDialogue]:
+    found, place = [], 0
+    for dialogue in corpus.dialogues:
+        turns = []
+        for turn in dialogue.turns:
+            speech = tensors["speech"][place] if tensors["has_speech"][place] else None  # (E,)
+            text = tensors["text"][place] if tensors["has_text"][place] else None  # (E,)
+            turns.append(TurnEmbedding(speech, text, turn.speaker, turn.text))
+            place += 1
+        targets = torch.tensor([_target(turn.emotion, labels) for turn in dialogue.turns])  # (K,)
+        found.append(EncodedDialogue(tuple(turns), targets))
+    return found
+
+
+# -- both -----------------------------------------------------------------------------------------------------------
+
+
+def _target(emotion: str | None, labels: tuple[str, ...]) -> int:
+    return labels.index(emotion) if emotion in labels else UNLABELLED
+
+
+def _ranges(corpus: Corpus) -> list[range]:
+    """The turns of each dialogue, counted through the corpus."""
+    found, start = [], 0
+    for dialogue in corpus.dialogues:
+        found.append(range(start, start + len(dialogue.turns)))
+        start += len(dialogue.turns)
+    return found

@@ -1,0 +1,272 @@
+"""Stage I: one classifier for words and one for the voice, each turn on its own, put together as a first bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from tokenizers import Tokenizer
+from torch import nn
+
+from emotrack.models.bundle import BundleError, load_bundle, save_bundle
+from emotrack.models.care import Care, CareConfig
+from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
+from emotrack.models.heads import SpeechHead
+from emotrack.models.hub import load_tokenizer
+from emotrack.models.hub_encoders import HubSpeechEncoder, HubTextEncoder
+from emotrack.models.labels import EMOTIONS
+from emotrack.models.network import EmotionNetwork, NetworkConfig
+from emotrack.models.published_care import PublishedCare
+from emotrack.models.text_encoder import TextEncoder
+from emotrack.train.corpora import READERS, Corpus, read_text_corpus
+from emotrack.train.corpora.acted_corpora import read_clips, split_of
+from emotrack.train.errors import TrainError
+from emotrack.train.evaluation.calibration import fit_temperature
+from emotrack.train.learning.losses import UNLABELLED
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
+from emotrack.train.running.checkpoint import load_text_encoder
+from emotrack.train.running.files import write_json
+from emotrack.train.running.progress import track
+from emotrack.train.running.provenance import addresses, check_data
+from emotrack.train.running.ranks import rank, rank_0_first, training_device
+from emotrack.train.stages.frozen_speech_stage import train_speech_head, voiced
+from emotrack.train.stages.readings import Dev, conversing, dev_conversations
+from emotrack.train.stages.saved_care import care_address, load_care
+from emotrack.train.stages.speech_stage import HeardClip, hear, standardise, train_speech
+from emotrack.train.stages.speech_teacher import WhisperEncoder
+from emotrack.train.stages.text_stage import TextClassifier, train_text
+from emotrack.train.stages.text_teacher import opinions
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A trained speech encoder and head, and what was measured on the way."""
+
+    config: AnySpeechConfig
+    encoder: nn.Module
+    head: SpeechHead
+    metrics: dict[str, Any]
+
+
+def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
+    """Train both classifiers and write the bundle ``out/stage1``, which scores each turn alone, unless it is there.
+
+    Raises:
+        TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
+        HubError: an encoder that cannot be had.
+    """
+    with rank_0_first():
+        claim(out, recipe, seed, care=care_address(data["care"]) if "care" in data else None)
+    if (measured := _measured(out / "stage1")) is not None:
+        check_data(measured, data, out / "stage1")
+        return out / "stage1"
+    corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
+    _check(recipe, corpus, data)
+    learned_from = addresses(data)
+    words, config, tokenizer, scores = train_words(recipe, data, out, seed)
+    voice = (
+        _acted_voice(recipe.speech, data, out, seed)
+        if isinstance(recipe.speech, ActedSpeechRecipe)
+        else _frozen_voice(recipe.speech, recipe.corpus, data, out, seed)
+    )
+    network = EmotionNetwork(
+        NetworkConfig(
+            name=recipe.name,
+            labels=corpus.labels,
+            stage=1,
+            context=recipe.conversations.window,
+            text=config,
+            speech=voice.config,
+            speech_head=recipe.speech.head,
+            conversation=recipe.network,
+        ),
+        tokenizer,
+    )
+    network.text_encoder.load_state_dict(words.encoder.state_dict())
+    network.text_head.load_state_dict(words.head.state_dict())
+    network.speech_encoder.load_state_dict(voice.encoder.state_dict())
+    network.speech_head.load_state_dict(voice.head.state_dict())
+    network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
+    network.eval().to(training_device())
+    _calibrate(network, dev_conversations(network, recipe, data, out))
+    metrics = {"seed": seed, **_pretraining(data), "data": learned_from, "stage1": {"text": scores, **voice.metrics}}
+    if rank() == 0:
+        save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
+    return out / "stage1"
+
+
+def _measured(folder: Path) -> dict[str, Any] | None:
+    """The metrics of a bundle that is whole."""
+    try:
+        return load_bundle(folder).metrics
+    except BundleError:  # there is none, or a kill left a part of one
+        return None
+
+
+@torch.inference_mode()
+def _calibrate(network: EmotionNetwork, dev: Dev) -> None:
+    """Make both classifiers as sure as they are right: Stage II adds to their scores, and an only turn keeps them."""
+    for what, head, dialogues in (
+        ("text", network.text_head, dev.text),
+        ("speech", network.speech_head, dev.speech),
+    ):
+        known = [
+            (embedding, target)
+            for dialogue in dialogues
+            for turn, target in zip(dialogue.turns, dialogue.targets.tolist(), strict=True)
+            if (embedding := getattr(turn, what)) is not None and target != UNLABELLED
+        ]
+        if known:
+            embeddings, truth = (list(each) for each in zip(*known, strict=True))
+            scores = head(torch.stack(embeddings).to(network.device)).cpu()  # (N, C)
+            temperature = fit_temperature(scores.softmax(dim=1), torch.tensor(truth))
+            head.classify.weight.div_(temperature)
+            head.classify.bias.div_(temperature)
+
+
+def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
+    """Note in a folder which run it holds, so that only the same run goes on in it.
+
+    Args:
+        out: the folder.
+        recipe: of the run.
+        seed: of the run.
+        made_of: content addresses of what else it is made of, and how, under their names. What is not named, or was not
+            when the folder was claimed, is not compared.
+
+    Raises:
+        TrainError: it holds another.
+    """
+    run = TypeAdapter(Recipe).dump_python(recipe, mode="json") | {"seed": seed} | made_of
+    note = out / "run.json"
+    try:
+        kept = json.loads(note.read_text()) if note.is_file() else {}
+    except ValueError as error:
+        raise TrainError(f"{note}: is damaged; without it, the folder is taken for one of this run") from error
+    if any(kept[name] != value for name, value in run.items() if name in kept):
+        *others, last = ["recipe", "seed", *(name for name, value in made_of.items() if value)]
+        raise TrainError(f"{out}: holds a run with another {', '.join(others)} or {last}: choose another --out")
+    if rank() == 0:  # the others may all be here at once
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(kept | run, note)
+
+
+def _check(recipe: Recipe, corpus: Corpus, data: dict[str, Path]) -> None:
+    """Whether the recipe suits its corpora, before hours are spent on them. Raises ``TrainError``."""
+    if isinstance(recipe.speech, FrozenSpeechRecipe):
+        voiced(corpus)
+        return
+    if corpus.labels != EMOTIONS:
+        raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
+    conversing(recipe.speech, data)
+
+
+def train_words(
+    recipe: Recipe, data: dict[str, Path], out: Path, seed: int
+) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
+    """The trained classifier of words, what its encoder is, its vocabulary, and its scores. Raises as stage I."""
+    encoder, config, tokenizer = pretrained_words(recipe, data)
+    for phase in recipe.text.phases:
+        train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
+        says = None
+        if recipe.text.teacher and phase is recipe.text.phases[-1]:
+            says = opinions(recipe.text, recipe.text.teacher, (train, dev), data, out, seed)
+        words, scores = train_text(
+            f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed, says
+        )
+    return words, config, tokenizer, scores.to_dict()
+
+
+def pretrained_words(
+    recipe: Recipe, data: dict[str, Path], *, whole: bool = False
+) -> tuple[TextEncoder | HubTextEncoder, AnyTextConfig, Tokenizer]:
+    """The text encoder as training begins, what it is, and its vocabulary.
+
+    Args:
+        recipe: names a hub encoder, or none.
+        data: ``encoder`` is a folder with one, instead of the recipe's if that names one.
+        whole: keep a small BERT's tokens even where the recipe prunes them.
+    """
+    text = recipe.text
+    if name := hub_name(recipe, data):
+        found = HubTextEncoder.from_hub(name, max_tokens=text.max_tokens, turns_before=text.turns_before)
+        return found, found.config, load_tokenizer(name, max_tokens=text.max_tokens)
+    texts = (
+        utterance.text
+        for corpus in text.vocabulary
+        for utterance in read_text_corpus(corpus, data[corpus], "train").utterances
+    )
+    encoder, tokenizer = load_text_encoder(
+        data["encoder"], None if whole else texts, text.max_tokens, text.turns_before
+    )
+    return encoder, encoder.config, tokenizer
+
+
+def hub_name(recipe: Recipe, data: dict[str, Path]) -> str | None:
+    """Hub id or folder of the hub encoder that a recipe begins with, if it does with one."""
+    return str(data["encoder"].absolute()) if recipe.text.encoder and "encoder" in data else recipe.text.encoder
+
+
+def _pretraining(data: dict[str, Path]) -> dict[str, Any]:
+    """What the folders of a text encoder and of a CARE that were pre-trained here say of that."""
+    found: dict[str, Any] = {}
+    for folder, name in (("encoder", "pretraining"), ("care", "care")):
+        note = data[folder] / "metrics.json" if folder in data else None
+        metrics = json.loads(note.read_text()) if note and note.is_file() else {}
+        found |= {name: metrics[name]} if name in metrics else {}
+    return found
+
+
+def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    train, dev = hear_corpora(recipe, data)
+    voice, scores = train_speech(recipe, train, dev, out, seed, _pretrained_care(recipe.encoder, data))
+    return Voice(recipe.encoder, voice.encoder, voice.head, {"speech": scores.to_dict()})
+
+
+def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list[HeardClip], list[HeardClip]]:
+    """The clips of all acted corpora of a recipe, (train, dev), in memory; a corpus may have no dev speaker."""
+    teacher = WhisperEncoder(data["teacher"])
+    found: dict[str, list[HeardClip]] = {"train": [], "dev": []}
+    for corpus, draws in recipe.draws.items():
+        for clip in track(read_clips(data[corpus]), f"hear {corpus:<7}"):
+            if (split := split_of(clip.speaker)) in found:
+                found[split].append(hear(clip, draws, teacher))
+    for split, clips in found.items():
+        if not clips:
+            raise TrainError(f"no acted clips of a {split} speaker in {', '.join(recipe.draws)}")
+    return standardise(found["train"]), found["dev"]
+
+
+def _frozen_voice(recipe: FrozenSpeechRecipe, corpus: str, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    torch.manual_seed(seed)  # of CARE's adapters, which are the same when the run goes on after a kill
+    encoder = _frozen_encoder(recipe, data)
+    train, dev = (READERS[corpus](data[corpus], split) for split in ("train", "dev"))
+    head, scores = train_speech_head(encoder, (train, dev), recipe, out, seed)
+    return Voice(encoder.config, encoder, head, {"speech": scores.to_dict()})
+
+
+def _frozen_encoder(recipe: FrozenSpeechRecipe, data: dict[str, Path]) -> PublishedCare | HubSpeechEncoder:
+    if recipe.care is None:
+        if "care" in data:
+            raise TrainError(f"{data['care']}: the recipe's voice is no CARE, but {recipe.encoder}")
+        return HubSpeechEncoder.from_hub(str(recipe.encoder))
+    if "care" not in data:
+        return PublishedCare.from_hub(*recipe.care)
+    encoder, _ = load_care(data["care"])
+    if not isinstance(encoder, PublishedCare):
+        raise TrainError(f"{data['care']}: is a small CARE, and the recipe's is made of {' and '.join(recipe.care)}")
+    return encoder
+
+
+def _pretrained_care(config: CareConfig, data: dict[str, Path]) -> Care | None:
+    """The small CARE that training begins with, if it does not begin with nothing."""
+    if "care" not in data:
+        return None
+    encoder, found = load_care(data["care"])
+    if found != config:
+        raise TrainError(f"{data['care']}: is another CARE than the recipe's: {found}")
+    return encoder
