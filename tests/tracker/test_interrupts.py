@@ -25,7 +25,7 @@ LIVE = ("live", "--file", str(AUDIO), "--json", "--asr", "none")
 # function that sends the signal at the N-th call makes any later moment the same on every machine.
 AT_A_CALL = """\
 import os, signal, sys
-from emotrack.tracker import cli
+from emotrack import command_line as cli
 calls, number = 0, int(sys.argv.pop(1))
 def count(frame, event, argument):
     global calls
@@ -51,14 +51,14 @@ def is_quiet(errors: str) -> bool:
     return not any(words in errors for words in ("Traceback", "Exception ignored", "Error"))
 
 
-@pytest.mark.parametrize("call", [1, 300, 3_000, 20_000, 60_000, 150_000, 300_000])
+@pytest.mark.parametrize("call", [1, 300, 20_000, 150_000, 300_000])
 def test_before_a_session_runs_an_interrupt_is_a_normal_end(call: int) -> None:
     done = interrupted_at(call, *LIVE)
     assert done.returncode == 0, done.stderr
     assert is_quiet(done.stderr)
 
 
-@pytest.mark.parametrize("call", [1, 300, 3_000, 20_000, 60_000, 200_000])
+@pytest.mark.parametrize("call", [1, 3_000, 60_000, 200_000])
 def test_any_other_command_is_cut_short(tmp_path: Path, call: int) -> None:
     done = interrupted_at(call, "evaluate", "--corpus", "meld", "--data", str(tmp_path))
     assert done.returncode == 130, done.stderr
@@ -66,8 +66,7 @@ def test_any_other_command_is_cut_short(tmp_path: Path, call: int) -> None:
     assert "emotrack: interrupted" in done.stderr or done.stderr == ""
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.5, 1.0])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("after_s", "times"), [(0.0, 1), (0.5, 2)])
 def test_while_a_session_runs_and_ends_the_exit_code_is_the_same(after_s: float, times: int) -> None:
     with subprocess.Popen([*EMOTRACK, *LIVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
@@ -14,6 +14,9 @@ from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
 from emotrack.tracker.mqtt.connection.broker import add_broker_options
 from emotrack.tracker.options import Bounds, add_options
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _DESCRIPTION = """\
 Live emotion tracking for conversations: who sounds how, turn by turn, from voice, words and context.
@@ -51,11 +54,18 @@ moment included; 1 failure; 2 wrong usage.
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in harmless words: it repeats what was typed."""
+    """A parser that says what is wrong in harmless words, as it repeats what was typed, and whose help is heard."""
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help. Raises ``OutputError``, which argparse would pass over."""
+        if file is None:
+            show(self.format_help(), end="")
+        else:
+            super().print_help(file)
 
     def error(self, message: str) -> NoReturn:
-        """End with the usage, one line and exit code 2."""
-        super().error(plain_line(message))
+        """End with one line and exit code 2; the usage of a command with many options would push it off the screen."""
+        self.exit(2, plain_line(f"{self.prog}: error: {message} (--help says more)") + "\n")
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentParser]]:

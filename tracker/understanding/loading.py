@@ -78,15 +78,12 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
     import numpy as np
     import torch
 
-    from emotrack.models.bundle import BundleError, load_bundle
+    from emotrack.models.bundle import load_bundle
 
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise EmotrackError("--device cuda: no CUDA device is available")
-    try:
-        network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
-    except BundleError as error:
-        raise EmotrackError(str(error)) from error
+    network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
     network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
     network.embed_text("ready when you are")
     return network

@@ -95,13 +95,16 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
 
 _SAY_HOW_THREADS_WAIT = """
 import os, sys
-from emotrack.tracker import cli, live
+from emotrack import command_line
+from emotrack.tracker.command_line import live
 live.run_live = lambda _: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules, "ctranslate2" in sys.modules)
-cli.main(["live", "--mic"])
+command_line.main(["live", "--mic"])
 """
 _LOAD_THE_LIBRARY = """
 import os
-from emotrack.tracker import live, loading, pipeline
+import emotrack
+from emotrack.tracker.session import pipeline
+from emotrack.tracker.understanding import loading
 from emotrack.tracker.understanding.recognisers import faster_whisper
 print(os.environ.get("OMP_WAIT_POLICY"))
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from emotrack.tracker.events import BundleInfo, Correction, Event, to_json
-from tests.tracker.dashboard.made_up import HEAD, started, turn
+from tests.tracker.dashboard.made_up import HEAD, ended, started, turn
 from tests.tracker.kitchen_table import AUDIO
 from tests.tracker.terminal import read_to_end
 
@@ -31,6 +31,7 @@ def session(path: Path, *more: Event) -> Path:
         turn(1, LABELS[0], speaker=HOSTILE, text=HOSTILE, probabilities={LABELS[0]: 0.8, "anger": 0.2}),
         turn(2, "anger", speaker=HOSTILE, text=HOSTILE, probabilities={LABELS[0]: 0.2, "anger": 0.8}),
         *more,
+        ended(2),
     ]
     path.write_text("".join(f"{to_json(event)}\n" for event in events))
     return path
@@ -53,9 +54,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> str:
     [
         ("export", "s.jsonl", "--to", "csv"),
         ("export", "s.jsonl", "--to", "vtt"),
-        ("export", "s.jsonl", "--to", "srt"),
         ("export", "s.jsonl", "--to", "emotionml"),
-        ("export", "s.jsonl", "--to", "audacity"),
         ("export", "s.jsonl", "--to", "rttm"),
         ("export", "s.jsonl", "--to", "csv", "--session", HOSTILE),
         ("export", "s.jsonl", "--to", HOSTILE),
@@ -68,7 +67,6 @@ def on_a_terminal(folder: Path, *arguments: str) -> str:
         ("report", f"{HOSTILE}.jsonl"),
         ("redact", "s.jsonl", "--words", "-o", f"{HOSTILE}.jsonl"),
         ("live", "--file", HOSTILE, "--json"),
-        ("live", "--file", str(AUDIO), "--json", "--asr", HOSTILE),
         ("live", "--file", str(AUDIO), "--json", "--captions", HOSTILE),
         ("live", "--file", str(AUDIO), "--json", "--asr", "none", "--bundle", HOSTILE),
         ("live", "--mqtt", f"mqtt://host/{HOSTILE}"),
@@ -98,10 +96,8 @@ def test_for_another_program_data_stay_as_they_are(tmp_path: Path) -> None:
     assert "\u202eevil\u2066" in exported.stdout
 
 
-def sh(script: str, **options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, timeout=120, check=False, **options
-    )
+def sh(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, check=False)
 
 
 COMMANDS = {
@@ -120,17 +116,15 @@ COMMANDS = {
     [
         (">&-", "Bad file descriptor"),
         (">/dev/full", "No space left on device"),
-        ("| (exec <&-; sleep 5)", "Broken pipe"),
+        # A reader that has gone before anything is written, as `| true` often has.
+        ("> >(exec <&-; touch {gone}; )", "Broken pipe"),
     ],
 )
 def test_an_output_that_takes_nothing_is_one_line(tmp_path: Path, name: str, how: str, reason: str) -> None:
-    if name == "live" and how != ">&-":
-        pytest.skip("tried with the command itself")
     command = COMMANDS[name].format(session=session(tmp_path / "s.jsonl"))
-    script = f"{EMOTRACK} {command} {how}" if "|" not in how else f"{EMOTRACK} {command} | true"
-    if "|" in how:  # true may be slower than the command: then nothing is wrong
-        script = f"mkfifo {tmp_path}/p; (exec 3<{tmp_path}/p) & {EMOTRACK} {command} >{tmp_path}/p"
-    done = sh(script)
+    gone = tmp_path / "gone"
+    wait = f"until [ -e {gone} ]; do sleep .02; done; " if "gone" in how else ""
+    done = sh(f"{{ {wait}{EMOTRACK} {command}; }} {how.format(gone=gone)}")
     assert done.returncode == 1, done.stderr
     *before, last = done.stderr.splitlines()
     assert last == f"emotrack: cannot write to standard output: {reason}"
@@ -139,10 +133,9 @@ def test_an_output_that_takes_nothing_is_one_line(tmp_path: Path, name: str, how
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("how", ["<&-", "2>&-", "<&- 2>&-"])
-def test_input_and_errors_need_nobody(tmp_path: Path, name: str, how: str) -> None:
+def test_input_and_errors_need_nobody(tmp_path: Path, name: str) -> None:
     path = session(tmp_path / "s.jsonl")
-    done = sh(f"{EMOTRACK} {COMMANDS[name].format(session=path)} {how}")
+    done = sh(f"{EMOTRACK} {COMMANDS[name].format(session=path)} <&- 2>&-")
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert "emotrack:" not in path.read_text(), "a closed descriptor is given to the next file"
@@ -163,7 +156,7 @@ def test_a_machine_without_memory_is_one_line() -> None:
     assert sh(f"ulimit -v 500000; {EMOTRACK} --help").returncode == 0
 
 
-@pytest.mark.parametrize("files", [8, 9, 10])
+@pytest.mark.parametrize("files", [6, 7])
 def test_a_machine_without_descriptors_is_one_line(files: int) -> None:
     fails(sh(f"ulimit -n {files}; {EMOTRACK} {COMMANDS['live']}"), "Too many open files")
 
@@ -183,7 +176,7 @@ def test_a_machine_without_shared_memory_is_one_line(tmp_path: Path) -> None:
 )
 def test_the_environment_may_be_bare(tmp_path: Path, where: str) -> None:
     path = session(tmp_path / "s.jsonl", Correction(**HEAD, turn_id=1, emotion="anger"))
-    for name in ("help", "report", "export", "compare"):
-        done = sh(f"{where} {EMOTRACK} {COMMANDS[name].format(session=path)}")
+    for name in ("help", "report", "compare"):
+        done = sh(f"env {where} {EMOTRACK} {COMMANDS[name].format(session=path)}")
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""

@@ -17,6 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.messages.plain import unicode
 from emotrack.tracker.understanding.recognisers import ENGLISH, Transcript
 from emotrack.tracker.understanding.recognisers.gates import GateOptions, believed
 
@@ -38,6 +39,8 @@ class FasterWhisper:
     def __init__(self, choice: str, device: str, threads: int, language: str | None) -> None:
         """Load ``choice`` on ``device`` (auto, cpu or cuda); raises ``RecogniserError`` when it cannot be had."""
         folder = _find(choice)
+        if str(folder) != unicode(str(folder)):
+            raise RecogniserError(f"{folder}: CTranslate2 reads no folder whose path is not UTF-8")
         try:
             self._model = faster_whisper.WhisperModel(
                 str(folder),

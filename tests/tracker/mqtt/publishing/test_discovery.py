@@ -50,7 +50,7 @@ def test_where_nothing_is_said_of_voices_the_entity_is_taken_back() -> None:
 
 
 def test_support_is_the_projects_and_no_entity_chooses_its_own_id() -> None:
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
     assert announced()["origin"]["support_url"] == project["urls"]["Homepage"]
     assert "object_id" not in discovery("kitchen", LABELS, "mini", "0.1.0").payload.decode()
 

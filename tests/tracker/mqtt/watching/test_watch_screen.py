@@ -20,7 +20,7 @@ from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.waiting import until
 from tests.tracker.terminal import Terminal, read_to_end
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 EMOTRACK = f"cd {ROOT} && {sys.executable} -m emotrack.command_line"
 
 
