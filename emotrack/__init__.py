@@ -22,7 +22,7 @@ from emotrack import reporting as reporting  # before anything else
 
 if TYPE_CHECKING:
     from emotrack.errors import EmotrackError, UsageError
-    from emotrack.library import Conversation, Tracker, turns
+    from emotrack.tracking import Conversation, Tracker, turns
     from emotrack.models.bundle import BundleError
     from emotrack.models.network import EmotionNetwork
     from emotrack.tracker.errors import CaptionsError, RecogniserError, SinkError, SourceError
@@ -79,9 +79,9 @@ _MODULE_OF = {
     "RecogniserError": "tracker.errors",
     "SinkError": "tracker.errors",
     "SourceError": "tracker.errors",
-    "Conversation": "library",
-    "Tracker": "library",
-    "turns": "library",
+    "Conversation": "tracking",
+    "Tracker": "tracking",
+    "turns": "tracking",
     "Blocks": "tracker.sources.blocks",
     "File": "tracker.sources.file",
     "Microphone": "tracker.sources.microphone",
