@@ -22,7 +22,6 @@ from emotrack import reporting as reporting  # before anything else
 
 if TYPE_CHECKING:
     from emotrack.errors import EmotrackError, UsageError
-    from emotrack.tracking import Conversation, Tracker, turns
     from emotrack.models.bundle import BundleError
     from emotrack.models.network import EmotionNetwork
     from emotrack.tracker.errors import CaptionsError, RecogniserError, SinkError, SourceError
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from emotrack.tracker.sources.blocks import Blocks
     from emotrack.tracker.sources.file import File
     from emotrack.tracker.sources.microphone import Microphone
+    from emotrack.tracking import Conversation, Tracker, turns
 
 __all__ = [
     "Blocks",
