@@ -1,7 +1,7 @@
 """Ctrl-C at any moment: no traceback, and one exit code.
 
-Python turns Ctrl-C into an exception between any two of its steps, also within the import of a library that makes
-another error of it, and while it shuts down. Here the process takes care of the signal from its first moment to its
+Python turns Ctrl-C into an exception between any two of its steps, also within the import of a library that aborts by
+it, and while it shuts down. Here the process takes care of the signal from its first moment to its
 last.
 """
 
@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 ENDED_BY_HAND = ("live", "watch", "replay", "correct")
 """Commands that go on until somebody ends them: with them Ctrl-C is a normal end."""
@@ -38,23 +39,28 @@ def end_at_once(code: int) -> None:
 
 @contextmanager
 def raising_interrupts(code: int) -> Iterator[None]:
-    """Within the context Ctrl-C raises ``KeyboardInterrupt``, so that what is half done is put away."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Within the context Ctrl-C raises ``KeyboardInterrupt``, so that what is half done is put away.
+
+    While a module is being imported it ends the process at once: an exception would abort some native libraries, and
+    of others it would make an error of another kind.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            os._exit(code)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield
-    except Exception as error:
-        if was_interrupted(error):
-            raise KeyboardInterrupt from error
-        raise
     finally:
         end_at_once(code)
 
 
-def was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error comes of a ``KeyboardInterrupt``: libraries that are being imported make others of it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def take_over(code: int) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from emotrack.tracker.events import to_json
-from emotrack.tracker.interrupts import was_interrupted
 from tests.tracker.dashboard.made_up import started, turn
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS
 
@@ -78,13 +77,6 @@ def test_while_a_session_runs_and_ends_the_exit_code_is_the_same(after_s: float,
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert is_quiet(err)
-
-
-def test_an_interrupt_that_a_library_made_an_import_error_of_is_known() -> None:
-    error = ImportError("initialization failed")
-    assert not was_interrupted(error)
-    error.__cause__ = KeyboardInterrupt()
-    assert was_interrupted(error)
 
 
 def started_on_a_terminal(*arguments: str, ignoring: bool = False) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from emotrack.train.command_line.pretraining import (
     add_seeds,
     named_path,
     seeds_of,
+    weights_path,
 )
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAME=PATH",
             help="where a corpus lies; repeat",
         )
-        stage.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
+        stage.add_argument("--out", required=True, type=weights_path, metavar="DIR", help="what is made goes here")
 
 
 def sentence(purpose: str) -> str:

@@ -198,7 +198,7 @@ def add_data_and_seeds(parser: argparse.ArgumentParser) -> None:
         "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="what it needs; repeat"
     )
     add_seeds(parser)
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
+    parser.add_argument("--out", required=True, type=weights_path, metavar="DIR", help="what is made goes here")
 
 
 def add_seeds(parser: argparse.ArgumentParser) -> None:
@@ -284,7 +284,7 @@ def add_care_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="the text encoder; see below"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="what is made goes here")
+    parser.add_argument("--out", required=True, type=weights_path, metavar="DIR", help="what is made goes here")
 
 
 def run_care(args: argparse.Namespace) -> int:
@@ -316,6 +316,13 @@ def named_path(argument: str) -> tuple[str, Path]:
     if not (name and separator and path):
         raise argparse.ArgumentTypeError(f"{argument!r} is not NAME=PATH")
     return name, Path(path)
+
+
+def weights_path(argument: str) -> Path:
+    """A folder for weights, of an argument; the library that writes them refuses some only after hours of training."""
+    if argument != unicode(argument):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8, and weights cannot be written there")
+    return Path(argument)
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -60,6 +61,14 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert table.count == 4
     assert table.done == {"a", "a-silent", "a!", "b", "b-silent", "b!"}
     assert table.quarantined == {"a!": "noise", "b!": "noise"}
+
+
+def test_neither_a_folder_nor_a_file_that_is_named_need_be_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    Table(folder, Word, "hand").write([Answer("a", [Word(os.fsdecode(b"\xff.wav"), 1, 1.0, is_name=True)])])
+    table = Table(folder, Word, "hand")
+    assert [word.text for word in table.rows()] == ["\ufffd.wav"]
+    assert table.done == {"a"}
 
 
 def test_the_same_work_makes_the_same_shard(tmp_path: Path) -> None:
