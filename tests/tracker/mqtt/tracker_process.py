@@ -12,7 +12,7 @@ from pathlib import Path
 _IMPATIENT = """
 import sys
 from emotrack.command_line import main
-from emotrack.tracker.mqtt import client
+from emotrack.tracker.mqtt.connection import client
 client.KEEPALIVE_S = {}
 sys.exit(main())
 """
