@@ -38,8 +38,11 @@ system:
 	@sh tests/system-packages.sh
 
 # What only computes runs two at a time, each on one thread; what listens as time goes by has the machine to itself.
-COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/models tests/train tests/tracker/sessions \
-  tests/tracker/understanding/test_recognisers.py
+COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/test_extras.py tests/test_install.py \
+  tests/test_reporting.py tests/test_tracking.py tests/models tests/train tests/tracker/sessions \
+  tests/tracker/hearing tests/tracker/messages tests/tracker/summary tests/tracker/understanding \
+  tests/tracker/mqtt/format tests/tracker/sources/test_lost_sound.py tests/tracker/test_names.py \
+  tests/tracker/test_nothing_leaves.py tests/tracker/test_options.py
 
 test: .venv/dev.done system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
