@@ -59,9 +59,12 @@ def connected(address: str | None) -> Iterator[None]:
     try:
         import ray
         import ray.data
+        from ray._raylet import Config  # type: ignore[attr-defined]
     except ImportError as error:
         raise TrainError(missing_extra(error) or f"Ray cannot be imported: {_line(error)}") from error
     with _scratch() if address is None else nullcontext() as folder:
+        if address is None:  # the environment is read when Ray is imported, which somebody may have done before
+            Config.initialize('{"AUTH_MODE": "token"}')
         _join(address, folder)
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         context = ray.data.DataContext.get_current()

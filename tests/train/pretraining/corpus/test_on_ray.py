@@ -127,10 +127,10 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a cluster on this machine, which the tests are connected to. It leaves nothing behind."""
+    import ray  # before its settings are made, as a host may have done
+
     before = left_by_ray()
     with connected(None):
-        import ray
-
         assert [stat.S_IMODE(folder.stat().st_mode) for folder in left_by_ray() - before] == [0o700]
         yield ray.get_runtime_context().gcs_address
     assert left_by_ray() == before
