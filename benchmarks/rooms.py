@@ -122,16 +122,19 @@ def _hold(count: int, seconds: float) -> Held:
 
 async def hold(engine: Engine, count: int, seconds: float) -> Held:
     """Let ``count`` rooms talk for ``seconds``."""
-    from emotrack.tracker.session.pipeline import LiveSession
-    from emotrack.tracker.session.status import Activity
+    from emotrack.tracker.session.controls import Controls
+    from emotrack.tracker.session.live_session import LiveSession
+    from emotrack.tracker.session.options import SessionOptions
+    from emotrack.tracker.session.status import LiveStatus
 
     audio = mono(CONVERSATION)
     draw = random.Random(count)  # noqa: S311  # the same places at every run
     rooms = [Room(np.roll(audio, draw.randrange(len(audio))), seconds) for _ in range(count)]
     answers = [Answers(room) for room in rooms]
+    options, statuses = SessionOptions(speculate=True, provisional=True), [LiveStatus() for _ in rooms]
     sessions = [
-        LiveSession(room, engine, [sink], speculate=True, provisional=True, activity=Activity(), notify=_ignore)
-        for room, sink in zip(rooms, answers, strict=True)
+        LiveSession(room, engine, [sink], Controls(status, engine.network.labels), options, _ignore)
+        for room, sink, status in zip(rooms, answers, statuses, strict=True)
     ]
     used_s, began = _processor_s(), time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -139,7 +142,7 @@ async def hold(engine: Engine, count: int, seconds: float) -> Held:
             group.create_task(session.run())
             await asyncio.sleep(seconds / 20 / count)  # their frames do not come at one moment either
     share = (_processor_s() - used_s) / (time.monotonic() - began)
-    lost = sum(session.activity.dropped_turns for session in sessions) + sum(sink.wordless for sink in answers)
+    lost = sum(status.dropped_turns for status in statuses) + sum(sink.wordless for sink in answers)
     late_ms = [late for sink in answers for late in sink.late_ms] or [1000 * seconds]  # if nobody answered, that late
     return Held(share, resident_mib(), late_ms, lost)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from threading import Thread
@@ -20,7 +20,8 @@ from weakref import WeakSet
 from emotrack.errors import UsageError
 from emotrack.tracker.events import Event, SessionStarted, Turn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.sources import Source
 from emotrack.tracker.sources.blocks import Blocks
@@ -28,7 +29,7 @@ from emotrack.tracker.understanding.captions import Captions, read_captions
 from emotrack.tracker.understanding.loading import load_engine
 
 if TYPE_CHECKING:
-    from emotrack.tracker.session.pipeline import LiveSession
+    from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.understanding.engine import Engine
 
 MAX_WAITING_EVENTS: Final = 64
@@ -116,32 +117,19 @@ class Tracker:
             CaptionsError: the captions cannot be read.
             SinkError: the file to save to cannot be written.
         """
-        from emotrack.tracker.session.pipeline import LiveSession
-
         engine = self._engine
         if engine is None:
             raise UsageError("a tracker tracks inside its block: async with emotrack.Tracker() as tracker: ...")
-        words = Captions(read_captions(Path(captions))) if captions is not None else None
         saved = [JsonLines.to_file(Path(save))] if save is not None else []
-        looks_ahead = source.realtime
-
-        def begin(outbox: Sink) -> LiveSession:
-            return LiveSession(
-                source,
-                engine,
-                [outbox, *saved],
-                captions=words,
-                segmenter=segmenter,
-                context_turns=context_turns,
-                site=site,
-                with_text=with_text,
-                speculate=looks_ahead,
-                provisional=looks_ahead,
-                activity=Activity(),
-                notify=_log.info,
-            )
-
-        conversation = Conversation(source, begin)
+        options = SessionOptions(
+            segmenter=segmenter or SegmenterOptions(),
+            captions=Captions(read_captions(Path(captions))) if captions is not None else None,
+            context_turns=context_turns,
+            with_text=with_text,
+            speculate=source.realtime,
+            provisional=source.realtime,
+        )
+        conversation = Conversation(source, engine, site, options, saved)
         self._conversations.add(conversation)
         return conversation
 
@@ -154,12 +142,18 @@ class Conversation:
     iterator of blocks wait as well, and a microphone's oldest waiting turns are dropped and counted.
     """
 
-    def __init__(self, source: Source, begin: Callable[[Sink], LiveSession]) -> None:
-        """``begin`` makes the session whose events go to a sink."""
+    def __init__(
+        self, source: Source, engine: Engine, site: str, options: SessionOptions, sinks: Sequence[Sink]
+    ) -> None:
+        """``sinks`` get the events too."""
+        from emotrack.tracker.session.controls import Controls
+
         self._source = source
-        self._begin = begin
+        self._engine = engine
+        self._options = options
         self._outbox = _Outbox()
-        self._session: LiveSession | None = None
+        self._sinks = [self._outbox, *sinks]
+        self._controls = Controls(LiveStatus(site=site), engine.network.labels)
         self._running: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> AsyncGenerator[Event, None]:
@@ -176,8 +170,8 @@ class Conversation:
     async def close(self) -> None:
         """End the session in order, and return when it has ended. What went wrong in it is not raised here."""
         self._outbox.leave()
-        if self._session is not None:
-            self._session.stop()
+        if self._running is not None:
+            self._controls.stop()
         if self._running is not None:
             await asyncio.wait({self._running})
             if not self._running.cancelled() and (error := self._running.exception()) is not None:
@@ -187,33 +181,35 @@ class Conversation:
 
     def stop(self) -> None:
         """End the session in order: the turn under way is finished, and its events still come."""
-        if self._session is not None:
-            self._session.stop()
+        if self._running is not None:
+            self._controls.stop()
 
     def mark(self) -> None:
         """Note that this moment is worth finding again."""
-        self._started().mark()
+        self._begun().mark()
 
     def correct(self, turn_id: int, emotion: str) -> None:
         """Note what a turn really sounded like. Raises ``UsageError`` for a turn or an emotion that is not known."""
         try:
-            self._started().correct(turn_id, emotion)
+            self._begun().correct(turn_id, emotion)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _started(self) -> LiveSession:
-        if self._session is None:
+    def _begun(self) -> Controls:
+        if self._running is None:
             raise UsageError("the conversation has not begun: iterate over it")
-        return self._session
+        return self._controls
 
     async def _run(self) -> None:
+        from emotrack.tracker.session.live_session import LiveSession
+
         try:
             if isinstance(self._source, Blocks):
                 await self._source.open()
-            self._session = self._begin(self._outbox)
-            await self._session.run()
+            session = LiveSession(self._source, self._engine, self._sinks, self._controls, self._options, _log.info)
+            await session.run()
         finally:
             await self._outbox.end()
 

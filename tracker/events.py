@@ -10,7 +10,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
@@ -47,6 +47,14 @@ class _Event(BaseModel):
     site: Annotated[Words, Field(description="The place or stream being tracked.")]
     session: Annotated[Words, Field(description="Identifies this run; the same in all its events.")]
     time: Annotated[UtcTime, Field(description="Wall-clock time at which the event left, UTC.")]
+
+
+class Stamp(TypedDict):
+    """What every event carries."""
+
+    site: str
+    session: str
+    time: datetime
 
 
 class BundleInfo(BaseModel):

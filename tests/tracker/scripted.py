@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from emotrack.models.network import EmotionNetwork
@@ -12,8 +13,10 @@ from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.hearing.listener import SpeechTurn
-from emotrack.tracker.session.pipeline import LiveSession
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.live_session import LiveSession
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.json_lines import Sink
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Recogniser, Transcript
@@ -104,13 +107,50 @@ def mono(audio: Samples) -> Samples:
     return audio.mean(axis=1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class ScriptedSession:
+    """A session over scripted parts, and whatever a test looks at meanwhile."""
+
+    live: LiveSession
+    engine: Engine
+    controls: Controls
+
+    @property
+    def status(self) -> LiveStatus:
+        return self.controls.status
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, not even a look ahead."""
+        return self.engine.is_idle and not self.status.thinking
+
+    async def run(self) -> None:
+        await self.live.run()
+
+
 def session(
     source: ScriptedSource,
     network: EmotionNetwork,
     *sinks: Sink,
     recogniser: Recogniser | None = None,
     notices: list[str] | None = None,
+    site: str = "default",
     **options: Any,
-) -> LiveSession:
+) -> ScriptedSession:
+    """A session of its own engine, with ``SessionOptions``."""
+    return session_of(Engine(network, recogniser), source, *sinks, notices=notices, site=site, **options)
+
+
+def session_of(
+    engine: Engine,
+    source: ScriptedSource,
+    *sinks: Sink,
+    notices: list[str] | None = None,
+    site: str = "default",
+    **options: Any,
+) -> ScriptedSession:
+    """A session that shares an engine."""
+    controls = Controls(LiveStatus(site=site), engine.network.labels)
     notify = (notices if notices is not None else []).append
-    return LiveSession(source, Engine(network, recogniser), sinks, activity=Activity(), notify=notify, **options)
+    live = LiveSession(source, engine, sinks, controls, SessionOptions(**options), notify)
+    return ScriptedSession(live, engine, controls)

@@ -58,7 +58,7 @@ def test_a_session_never_holds_the_event_loop_up(tmp_path: Path) -> None:
     recorder, file = Recorder(), JsonLines.to_file(tmp_path / "session.jsonl")
     captions = Captions(read_captions(CAPTIONS))
     live = session(source, network, recorder, file, captions=captions, speculate=True, provisional=True)
-    source.is_ready = lambda: live._engine.is_idle and not live.activity.thinking
+    source.is_ready = lambda: live.is_idle
     with watched() as costs:
         asyncio.run(live.run())
     assert len(recorder.turns) >= 6

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import emotrack.tracker.events
 from emotrack.tracker.events import EVENT, Latency, Turn, json_schema, to_json
-from emotrack.tracker.session.turn_events import versions
+from emotrack.tracker.session.event_making import versions
 
 TURN: dict[str, Any] = {
     "site": "default",
@@ -69,5 +69,7 @@ def test_what_no_turn_can_be_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_package_that_this_platform_has_not_is_left_out_of_the_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emotrack.tracker.session.turn_events._VERSIONS_OF", ("emotrack", "no-wheel-for-this-platform"))
+    monkeypatch.setattr(
+        "emotrack.tracker.session.event_making._VERSIONS_OF", ("emotrack", "no-wheel-for-this-platform")
+    )
     assert list(versions.__wrapped__()) == ["emotrack"]  # past its cache

@@ -14,14 +14,21 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, SourceItem
 from emotrack.tracker.events import Event, OverloadEvent, Turn
 from emotrack.tracker.hearing.listener import SpeechTurn
-from emotrack.tracker.session.pipeline import PATIENCE, LiveSession
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.hearing import PATIENCE
 from emotrack.tracker.understanding import overload
 from emotrack.tracker.understanding.engine import SKIPPED, Engine
 from emotrack.tracker.understanding.interpreter import Interpreter
 from emotrack.tracker.understanding.recognisers import Transcript
 from tests.tracker.kitchen_table import samples
-from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono
+from tests.tracker.scripted import (
+    Recorder,
+    ScriptedRecogniser,
+    ScriptedSession,
+    ScriptedSource,
+    chunks,
+    mono,
+    session_of,
+)
 
 WELL, FAR_TOO_LATE = overload.Lateness(0.0, 0.0), overload.Lateness(9.0, 0.0)
 
@@ -34,11 +41,7 @@ def engine(network: EmotionNetwork, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine(network, ScriptedRecogniser())
 
 
-def room(engine: Engine, source: ScriptedSource, recorder: Recorder) -> LiveSession:
-    return LiveSession(source, engine, [recorder], activity=Activity(), notify=lambda _: None)
-
-
-def run(*rooms: LiveSession) -> None:
+def run(*rooms: ScriptedSession) -> None:
     async def together() -> None:
         await asyncio.gather(*(each.run() for each in rooms))
 
@@ -48,10 +51,12 @@ def run(*rooms: LiveSession) -> None:
 def test_rooms_at_once_hear_what_each_would_hear_alone(engine: Engine) -> None:
     parts = [mono(samples()[start : start + 20 * SAMPLE_RATE]) for start in (0, 8000)]
     recorders = [Recorder() for _ in parts]
-    run(*(room(engine, ScriptedSource(chunks(part)), heard) for part, heard in zip(parts, recorders, strict=True)))
+    run(
+        *(session_of(engine, ScriptedSource(chunks(part)), heard) for part, heard in zip(parts, recorders, strict=True))
+    )
     for part, together in zip(parts, recorders, strict=True):
         alone = Recorder()
-        run(room(engine, ScriptedSource(chunks(part)), alone))
+        run(session_of(engine, ScriptedSource(chunks(part)), alone))
         assert [turn.emotion for turn in together.turns] == [turn.emotion for turn in alone.turns]
         for one, other in zip(together.turns, alone.turns, strict=True):
             assert one.probabilities == pytest.approx(other.probabilities, abs=2e-4)  # they are rounded to 1e-4
@@ -67,9 +72,9 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
     def follow(event: Event) -> None:
         nonlocal lateness
         if isinstance(event, OverloadEvent):
-            patience.append(live._listeners[0]._segmenter.patience)
+            patience.append(live.live.hearing.listeners[0].patience)
             if event.left_out == "nothing":
-                live.stop()
+                live.controls.stop()
         elif isinstance(event, Turn) and event.text_rejected == SKIPPED and len(patience) == 3:
             lateness = WELL
 
@@ -81,17 +86,17 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
     source = ScriptedSource([], lossless=False)
     source.items = endless  # type: ignore[method-assign]
     recorder = Recorder(follow)
-    live = room(engine, source, recorder)
+    live = session_of(engine, source, recorder)
     run(live)
     engine.close()
 
     told = [event.left_out for event in recorder.events if isinstance(event, OverloadEvent)]
     assert told == ["extras", "words", "short_turns", "words", "extras", "nothing"]
     assert patience == [1, 1, PATIENCE, 1, 1, 1]
-    assert live.activity.left_out == "nothing"
+    assert live.status.left_out == "nothing"
     without = [turn for turn in recorder.turns if turn.text_rejected == SKIPPED]
     assert without
-    assert len(without) == live.activity.text_skipped < len(recorder.turns)
+    assert len(without) == live.status.text_skipped < len(recorder.turns)
     ended = recorder.events[-1].model_dump()
     assert ended["type"] == "session_ended"
     assert ended["text_skipped"] == len(without)

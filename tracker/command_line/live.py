@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +22,8 @@ from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
 from emotrack.tracker.options import read_options
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.sources import Source
@@ -31,7 +32,9 @@ from emotrack.tracker.understanding.loading import load_engine
 
 if TYPE_CHECKING:
     from emotrack.tracker.dashboard import Dashboard
-    from emotrack.tracker.session.pipeline import LiveSession
+    from emotrack.tracker.session.controls import Controls
+    from emotrack.tracker.session.live_session import LiveSession
+    from emotrack.tracker.session.status import Status
 
 DEFAULT_SITE = "default"
 MAX_SITE_CHARS = 256
@@ -59,7 +62,6 @@ def run_live(arguments: argparse.Namespace) -> int:
     """Run ``emotrack live``; returns the exit code. Raises ``EmotrackError`` for what the user can mend."""
     _check(arguments)
     has_dashboard = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not arguments.json
-    activity = Activity()
     notices = Notices()
     if arguments.mqtt is not None:
         from emotrack.tracker.command_line.service import run_service
@@ -76,46 +78,47 @@ def run_live(arguments: argparse.Namespace) -> int:
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
     engine = load_engine(arguments.bundle, asr, arguments.device, arguments.language, notices, own_process=True)
-    from emotrack.tracker.session.pipeline import LiveSession
+    from emotrack.tracker.session.controls import Controls
+    from emotrack.tracker.session.live_session import LiveSession
 
     notices(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
     if not has_dashboard:  # which shows it all the time
         kept = saved_to(arguments)
         notices(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
-    session = LiveSession(
-        source,
-        engine,
-        sinks,
-        captions=captions,
-        segmenter=segmenter,
-        context_turns=arguments.context,
-        site=arguments.site,
-        with_text=not arguments.no_text,
-        keeper=keeper,
-        speculate=not (arguments.fast or arguments.no_speculation),
-        provisional=not (arguments.fast or arguments.no_provisional),
-        activity=activity,
-        notify=notices,
-    )
+    status = LiveStatus(site=arguments.site)
+    controls = Controls(status, engine.network.labels)
     if broker:
         from emotrack.tracker.command_line.service import Once, worker_name
         from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
 
-        publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices))
+        publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices), engine)
         takes_commands = arguments.commands == "on"
-        session.attach(MqttSink(publishing, arguments.site, session, takes_commands=takes_commands))
+        sinks.append(MqttSink(publishing, status, controls, takes_commands=takes_commands))
         if not takes_commands:
             notices(NO_COMMANDS)
+    dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
+    if dashboard:
+        sinks.append(dashboard)
+    options = SessionOptions(
+        segmenter=segmenter,
+        captions=captions,
+        context_turns=arguments.context,
+        with_text=not arguments.no_text,
+        keeper=keeper,
+        speculate=not (arguments.fast or arguments.no_speculation),
+        provisional=not (arguments.fast or arguments.no_provisional),
+    )
+    session = LiveSession(source, engine, sinks, controls, options, notices)
     try:
-        asyncio.run(_run(session, _dashboard(arguments, session, notices) if has_dashboard else None))
+        asyncio.run(_run(session, controls, dashboard))
     finally:
         engine.close()
         if keeper:
             keeper.close()
         notices.on_screen = False
-    if session.tally.turns == 0 and (not session.is_stopping or activity.stream_s >= TOLD_FROM_S):
-        notices(f"no speech was found in {activity.stream_s:.1f} s of {source.name}: {session.why_no_speech}")
-    elif captions and (misfit := captions.misfit(activity.stream_s, all_heard=not session.is_stopping)):
+    if status.tally.turns == 0 and (not controls.is_stopping or status.stream_s >= TOLD_FROM_S):
+        notices(f"no speech was found in {status.stream_s:.1f} s of {source.name}: {session.hearing.why_no_speech}")
+    elif captions and (misfit := captions.misfit(status.stream_s, all_heard=not controls.is_stopping)):
         notices(misfit)
     return 0
 
@@ -189,53 +192,50 @@ def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -
     return Microphone(arguments.mic or None, arguments.channels, notify=notify)
 
 
-def _dashboard(arguments: argparse.Namespace, session: LiveSession, notices: Notices) -> Dashboard:
+def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls, notices: Notices) -> Dashboard:
     from rich.console import Console
 
     from emotrack.tracker.dashboard import Dashboard
 
     dashboard = Dashboard(
         site=arguments.site,
-        activity=session.activity,
-        controls=session,
+        status=status,
+        controls=controls,
         console=Console(),
         saved_to=saved_to(arguments),
         notices=notices.board,
     )
-    session.attach(dashboard)
     notices.on_screen = True
     return dashboard
 
 
 class Stoppable(Protocol):
-    """What runs until it is stopped."""
+    """What ends in order when it is told to."""
 
     @property
     def is_stopping(self) -> bool: ...
 
     def stop(self, reason: str) -> None: ...
 
-    async def run(self) -> None: ...
 
-
-async def _run(session: LiveSession, dashboard: Dashboard | None) -> None:
+async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None) -> None:
     screen = asyncio.create_task(dashboard.run()) if dashboard else None
     try:
-        await run_until_interrupted(session)
+        await run_until_interrupted(session.run(), controls)
     finally:
         if screen:
             await screen  # it ends when the session has closed its sinks
 
 
-async def run_until_interrupted(work: Stoppable) -> None:
+async def run_until_interrupted(work: Coroutine[None, None, None], controls: Stoppable) -> None:
     """Run to the end; the first Ctrl-C, SIGTERM or SIGHUP ends it in order, a second one at once."""
     loop = asyncio.get_running_loop()
-    running = loop.create_task(work.run())
+    running = loop.create_task(work)
 
     def interrupt() -> None:
-        if work.is_stopping:
+        if controls.is_stopping:
             running.cancel()
-        work.stop("interrupted")
+        controls.stop("interrupted")
 
     with stopped_by_signals(interrupt):
         try:

@@ -45,7 +45,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     sites = Sites(
         engine,
         broker,
-        Publishing(publish_to, worker_name(), arguments.topics == "full", once),
+        Publishing(publish_to, worker_name(), arguments.topics == "full", once, engine, not arguments.no_text),
         SiteOptions(
             segmenter=segmenter,
             context_turns=arguments.context,
@@ -70,7 +70,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     if arguments.commands == "off":
         notify(NO_COMMANDS)
     try:
-        asyncio.run(run_until_interrupted(sites))
+        asyncio.run(run_until_interrupted(sites.run(), sites))
     finally:
         engine.close()
     if sites.has_told_nobody:

@@ -88,7 +88,7 @@ class _Watch:
             return render_overview(overview, width, height)
         site = overview.sites[overview.chosen]
         site.watching.place = "" if self._only else f"{overview.chosen + 1} of {len(overview.sites)}"
-        return render_site(site.state, site.activity, width, height)
+        return render_site(site.state, site.status, width, height)
 
     def _overview(self) -> Overview:
         sites, connected, now = self._sites.sites, self._connection.connected, time.monotonic()

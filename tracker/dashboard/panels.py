@@ -10,9 +10,9 @@ from rich.style import Style
 
 from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
 from emotrack.tracker.dashboard.palette import BAR_STRONG, GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
-from emotrack.tracker.dashboard.state import DashboardState, Glimpse, Note, Playback, ShownTurn
+from emotrack.tracker.dashboard.state import DashboardState, Note, Playback, ShownProvisional, ShownTurn
 from emotrack.tracker.messages.plain import plain
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import Status
 
 LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
 LOUD_DBFS = -6.0  # a mean level above this is about to clip
@@ -56,14 +56,14 @@ def _columns(width: int, label: int) -> _Columns:
     return _Columns(time=0, speaker=_CHANNEL, label=label) if width >= 48 else _Columns(time=0, speaker=0, label=0)
 
 
-def transcript(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def transcript(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     """The latest turns, the newest last: when, who, which emotion, how sure, and the words; below, who speaks now."""
     label = label_width(state)
-    under_way = state.glimpses(activity)[-max(0, height) :] if height > 0 else []
+    under_way = state.provisional(status)[-max(0, height) :] if height > 0 else []
     if not state.turns and not state.notes and not under_way:
         return _nothing_yet(state, width, height)
     most = 1 if height < 10 else 2 if height < 24 else 3
-    lines = [_glimpse_line(glimpse, label, width) for glimpse in under_way]
+    lines = [_provisional_line(shown, label, width) for shown in under_way]
     for item in reversed(state.latest(height)):
         room = height - len(lines)
         if room <= 0:
@@ -107,7 +107,7 @@ def turn_lines(turn: ShownTurn, label: int, width: int, most: int) -> list[Line]
     return lines + [Row(width).gap(indent).add(line, style).line() for line in more]
 
 
-def _when_and_who(said: ShownTurn | Glimpse, columns: _Columns, width: int) -> Row:
+def _when_and_who(said: ShownTurn | ShownProvisional, columns: _Columns, width: int) -> Row:
     """How the row of anything that was said begins."""
     row = Row(width)
     if columns.time:
@@ -117,14 +117,14 @@ def _when_and_who(said: ShownTurn | Glimpse, columns: _Columns, width: int) -> R
     return row
 
 
-def _glimpse_line(glimpse: Glimpse, label: int, width: int) -> Line:
+def _provisional_line(shown: ShownProvisional, label: int, width: int) -> Line:
     """A turn that still goes on: small letters, as it is not sure yet."""
     columns = _columns(width, label)
-    seen = look(glimpse.emotion)
-    row = _when_and_who(glimpse, columns, width)
+    seen = look(shown.emotion)
+    row = _when_and_who(shown, columns, width)
     row.add(f" {seen.letter.lower()} ", seen.ink).gap()
-    row.add(crop(glimpse.emotion, columns.label) + "…", QUIET, columns.label + 1)
-    row.add(f"{glimpse.confidence:.0%}", QUIET, 4, right=True).gap(2)
+    row.add(crop(shown.emotion, columns.label) + "…", QUIET, columns.label + 1)
+    row.add(f"{shown.confidence:.0%}", QUIET, 4, right=True).gap(2)
     return row.add("so far, by the voice", _VOICE_ONLY).line()
 
 
@@ -219,16 +219,16 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
     return bars(values, width, height)
 
 
-def newest(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def newest(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     """The probabilities of the turn that goes on, else of the newest one, in the bundle's order."""
-    under_way = state.glimpses(activity)
+    under_way = state.provisional(status)
     if not state.turns and not under_way:
         return [_no_turns(state, width)]
     turn = under_way[-1] if under_way else state.turns[-1]
     seen = look(turn.emotion)
     is_sure = isinstance(turn, ShownTurn) and not turn.uncertain
     row = Row(width).add(f" {turn.emotion} ", seen.block if is_sure else seen.ink)
-    if isinstance(turn, Glimpse):
+    if isinstance(turn, ShownProvisional):
         row.add("  so far", QUIET)
     else:
         row.add("  not sure" if turn.uncertain else "  as a person heard it" if turn.corrected else "", QUIET)
@@ -238,9 +238,9 @@ def newest(state: DashboardState, activity: Activity, width: int, height: int) -
     return [row.line(), Row(width).line(), *bars(values, width, height - 2)]
 
 
-def levels(activity: Activity, width: int, height: int) -> list[Line]:
+def levels(status: Status, width: int, height: int) -> list[Line]:
     """A level meter per channel; side by side where there are fewer lines than channels."""
-    channels = activity.levels_dbfs
+    channels = status.levels_dbfs
     if not channels:
         return [Row(width).add("Level   no sound yet", QUIET).line()]
     per_line = -(-len(channels) // max(1, height))
@@ -252,19 +252,19 @@ def levels(activity: Activity, width: int, height: int) -> list[Line]:
             if channel > start:
                 row.gap(2)
             name = "Level" if len(channels) == 1 else f"Ch {channel + 1}"
-            _add_meter(row, name, channels[channel], any(activity.speaking[channel : channel + 1]), each)
+            _add_meter(row, name, channels[channel], any(status.speaking[channel : channel + 1]), each)
         lines.append(row.line())
     return lines
 
 
-def position(playback: Playback, activity: Activity, width: int) -> Line:
+def position(playback: Playback, status: Status, width: int) -> Line:
     """Where a replay stands: whether somebody speaks there, a bar with the marks on it, the time, the speed."""
-    times = f" {clock(activity.stream_s)} / {clock(playback.length_s)} "
+    times = f" {clock(status.stream_s)} / {clock(playback.length_s)} "
     speed = f" {playback.speed:g}x"
-    row = Row(width).add("● " if any(activity.speaking) else "○ ", _SPEAKING if any(activity.speaking) else QUIET)
+    row = Row(width).add("● " if any(status.speaking) else "○ ", _SPEAKING if any(status.speaking) else QUIET)
     cells = max(0, row.room - len(times) - len(speed))
     per_second = cells / playback.length_s if playback.length_s else 0.0
-    done = round(activity.stream_s * per_second)
+    done = round(status.stream_s * per_second)
     track = ["█" if cell < done else "·" for cell in range(cells)]
     for at_s in playback.marks_s[:cells]:
         track[min(cells - 1, int(at_s * per_second))] = "◆"
@@ -315,11 +315,11 @@ def latency(state: DashboardState, width: int) -> Line:
     return row.add(f"  p50 {p50:.0f}  p95 {p95:.0f}", QUIET).line()
 
 
-def drops(activity: Activity, width: int) -> Line:
+def drops(status: Status, width: int) -> Line:
     """What was lost or left out because something could not keep up."""
     row = Row(width).add("Dropped ", QUIET)
-    for count, what in ((activity.dropped_frames, "audio block"), (activity.dropped_turns, "turn")):
+    for count, what in ((status.dropped_frames, "audio block"), (status.dropped_turns, "turn")):
         row.add(counted(count, what), WARNING if count else QUIET).gap(2)
     skipped = "Words skipped" if row.room >= 18 else "Words"
-    row.add(f"{skipped} ", QUIET).add(f"{activity.text_skipped}", WARNING if activity.text_skipped else QUIET)
+    row.add(f"{skipped} ", QUIET).add(f"{status.text_skipped}", WARNING if status.text_skipped else QUIET)
     return row.line()

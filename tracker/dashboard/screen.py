@@ -8,14 +8,14 @@ from rich.console import Console
 
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
-from emotrack.tracker.dashboard.keys import Controls, ReplayControls, bindings
+from emotrack.tracker.dashboard.keys import LiveControls, ReplayControls, bindings
 from emotrack.tracker.dashboard.state import DashboardState, Playback
 from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.dashboard.terminal import terminal_may_go
 from emotrack.tracker.dashboard.view import render
 from emotrack.tracker.events import Event
 from emotrack.tracker.messages.notices import NoticeBoard
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import Status
 
 
 class Dashboard:
@@ -24,22 +24,22 @@ class Dashboard:
     The caller runs ``run`` beside the pipeline, hands every event to ``emit`` and calls ``close`` after the last one;
     ``run`` then restores the terminal, leaves a summary on it and returns. Cancelling ``run`` does the same.
     ``playback`` tells that a saved session is shown again. ``notices`` holds what there is to say; without it the
-    activity's notice stays as it is.
+    state's notice stays as it is.
     """
 
     def __init__(
         self,
         *,
         site: str,
-        activity: Activity,
-        controls: Controls | ReplayControls,
+        status: Status,
+        controls: LiveControls | ReplayControls,
         console: Console,
         saved_to: str | None = None,
         playback: Playback | None = None,
         notices: NoticeBoard | None = None,
     ) -> None:
         self.state = DashboardState(site=site, saved_to=saved_to, playback=playback)
-        self._activity = activity
+        self._status = status
         self._notices = notices
         self._console = console
         self._bindings = bindings(controls)
@@ -68,14 +68,14 @@ class Dashboard:
 
     def _picture(self, width: int, height: int) -> Frame:
         self._observe()
-        return render(self.state, self._activity, width, height)
+        return render(self.state, self._status, width, height)
 
     def _observe(self) -> None:
         if self._notices is not None:
-            self._activity.notice = self._notices.line(time.monotonic())
+            self.state.notice = self._notices.line(time.monotonic())
             for line in self._notices.unread():
                 self.state.tell(line)
-        self.state.observe(self._activity)
+        self.state.observe(self._status)
 
     def _press(self, key: str) -> None:
         if key == "q":

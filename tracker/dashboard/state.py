@@ -22,7 +22,7 @@ from emotrack.tracker.events import (
     Turn,
 )
 from emotrack.tracker.messages.plain import plain
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import Status
 from emotrack.tracker.summary.mood import Mood
 
 KEEP_TURNS = 1000  # turns the screen can look back on
@@ -60,7 +60,7 @@ class ShownTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
+class ShownProvisional:
     """How a turn that still goes on sounds so far."""
 
     start_s: float
@@ -97,7 +97,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Playback:
-    """How a saved session is being shown again; where it stands is the activity's stream time."""
+    """How a saved session is being shown again; where it stands is the status's stream time."""
 
     file: str
     length_s: float
@@ -132,12 +132,14 @@ class DashboardState:
 
     started: SessionStarted | None = None
     ended: SessionEnded | None = None
+    notice: str | None = None
+    """The line that is meant for the person at the screen now."""
     stopping: bool = False
     """The person asked to stop; the turn under way is being finished."""
     lost_reason: str | None = None
     turns: list[ShownTurn] = field(default_factory=list)
     """The latest turns, in the order of their ids."""
-    under_way: dict[int, Glimpse] = field(default_factory=dict)
+    under_way: dict[int, ShownProvisional] = field(default_factory=dict)
     """The turn that still goes on, or has just ended, of each channel."""
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=KEEP_NOTES))
     notices: deque[str] = field(default_factory=lambda: deque(maxlen=KEEP_NOTICES))
@@ -184,20 +186,21 @@ class DashboardState:
 
     def before_any_event(self) -> DashboardState:
         """The same session as it was before its first event."""
-        return DashboardState(self.site, self.saved_to, self.keep_turns, self.playback, self.watching)
+        kept = self.site, self.saved_to, self.keep_turns, self.playback, self.watching
+        return DashboardState(*kept, notice=self.notice)
 
     def copy(self) -> DashboardState:
         """The same picture, which no later event changes."""
         return copy.deepcopy(self, {id(shared): shared for shared in (self.playback, self.watching)})
 
-    def observe(self, activity: Activity) -> None:
+    def observe(self, status: Status) -> None:
         """Remember from the live figures what the summary will want after the session."""
-        self.stream_s = max(self.stream_s, activity.stream_s)
-        self.dropped_frames = activity.dropped_frames
-        self.dropped_turns = activity.dropped_turns
-        self.text_skipped = activity.text_skipped
-        if activity.notice:
-            self.tell(activity.notice)
+        self.stream_s = max(self.stream_s, status.stream_s)
+        self.dropped_frames = status.dropped_frames
+        self.dropped_turns = status.dropped_turns
+        self.text_skipped = status.text_skipped
+        if self.notice:
+            self.tell(self.notice)
 
     def tell(self, line: str) -> None:
         """Remember a notice for the summary."""
@@ -220,14 +223,14 @@ class DashboardState:
             shares = mood.probabilities
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
-    def glimpses(self, activity: Activity) -> list[Glimpse]:
+    def provisional(self, status: Status) -> list[ShownProvisional]:
         """Looks at the turns that still go on or have just ended, the one that began last being the last."""
         seen = [
-            glimpse
-            for channel, glimpse in self.under_way.items()
-            if activity.thinking or any(activity.speaking[channel - 1 : channel])
+            shown
+            for channel, shown in self.under_way.items()
+            if status.thinking or any(status.speaking[channel - 1 : channel])
         ]
-        return sorted(seen, key=lambda glimpse: glimpse.start_s)
+        return sorted(seen, key=lambda shown: shown.start_s)
 
     def latency_ms(self, percent: float) -> float | None:
         """A percentile (nearest rank) of the time from the end of a turn to its event."""
@@ -279,7 +282,7 @@ class DashboardState:
             self.note(event.at_s, f"the models cannot keep up: {left_out} left out", alarm=True)
 
     def _apply_provisional(self, event: Provisional) -> None:
-        self.under_way[event.channel] = Glimpse(
+        self.under_way[event.channel] = ShownProvisional(
             start_s=event.start_s,
             at_s=event.at_s,
             speaker=plain(event.speaker, NAME_CHARS) or None if event.speaker else None,

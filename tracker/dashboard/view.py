@@ -26,7 +26,7 @@ from emotrack.tracker.dashboard.palette import (
 )
 from emotrack.tracker.dashboard.state import NOTICE_CHARS, DashboardState
 from emotrack.tracker.messages.plain import plain
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import Status
 
 _CONSENT = (
     "Everyone here should know that emotions are being estimated.",
@@ -48,48 +48,48 @@ def _chip(colour: str) -> Style:
     return Style(color="#000000", bgcolor=colour, bold=True)
 
 
-def render(state: DashboardState, activity: Activity, width: int, height: int) -> Frame:
+def render(state: DashboardState, status: Status, width: int, height: int) -> Frame:
     """The dashboard as ``width`` by ``height`` cells."""
     if width >= 110 and height >= 28:
-        lines = _wide(state, activity, width, height)
+        lines = _wide(state, status, width, height)
     elif width >= 72 and height >= 20:
-        lines = _normal(state, activity, width, height)
+        lines = _normal(state, status, width, height)
     else:
-        lines = _small(state, activity, width, height)
+        lines = _small(state, status, width, height)
     return Frame(lines, width, height)
 
 
-def _wide(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def _wide(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     rows = min(8, max(4, len(state.speakers))) if height >= 40 else 4
     body = height - 1 - (rows + 2) - 3
     side = 60 if width >= 160 else 46
     text = width - side
     return [
-        _header(state, activity, width),
+        _header(state, status, width),
         *side_by_side(
-            box(panels.transcript(state, activity, text - 4, body - 2), text, body, "Conversation", _totals(state)),
-            _side(state, activity, side, body),
+            box(panels.transcript(state, status, text - 4, body - 2), text, body, "Conversation", _totals(state)),
+            _side(state, status, side, body),
         ),
         *_timeline_box(state, width, rows + 2, cell=2),
-        *_footer(state, activity, width),
+        *_footer(state, status, width),
     ]
 
 
-def _side(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def _side(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     """The right-hand column: as many of its boxes as there is height for, which depends on the screen alone."""
     inner = width - 4
-    channels = state.started.channels if state.started else len(activity.levels_dbfs)
+    channels = state.started.channels if state.started else len(status.levels_dbfs)
     labels = max(4, len(state.labels))
     meters = 1 if state.playback else min(4, max(1, channels))
-    sound = box(_sound(state, activity, inner, meters), width, meters + 2, "Position" if state.playback else "Sound")
-    facts = _figures(state, activity, inner)
+    sound = box(_sound(state, status, inner, meters), width, meters + 2, "Position" if state.playback else "Sound")
+    facts = _figures(state, status, inner)
     rest = height - len(sound)
     session = max(5, min(len(facts) + 2, rest - labels - 2))
     lower = [*sound, *box(facts, width, session, "Session")]
     rest -= session
     upper: list[Line] = []
     if rest >= 2 * labels + 6:
-        upper = box(panels.newest(state, activity, inner, labels + 2), width, labels + 4, "Newest turn")
+        upper = box(panels.newest(state, status, inner, labels + 2), width, labels + 4, "Newest turn")
         rest -= len(upper)
     mood = min(rest, labels + 2) if rest >= labels + 6 else rest
     upper += box(panels.mood(state, inner, mood - 2), width, mood, "Running mood")
@@ -98,18 +98,18 @@ def _side(state: DashboardState, activity: Activity, width: int, height: int) ->
     return upper + lower
 
 
-def _sound(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def _sound(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     """What is heard; in a replay, where it stands."""
     if state.playback is not None:
-        return [panels.position(state.playback, activity, width)]
-    return panels.levels(activity, width, height)
+        return [panels.position(state.playback, status, width)]
+    return panels.levels(status, width, height)
 
 
-def _figures(state: DashboardState, activity: Activity, width: int) -> list[Line]:
-    lines = [panels.latency(state, width), panels.drops(activity, width)]
+def _figures(state: DashboardState, status: Status, width: int) -> list[Line]:
+    lines = [panels.latency(state, width), panels.drops(status, width)]
     facts = []
     if state.playback is None:
-        facts.append(("In work", panels.counted(activity.thinking, "turn")))
+        facts.append(("In work", panels.counted(status.thinking, "turn")))
     if (started := state.started) is not None:
         facts += [
             ("Source", f"{plain(started.source)} ({started.channels} ch)"),
@@ -120,7 +120,7 @@ def _figures(state: DashboardState, activity: Activity, width: int) -> list[Line
     return lines + [Row(width).add(name, QUIET, 8).add(value).line() for name, value in facts]
 
 
-def _normal(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def _normal(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     rows = 4 if height >= 24 else 2
     text = height - 1 - (rows + 2) - 5
     side = 30  # the mood's box
@@ -129,27 +129,27 @@ def _normal(state: DashboardState, activity: Activity, width: int, height: int) 
         box(panels.mood(state, side - 4, rows), side, rows + 2, "Running mood"),
     )
     return [
-        _header(state, activity, width),
-        *box(panels.transcript(state, activity, width - 4, text - 2), width, text, "Conversation", _totals(state)),
+        _header(state, status, width),
+        *box(panels.transcript(state, status, width - 4, text - 2), width, text, "Conversation", _totals(state)),
         *lower,
-        *([*Row(1).line(), *line] for line in _measures(state, activity, width - 1)),
-        *_footer(state, activity, width),
+        *([*Row(1).line(), *line] for line in _measures(state, status, width - 1)),
+        *_footer(state, status, width),
     ]
 
 
-def _measures(state: DashboardState, activity: Activity, width: int, *, narrow: bool = False) -> list[Line]:
+def _measures(state: DashboardState, status: Status, width: int, *, narrow: bool = False) -> list[Line]:
     """Two lines of figures, the more important first, for layouts without a column for them."""
     if state.playback is not None:
-        return [panels.position(state.playback, activity, width), panels.latency(state, width)]
+        return [panels.position(state.playback, status, width), panels.latency(state, width)]
     meter = max(0, width - 35) if narrow else width // 2 - 2
-    sound = panels.levels(activity, meter, 1)[0]
+    sound = panels.levels(status, meter, 1)[0]
     return [
         [*sound, *Row(2).line(), *panels.latency(state, width - meter - 2)],
-        panels.drops(activity, width),
+        panels.drops(status, width),
     ]
 
 
-def _small(state: DashboardState, activity: Activity, width: int, height: int) -> list[Line]:
+def _small(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     lower: list[Line] = []
     if height >= 12:
         rows = 2 if height >= 15 else 1
@@ -157,23 +157,23 @@ def _small(state: DashboardState, activity: Activity, width: int, height: int) -
         lower += [*timeline, *(Row(width).line() for _ in range(rows - len(timeline)))]
         lower += [_mood_line(state, width)]
     if height >= 10:
-        lower += _measures(state, activity, width, narrow=True)[:1]
+        lower += _measures(state, status, width, narrow=True)[:1]
     if height >= 14:
-        lower += [panels.drops(activity, width)]
+        lower += [panels.drops(status, width)]
     if height >= 8:
-        keys = _keys(state, activity, width if state.playback else min(width, 33))
-        lower += [[*keys.line(), *_notice(state, activity, width - keys.width).line()]]
+        keys = _keys(state, status, width if state.playback else min(width, 33))
+        lower += [[*keys.line(), *_notice(state, status, width - keys.width).line()]]
     if height >= 5:
         lower += [_consent(state, width)]
     text = max(0, height - 1 - len(lower))
-    words = panels.transcript(state, activity, width, text)
+    words = panels.transcript(state, status, width, text)
     blank = [Row(width).line() for _ in range(text - len(words))]
-    return [_header(state, activity, width), *words[:text], *blank, *lower]
+    return [_header(state, status, width), *words[:text], *blank, *lower]
 
 
-def _header(state: DashboardState, activity: Activity, width: int) -> Line:
-    words, style = status(state, activity)
-    tail = Row(min(width, 28)).add(f" {words} ", style).add(f" {panels.clock(activity.stream_s)} ", BAR_STRONG)
+def _header(state: DashboardState, status: Status, width: int) -> Line:
+    words, style = state_chip(state, status)
+    tail = Row(min(width, 28)).add(f" {words} ", style).add(f" {panels.clock(status.stream_s)} ", BAR_STRONG)
     head = Row(width - tail.used).add(" emotrack ", BAR_STRONG).add(f" {state.site} ", BAR)
     if state.watching is not None and state.watching.place:
         head.add(f"({state.watching.place}) ", BAR)
@@ -187,28 +187,28 @@ def _header(state: DashboardState, activity: Activity, width: int) -> Line:
     return head.end(tail).line(BAR)
 
 
-def status(state: DashboardState, activity: Activity) -> tuple[str, Style]:
+def state_chip(state: DashboardState, status: Status) -> tuple[str, Style]:
     """What the session is doing, in two words or three, and their look."""
     problem = state.watching.problem if state.watching else None
     states = (
         (problem is not None, f"! {problem}", ALARM),
-        (state.ended is not None or _is_over(state, activity), "■ ended", _chip(GREY)),
+        (state.ended is not None or _is_over(state, status), "■ ended", _chip(GREY)),
         (state.stopping, "■ stopping", _chip(GREY)),
-        (state.playback is not None and activity.paused, "‖ paused", _chip(GREY)),
+        (state.playback is not None and status.paused, "‖ paused", _chip(GREY)),
         (state.playback is not None, "▸ replay", _chip(SKY)),
-        (activity.source_lost, "! source lost", ALARM),
-        (activity.paused, "‖ paused", _chip(GREY)),
+        (status.source_lost, "! source lost", ALARM),
+        (status.paused, "‖ paused", _chip(GREY)),
         (state.started is None, "○ starting", _chip(GREY)),
-        (any(activity.speaking), "● speaking", _chip(GREEN)),
-        (activity.thinking > 0, "◆ thinking", _chip(YELLOW)),
+        (any(status.speaking), "● speaking", _chip(GREEN)),
+        (status.thinking > 0, "◆ thinking", _chip(YELLOW)),
         (True, "○ listening", _chip(SKY)),
     )
     return next((words, style) for applies, words, style in states if applies)
 
 
-def _is_over(state: DashboardState, activity: Activity) -> bool:
+def _is_over(state: DashboardState, status: Status) -> bool:
     """Whether a replay has reached the end of what was saved, which a crash may have cut off."""
-    return state.playback is not None and activity.stream_s >= state.playback.length_s
+    return state.playback is not None and status.stream_s >= state.playback.length_s
 
 
 def _timeline_box(state: DashboardState, width: int, height: int, cell: int) -> list[Line]:
@@ -236,30 +236,30 @@ def _totals(state: DashboardState) -> str:
     return panels.counted(state.turn_count, "turn") + unsure
 
 
-def _footer(state: DashboardState, activity: Activity, width: int) -> list[Line]:
+def _footer(state: DashboardState, status: Status, width: int) -> list[Line]:
     """What the person should know, what they can press, and what everyone in the room should be told."""
     return [
-        _notice(state, activity, width).line(),
-        _keys(state, activity, width).line(),
+        _notice(state, status, width).line(),
+        _keys(state, status, width).line(),
         _consent(state, width),
     ]
 
 
-def _notice(state: DashboardState, activity: Activity, width: int) -> Row:
-    if activity.source_lost:
+def _notice(state: DashboardState, status: Status, width: int) -> Row:
+    if status.source_lost:
         reason = f": {state.lost_reason}" if state.lost_reason else ""
         reopening = "" if state.playback else " Trying to reopen it."
         return Row(width).gap().add(f" Source lost{reason}.{reopening} ", ALARM)
-    if activity.notice:
-        return Row(width).gap().add("▸ ", WARNING).add(plain(activity.notice, NOTICE_CHARS))
+    if state.notice:
+        return Row(width).gap().add("▸ ", WARNING).add(plain(state.notice, NOTICE_CHARS))
     return Row(width)
 
 
-def _keys(state: DashboardState, activity: Activity, width: int) -> Row:
+def _keys(state: DashboardState, status: Status, width: int) -> Row:
     if state.watching is not None:
         return panels.key_hints(WATCH_HINTS if state.watching.place else WATCH_HINTS[:1], width)
     hints = dict(REPLAY_HINTS if state.playback else LIVE_HINTS)
-    if activity.paused:
+    if status.paused:
         hints["p"] = "resume"
     return panels.key_hints(hints.items(), width)
 

@@ -113,8 +113,13 @@ class Listener:
             return None
         return self._turn(replace(heard, start=max(heard.start, heard.end - round(longest_s * SAMPLE_RATE))))
 
-    def wait(self, patience: float) -> None:
-        """Let turns end only after ``patience`` times the usual silence; 1 is the usual."""
+    @property
+    def patience(self) -> float:
+        """Turns end only after so many times the usual silence; 1 is the usual."""
+        return self._segmenter.patience
+
+    @patience.setter
+    def patience(self, patience: float) -> None:
         self._segmenter.patience = patience
 
     def push(self, samples: Samples, start: int) -> list[SpeechTurn]:

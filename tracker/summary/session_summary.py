@@ -38,8 +38,7 @@ class Tally:
 
     def add(self, turn: Turn) -> None:
         self.emotions[turn.emotion] += 1
-        if turn.speaker is not None and (turn.speaker in self.speakers or len(self.speakers) < _MAX_SPEAKERS):
-            self.speakers[turn.speaker] += 1
+        self._count_speaker(turn.speaker)
         self.mood.add(turn.probabilities, turn.start_s, turn.end_s)
         self._after_end.append(turn.latency_ms.after_end)
         self._end_of_turn.append(turn.latency_ms.end_of_turn)
@@ -49,6 +48,14 @@ class Tally:
         self.emotions += Counter([after.emotion])
         self.emotions -= Counter([before.emotion])  # which leaves no zeros
         self.mood.revise(before.probabilities, after.probabilities, after.start_s, after.end_s)
+        if before.speaker != after.speaker:
+            if before.speaker is not None:
+                self.speakers -= Counter([before.speaker])
+            self._count_speaker(after.speaker)
+
+    def _count_speaker(self, speaker: str | None) -> None:
+        if speaker is not None and (speaker in self.speakers or len(self.speakers) < _MAX_SPEAKERS):
+            self.speakers[speaker] += 1
 
 
 def _percentiles(milliseconds: Iterable[float]) -> Percentiles:

@@ -39,7 +39,7 @@ _GPU_TEXT: Final = BatchLimits(requests=64, padded=32_000.0, alike=0.0)
 _CONTEXT: Final = BatchLimits(requests=8, padded=math.inf, alike=0.0)
 _MAX_EARLIER_CHARACTERS: Final = 160  # of a turn before; the text encoder reads 40 tokens of it
 
-_GLANCING_SHARE: Final = 0.2  # of the time is spent on turns under way at most, however many rooms talk
+_SO_FAR_SHARE: Final = 0.2  # of the time is spent on turns under way at most, however many rooms talk
 
 
 class Engine:
@@ -57,16 +57,18 @@ class Engine:
         self._encoding_speech = Batcher("speech", network.embed_speech_batch, _seconds, speech)
         self._encoding_text = Batcher("text", network.embed_text_batch, self._characters, text)
         self._relating = Batcher("context", network.update_batch, limits=_CONTEXT)
-        self._glancing = Batcher[Sequence[TurnEmbedding], EmotionEstimate]("glance", self._glance)
+        self._estimating_so_far = Batcher[Sequence[TurnEmbedding], EmotionEstimate](
+            "provisional", self._estimate_so_far
+        )
         self._models = (
             self._recognising,
             self._encoding_speech,
             self._encoding_text,
             self._relating,
-            self._glancing,
+            self._estimating_so_far,
         )
         self.overload = Overload(self._lateness, notify)
-        self._no_glance_before = 0.0  # seconds, time.perf_counter
+        self._none_so_far_before = 0.0  # seconds, time.perf_counter
 
     @property
     def is_busy(self) -> bool:
@@ -76,7 +78,7 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         """Whether nothing at all is under way, so that what is asked for now delays nobody."""
-        if self.overload.level >= LeftOut.EXTRAS or time.perf_counter() < self._no_glance_before:
+        if self.overload.level >= LeftOut.EXTRAS or time.perf_counter() < self._none_so_far_before:
             return False
         return not any(model.is_busy for model in self._models)
 
@@ -119,15 +121,17 @@ class Engine:
         """Score the newest turn and remember it in ``context``, which nothing else may touch meanwhile."""
         return await self._relating.ask((context, turn))
 
-    async def glance(self, before: Sequence[TurnEmbedding], samples: Samples, speaker: str | None) -> EmotionEstimate:
+    async def estimate_so_far(
+        self, before: Sequence[TurnEmbedding], samples: Samples, speaker: str | None
+    ) -> EmotionEstimate:
         """How a turn under way sounds, by its latest ``samples`` and the turns ``before`` it; to ask if ``is_idle``."""
         began = time.perf_counter()
         try:
             turn = TurnEmbedding(await self.embed_speech(samples), None, speaker)
-            return await self._glancing.ask([*before, turn])
+            return await self._estimating_so_far.ask([*before, turn])
         finally:
             taken_s = time.perf_counter() - began
-            self._no_glance_before = began + taken_s / _GLANCING_SHARE
+            self._none_so_far_before = began + taken_s / _SO_FAR_SHARE
 
     def close(self) -> None:
         """End the threads, and the recogniser with them."""
@@ -142,7 +146,7 @@ class Engine:
             return [Transcript(None, None, rejected=SKIPPED) for _ in turns]
         return [self.recogniser.transcribe(turn) for turn in turns]
 
-    def _glance(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
+    def _estimate_so_far(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
         return [self.network.score_dialogue(turns)[-1] for turns in conversations]
 
     def _characters(self, words: tuple[str, Sequence[str | None]]) -> float:

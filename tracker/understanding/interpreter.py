@@ -133,13 +133,13 @@ class Interpreter:
             context_s=time.perf_counter() - encoded,
         )
 
-    async def glance(self, turn: SpeechTurn, speaker: str | None) -> EmotionEstimate:
+    async def estimate_so_far(self, turn: SpeechTurn, speaker: str | None) -> EmotionEstimate:
         """How a turn that still goes on sounds so far, by its voice alone; nothing of it is remembered.
 
         Not to be asked for while a turn is being interpreted.
         """
         before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
-        return await self._engine.glance(before, turn.samples, speaker)
+        return await self._engine.estimate_so_far(before, turn.samples, speaker)
 
     async def _words(self, work: TurnWork) -> Transcript:
         try:

@@ -103,7 +103,7 @@ command_line.main(["live", "--mic"])
 _LOAD_THE_LIBRARY = """
 import os
 import emotrack
-from emotrack.tracker.session import pipeline
+from emotrack.tracker.session import live_session
 from emotrack.tracker.understanding import loading
 from emotrack.tracker.understanding.recognisers import faster_whisper
 print(os.environ.get("OMP_WAIT_POLICY"))

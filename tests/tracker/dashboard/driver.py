@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 
 from emotrack.tracker.dashboard import Dashboard
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 from tests.tracker.dashboard.made_up import ended, mark, started, turn
 
 
@@ -17,17 +17,15 @@ class MadeUpSession:
     """Controls over a session that only counts."""
 
     def __init__(self) -> None:
-        self.activity = Activity(levels_dbfs=(-20.0,), speaking=(True,))
-        self.dashboard = Dashboard(
-            site="kitchen", activity=self.activity, controls=self, console=Console(), saved_to=None
-        )
+        self.status = LiveStatus(levels_dbfs=(-20.0,), speaking=(True,))
+        self.dashboard = Dashboard(site="kitchen", status=self.status, controls=self, console=Console(), saved_to=None)
         self.stopped = asyncio.Event()
 
     def stop(self) -> None:
         self.stopped.set()
 
     def toggle_pause(self) -> None:
-        self.activity.paused = not self.activity.paused
+        self.status.paused = not self.status.paused
 
     def mark(self) -> None:
         self.marking = asyncio.get_running_loop().create_task(self.dashboard.emit(mark(42.0)))

@@ -14,7 +14,7 @@ from rich.console import Console
 from emotrack.tracker.dashboard import Dashboard
 from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.messages.notices import PASSING_S, Notice, NoticeBoard
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 from tests.tracker.dashboard.made_up import ended, started, turn
 from tests.tracker.terminal import Terminal
 
@@ -60,7 +60,7 @@ def test_a_failure_beside_it_restores_the_terminal_too(terminal: Terminal) -> No
 def test_a_notice_goes_when_its_reason_does(monkeypatch: pytest.MonkeyPatch) -> None:
     board, out = NoticeBoard(), io.StringIO()
     console = Console(file=out, width=80, height=24)
-    dashboard = Dashboard(site="desk", activity=Activity(), controls=NoControls(), console=console, notices=board)
+    dashboard = Dashboard(site="desk", status=LiveStatus(), controls=NoControls(), console=console, notices=board)
 
     def shown(at_s: float) -> str:
         monkeypatch.setattr(time, "monotonic", lambda: at_s)
@@ -94,7 +94,7 @@ def test_it_ends_when_closed_and_leaves_the_summary_on_the_normal_screen() -> No
     console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm-256color"})
 
     async def session() -> None:
-        dashboard = Dashboard(site="kitchen", activity=Activity(), controls=NoControls(), console=console)
+        dashboard = Dashboard(site="kitchen", status=LiveStatus(), controls=NoControls(), console=console)
         running = asyncio.create_task(dashboard.run())
         await dashboard.emit(started())
         await dashboard.emit(turn(1))
@@ -124,7 +124,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_session() -> None:
     console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm-256color"})
 
     async def session() -> float:
-        dashboard = Dashboard(site="kitchen", activity=Activity(), controls=NoControls(), console=console)
+        dashboard = Dashboard(site="kitchen", status=LiveStatus(), controls=NoControls(), console=console)
         running = asyncio.create_task(dashboard.run())
         await dashboard.emit(started())
         await asyncio.sleep(0.4)

@@ -9,7 +9,7 @@ import pytest
 from emotrack.tracker.dashboard import state as state_module
 from emotrack.tracker.dashboard.state import KEEP_TURNS, MAX_SPEAKERS, OTHERS, DashboardState, Note
 from emotrack.tracker.events import Correction
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.summary.mood import Mood
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, lost, mark, provisional, restored, started, turn
 
@@ -25,7 +25,8 @@ def test_twenty_thousand_turns_leave_it_bounded_and_its_counts_whole() -> None:
         )
         if turn_id % 100 == 0:
             state.apply(mark(3.0 * turn_id))
-            state.observe(Activity(stream_s=3.0 * turn_id, notice=f"notice {turn_id}"))
+            state.notice = f"notice {turn_id}"
+            state.observe(LiveStatus(stream_s=3.0 * turn_id))
     assert len(state.turns) == KEEP_TURNS
     assert state.turns[-1].turn_id == total
     assert max(len(shown.text or "") for shown in state.turns) <= 600
@@ -167,7 +168,7 @@ def test_a_turn_takes_the_place_of_what_was_seen_of_it(
     state.apply(provisional(start_s, at_s, speaker=speaker))
     state.apply(turn(2, start_s=6.0, end_s=8.0, speaker="Ana"))
     assert (not state.under_way) == is_gone
-    assert (not state.glimpses(Activity(speaking=(True,)))) == is_gone
+    assert (not state.provisional(LiveStatus(speaking=(True,)))) == is_gone
 
 
 def test_looks_at_turns_under_way_count_for_nothing() -> None:
@@ -186,9 +187,7 @@ def test_a_lost_source_is_remembered_until_it_is_back() -> None:
 
 def test_notices_are_kept_once_each_in_a_row() -> None:
     state = DashboardState()
-    activity = Activity(notice="slow")
-    state.observe(activity)
-    state.observe(activity)
-    activity.notice = "slower"
-    state.observe(activity)
+    for notice in ("slow", "slow", "slower"):
+        state.notice = notice
+        state.observe(LiveStatus())
     assert list(state.notices) == ["slow", "slower"]

@@ -14,7 +14,7 @@ from rich.console import Console
 from emotrack.tracker.dashboard import DashboardState, render, summary
 from emotrack.tracker.dashboard.palette import look
 from emotrack.tracker.events import SpeculationShare
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus, Status
 from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
 
 SIZES = [(60, 15), (80, 24), (120, 30), (200, 50)]
@@ -57,7 +57,7 @@ def busy(turns: int = 60) -> DashboardState:
     return state
 
 
-def situations() -> dict[str, tuple[DashboardState, Activity]]:
+def situations() -> dict[str, tuple[DashboardState, Status]]:
     lost_state = busy()
     lost_state.apply(lost(200.0))
     over = busy()
@@ -68,31 +68,33 @@ def situations() -> dict[str, tuple[DashboardState, Activity]]:
         under_way.apply(
             provisional(200.0, 201.0, "a feeling with no name yet", channel=channel, speaker="Chloé 田中" * 9)
         )
+    paused = busy(3)
+    paused.notice = "a notice\x1b[2J " * 40
     saved = DashboardState(site="x" * 300, saved_to="/a/very/long/path/" * 20 + "session.jsonl")
-    speaking = Activity(stream_s=80_000, levels_dbfs=(-20.0, -3.0), speaking=(True, False), thinking=2)
+    speaking = LiveStatus(stream_s=80_000, levels_dbfs=(-20.0, -3.0), speaking=(True, False), thinking=2)
     return {
-        "empty": (DashboardState(), Activity()),
+        "empty": (DashboardState(), LiveStatus()),
         "busy": (busy(), speaking),
-        "under way": (under_way, Activity(stream_s=201, levels_dbfs=(-20.0, -30.0), speaking=(True, True))),
-        "eight channels": (busy(), Activity(levels_dbfs=(-20.0,) * 8, speaking=(False,) * 8)),
-        "lost": (lost_state, Activity(stream_s=200, levels_dbfs=(-120.0,), speaking=(False,), source_lost=True)),
-        "paused": (busy(3), Activity(paused=True, levels_dbfs=(-50.0,), notice="a notice\x1b[2J " * 40)),
-        "ended": (over, Activity(stream_s=222, dropped_frames=123_456, dropped_turns=7, text_skipped=9)),
-        "saved": (saved, Activity(thinking=1)),
+        "under way": (under_way, LiveStatus(stream_s=201, levels_dbfs=(-20.0, -30.0), speaking=(True, True))),
+        "eight channels": (busy(), LiveStatus(levels_dbfs=(-20.0,) * 8, speaking=(False,) * 8)),
+        "lost": (lost_state, LiveStatus(stream_s=200, levels_dbfs=(-120.0,), speaking=(False,), source_lost=True)),
+        "paused": (paused, LiveStatus(paused=True, levels_dbfs=(-50.0,))),
+        "ended": (over, LiveStatus(stream_s=222, dropped_frames=123_456, dropped_turns=7, text_skipped=9)),
+        "saved": (saved, LiveStatus(thinking=1)),
     }
 
 
-def lines_of(state: DashboardState, activity: Activity, width: int, height: int) -> list[str]:
+def lines_of(state: DashboardState, status: Status, width: int, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height)
-    rows = console.render_lines(render(state, activity, width, height), pad=False)
+    rows = console.render_lines(render(state, status, width, height), pad=False)
     return ["".join(segment.text for segment in row) for row in rows]
 
 
 @pytest.mark.parametrize("size", SIZES + ODD_SIZES, ids=lambda size: "{}x{}".format(*size))
 @pytest.mark.parametrize("situation", situations())
 def test_the_frame_has_exactly_the_size_of_the_screen(situation: str, size: tuple[int, int]) -> None:
-    state, activity = situations()[situation]
-    lines = lines_of(state, activity, *size)
+    state, status = situations()[situation]
+    lines = lines_of(state, status, *size)
     assert len(lines) == size[1]
     assert {cell_len(line) for line in lines} == {size[0]}
 
@@ -114,13 +116,14 @@ def test_no_text_moves_a_border_or_reaches_the_terminal_raw(
     state.apply(started(source=text, recogniser=speaker or None))
     state.apply(turn(1, emotion, text=text, speaker=speaker))
     state.apply(turn(2, emotion, text=None, text_rejected=text, uncertain=True))
-    activity = Activity(notice=text, levels_dbfs=(-20.0,))
-    lines = lines_of(state, activity, *size)
+    state.notice = text
+    status = LiveStatus(levels_dbfs=(-20.0,))
+    lines = lines_of(state, status, *size)
     assert len(lines) == size[1]
     assert {cell_len(line) for line in lines} == {size[0]}
     if size[1] >= 24:
         assert all(line[0] in "╭│╰" and line[-1] in "╮│╯" for line in lines[1 : size[1] - 6])
-    for page in (render(state, activity, *size), summary(state)):
+    for page in (render(state, status, *size), summary(state)):
         console = Console(file=(out := io.StringIO()), force_terminal=True, color_system="truecolor", width=size[0])
         console.print(page)
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", STYLES.sub("", out.getvalue()))
@@ -128,8 +131,8 @@ def test_no_text_moves_a_border_or_reaches_the_terminal_raw(
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
 def test_what_a_person_needs_is_on_every_screen(size: tuple[int, int]) -> None:
-    state, activity = busy(), Activity(stream_s=754, levels_dbfs=(-23.0,), speaking=(True,), dropped_turns=2)
-    screen = "\n".join(lines_of(state, activity, *size))
+    state, status = busy(), LiveStatus(stream_s=754, levels_dbfs=(-23.0,), speaking=(True,), dropped_turns=2)
+    screen = "\n".join(lines_of(state, status, *size))
     for words in (
         "kitchen", "mini", "base.en", "speaking", "12:34", "sadness", "80%", "voice only", "?", "p50", "p95", "2 turns",
         "quit", "pause", "mark", "emotions", "estimated", "Nothing is recorded.",
@@ -138,27 +141,27 @@ def test_what_a_person_needs_is_on_every_screen(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("activity", "word"),
+    ("status", "word"),
     [
-        (Activity(), "listening"),
-        (Activity(speaking=(False, True), thinking=1), "speaking"),
-        (Activity(speaking=(False,), thinking=1), "thinking"),
-        (Activity(paused=True, speaking=(True,)), "paused"),
-        (Activity(source_lost=True, paused=True), "source lost"),
+        (LiveStatus(), "listening"),
+        (LiveStatus(speaking=(False, True), thinking=1), "speaking"),
+        (LiveStatus(speaking=(False,), thinking=1), "thinking"),
+        (LiveStatus(paused=True, speaking=(True,)), "paused"),
+        (LiveStatus(source_lost=True, paused=True), "source lost"),
     ],
 )
-def test_the_state_is_named(activity: Activity, word: str) -> None:
+def test_the_state_is_named(status: Status, word: str) -> None:
     state = DashboardState()
-    assert "starting" in lines_of(state, Activity(), 80, 24)[0]
+    assert "starting" in lines_of(state, LiveStatus(), 80, 24)[0]
     state.apply(started())
-    assert word in lines_of(state, activity, 80, 24)[0]
+    assert word in lines_of(state, status, 80, 24)[0]
 
 
 def test_an_uncertain_turn_differs_by_more_than_colour() -> None:
     state = DashboardState()
     state.apply(turn(1, "joy"))
     state.apply(turn(2, "joy", uncertain=True))
-    sure, unsure = [line for line in lines_of(state, Activity(), 80, 24) if "Good to see you." in line]
+    sure, unsure = [line for line in lines_of(state, LiveStatus(), 80, 24) if "Good to see you." in line]
     assert " J " in sure
     assert "joy?" not in sure
     assert " j " in unsure
@@ -170,12 +173,14 @@ def test_who_speaks_has_a_line_that_says_how_it_sounds_so_far(size: tuple[int, i
     state = DashboardState()
     state.apply(started())
     state.apply(provisional(6.0, 7.0, "sadness", speaker="Ben"))
-    speaking, silent = Activity(speaking=(True,)), Activity(speaking=(False,))
+    speaking, silent = LiveStatus(speaking=(True,)), LiveStatus(speaking=(False,))
     (line,) = [line for line in lines_of(state, speaking, *size) if "so far, by the voice" in line]
     for words in ("0:06", "Ben", " s ", "sadness…", "55%"):
         assert words in line
     assert ("  so far  " in "\n".join(lines_of(state, speaking, *size))) == (size[1] >= 50), "its bars have room"
-    assert "so far," in "\n".join(lines_of(state, Activity(thinking=1, speaking=(False,)), *size)), "until it is scored"
+    assert "so far," in "\n".join(lines_of(state, LiveStatus(thinking=1, speaking=(False,)), *size)), (
+        "until it is scored"
+    )
     assert "so far," not in "\n".join(lines_of(state, silent, *size)), "nothing came of it"
     state.apply(turn(2, "joy", start_s=6.0, end_s=8.0, speaker="Ben"))
     assert "so far," not in "\n".join(lines_of(state, speaking, *size)), "the turn itself has taken its place"
@@ -202,7 +207,7 @@ def test_the_summary_tells_what_was_done_in_vain(share: SpeculationShare | None,
 def test_an_unknown_speaker_and_a_voice_only_turn_say_so() -> None:
     state = DashboardState()
     state.apply(turn(1, speaker=None, text=None, text_rejected="low_confidence"))
-    screen = "\n".join(lines_of(state, Activity(), 80, 24))
+    screen = "\n".join(lines_of(state, LiveStatus(), 80, 24))
     assert " \N{EN DASH} " in screen
     assert "unknown" in screen
     assert "voice only (low confidence)" in screen
@@ -211,7 +216,7 @@ def test_an_unknown_speaker_and_a_voice_only_turn_say_so() -> None:
 def test_saving_replaces_the_promise_that_nothing_is_recorded() -> None:
     for size in SIZES:
         state = DashboardState(saved_to="/home/ana/meetings/session.jsonl")
-        screen = "\n".join(lines_of(state, Activity(), *size))
+        screen = "\n".join(lines_of(state, LiveStatus(), *size))
         assert "session.jsonl." in screen, size
         assert "Nothing is recorded" not in screen
 
@@ -258,7 +263,8 @@ def test_a_terminal_that_is_not_utf8_gets_ascii_of_the_same_size() -> None:
 
 def test_the_summary_tells_the_session() -> None:
     state = busy()
-    state.observe(Activity(stream_s=222, notice="One turn was scored on voice alone."))
+    state.notice = "One turn was scored on voice alone."
+    state.observe(LiveStatus(stream_s=222))
     state.apply(ended(60))
     state.saved_to = "session.jsonl"
     for width in (40, 80, 200):
@@ -293,6 +299,6 @@ def test_the_channels_of_a_recording_can_be_told_apart(size: tuple[int, int]) ->
     state.apply(started(channels=2))
     for channel in (1, 2):
         state.apply(turn(channel, speaker=f"channel {channel}", text=f"said on {channel}"))
-    shown = lines_of(state, Activity(), *size)
+    shown = lines_of(state, LiveStatus(), *size)
     for channel in (1, 2):
         assert any(f"channel {channel}" in line and f"said on {channel}" in line for line in shown)

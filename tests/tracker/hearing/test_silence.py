@@ -61,6 +61,6 @@ def test_a_pause_and_another_track() -> None:
 
 def test_a_session_counts_what_it_was_paused_for(network: EmotionNetwork) -> None:
     live = session(ScriptedSource(chunks(mono(samples()[: 4 * SAMPLE_RATE]))), network, Recorder())
-    live.toggle_pause()
+    live.controls.toggle_pause()
     asyncio.run(live.run())
-    assert live.why_no_speech == "listening was paused for 4.0 s of that"
+    assert live.live.hearing.why_no_speech == "listening was paused for 4.0 s of that"

@@ -52,7 +52,7 @@ class House:
         assert not options
         self.notices: list[str] = []
         self.got: list[Message] = []
-        publishing = Publishing(broker, worker, True, self.notices.append)
+        publishing = Publishing(broker, worker, True, self.notices.append, engine)
         self.sites = Sites(
             engine,
             broker,

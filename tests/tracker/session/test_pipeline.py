@@ -15,10 +15,10 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.errors import SinkError, SourceError
 from emotrack.tracker.events import Event, Turn
-from emotrack.tracker.session.pipeline import MAX_WAITING_TURNS, LiveSession
+from emotrack.tracker.session.turn_queue import MAX_WAITING_TURNS
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
-from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, session
+from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSession, ScriptedSource, chunks, mono, session
 
 
 def test_a_captioned_conversation(network: EmotionNetwork, stereo: Samples) -> None:
@@ -110,7 +110,7 @@ def test_stopping_in_the_middle_of_a_turn_finishes_and_writes_it(network: Emotio
     async def endless() -> AsyncGenerator[SourceItem, None]:
         for item in chunks(mono(stereo[: 5 * SAMPLE_RATE])):  # breaks off in the second line
             yield item
-        live.stop("interrupted")
+        live.controls.stop("interrupted")
         await asyncio.Event().wait()
 
     source.items = endless  # type: ignore[method-assign]
@@ -168,7 +168,7 @@ def test_a_file_loses_no_turn_however_slow_the_recogniser(network: EmotionNetwor
 
 def test_a_file_is_heard_no_further_than_its_turns_come_soon(network: EmotionNetwork, stereo: Samples) -> None:
     in_hand = list[int]()
-    recorder = Recorder(lambda event: in_hand.append(live.activity.thinking))
+    recorder = Recorder(lambda event: in_hand.append(live.status.thinking))
     source = ScriptedSource(chunks(mono(stereo)[: 20 * SAMPLE_RATE]), lossless=True)
     live = session(source, network, recorder, recogniser=ScriptedRecogniser(seconds=1.0))
     asyncio.run(live.run())
@@ -201,16 +201,16 @@ def test_without_any_sink_left_the_session_ends(network: EmotionNetwork, stereo:
     live = session(source, network, broken)
     with pytest.raises(SinkError):
         asyncio.run(live.run())
-    assert live.activity.stream_s < 3 * len(stereo) / SAMPLE_RATE
+    assert live.status.stream_s < 3 * len(stereo) / SAMPLE_RATE
     assert source.closed
 
 
 def test_nothing_is_heard_in_a_pause(network: EmotionNetwork, stereo: Samples) -> None:
-    live: LiveSession
+    live: ScriptedSession
 
     def pause(event: Event) -> None:
         if event.type == "turn":
-            live.toggle_pause()
+            live.controls.toggle_pause()
 
     recorder = Recorder(pause)
     live = session(ScriptedSource(chunks(mono(stereo))), network, recorder)
@@ -219,11 +219,11 @@ def test_nothing_is_heard_in_a_pause(network: EmotionNetwork, stereo: Samples) -
 
 
 def test_a_mark_is_an_event_of_its_own(network: EmotionNetwork, stereo: Samples) -> None:
-    live: LiveSession
+    live: ScriptedSession
 
     def mark(event: Event) -> None:
         if event.type == "turn":
-            live.mark()
+            live.controls.mark()
 
     recorder = Recorder(mark)
     live = session(ScriptedSource(chunks(mono(stereo[: 8 * SAMPLE_RATE]))), network, recorder)

@@ -14,7 +14,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.events import Provisional, Turn
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.session.provisional import EVERY_S, LATEST_S, Glance, Glances
+from emotrack.tracker.session.looking_ahead import EVERY_S, LATEST_S, TurnSoFar, TurnUnderWay
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from emotrack.tracker.understanding.engine import Engine
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
@@ -26,7 +26,7 @@ def track(network: EmotionNetwork, audio: Samples, **options: Any) -> Recorder:
     recorder = Recorder()
     source = ScriptedSource(chunks(audio), channels=audio.shape[1])
     live = session(source, network, recorder, **options)
-    source.is_ready = lambda: live._engine.is_idle and not live.activity.thinking and live._to_glance_at.empty()
+    source.is_ready = lambda: live.is_idle
     asyncio.run(live.run())
     return recorder
 
@@ -35,34 +35,34 @@ def provisional(recorder: Recorder) -> list[Provisional]:
     return [event for event in recorder.events if isinstance(event, Provisional)]
 
 
-def glances_at(audio: Samples) -> list[Glance]:
+def estimated_at(audio: Samples) -> list[TurnSoFar]:
     listener = Listener(0, SegmenterOptions())
-    glances, found = Glances(listener), list[Glance]()
+    under_way, found = TurnUnderWay(listener), list[TurnSoFar]()
     for at in range(0, len(audio), 1600):
         listener.push(audio[at : at + 1600], at)
-        if glance := glances.next():
-            found.append(glance)
-            assert glances.goes_on(glance)
+        if so_far := under_way.next():
+            found.append(so_far)
+            assert under_way.goes_on(so_far)
     return found
 
 
 def test_a_turn_is_looked_at_every_half_second_of_speech(stereo: Samples) -> None:
-    found = glances_at(mono(stereo)[:, 0])
+    found = estimated_at(mono(stereo)[:, 0])
     for line in TRUTH:
-        here = [glance for glance in found if line["start"] - 0.5 < glance.start / SAMPLE_RATE < line["end"]]
+        here = [so_far for so_far in found if line["start"] - 0.5 < so_far.start / SAMPLE_RATE < line["end"]]
         spoken_s = line["end"] - line["start"]  # pauses included
         assert 0.5 * spoken_s / EVERY_S <= len(here) <= spoken_s / EVERY_S + 1
-        apart = np.diff([glance.latest.end_s for glance in here])
+        apart = np.diff([so_far.latest.end_s for so_far in here])
         assert (apart >= EVERY_S - 0.15).all(), "of audio that comes 0.1 s at a time, cut into frames of 32 ms"
 
 
 def test_a_look_is_at_the_latest_seconds_whatever_the_length_of_the_turn(stereo: Samples) -> None:
     audio = mono(stereo)[:, 0]
-    found = glances_at(np.concatenate([audio, audio]))
-    assert max(len(glance.latest.samples) for glance in found) == round(LATEST_S * SAMPLE_RATE)
-    for glance in found:
-        latest = glance.latest
-        assert glance.start <= latest.start < latest.end
+    found = estimated_at(np.concatenate([audio, audio]))
+    assert max(len(so_far.latest.samples) for so_far in found) == round(LATEST_S * SAMPLE_RATE)
+    for so_far in found:
+        latest = so_far.latest
+        assert so_far.start <= latest.start < latest.end
         assert len(latest.samples) == latest.end - latest.start
         np.testing.assert_array_equal(latest.samples, np.concatenate([audio, audio])[latest.start : latest.end])
 
@@ -120,7 +120,7 @@ def test_a_room_full_of_talk_leaves_the_encoder_to_turns_that_have_ended(
     async def look_twice() -> tuple[float, float]:
         engine, voice = Engine(network, None), mono(stereo)[SAMPLE_RATE : 4 * SAMPLE_RATE, 0].copy()
         began = time.perf_counter()
-        await engine.glance([], voice, None)
+        await engine.estimate_so_far([], voice, None)
         first_s = time.perf_counter() - began
         while not engine.is_idle:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.001)
@@ -136,14 +136,14 @@ def test_a_look_that_comes_too_late_is_not_sent(
 ) -> None:
     """The turn ends while it is looked at: what was seen of it is no news any more."""
     recorder, ended = Recorder(), asyncio.Event()
-    look = Engine.glance
+    look = Engine.estimate_so_far
 
     async def slow(*asked: Any) -> Any:
         found = await look(*asked)
         await ended.wait()
         return found
 
-    monkeypatch.setattr(Engine, "glance", slow)
+    monkeypatch.setattr(Engine, "estimate_so_far", slow)
     recorder = Recorder(lambda event: ended.set() if isinstance(event, Turn) else None)
     live = session(ScriptedSource(chunks(mono(stereo[: 5 * SAMPLE_RATE]))), network, recorder, provisional=True)
     asyncio.run(live.run())

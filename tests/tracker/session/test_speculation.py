@@ -41,7 +41,7 @@ def track(
     recorder = Recorder()
     source = ScriptedSource(chunks(audio), channels=audio.shape[1])
     live = session(source, network, recorder, recogniser=recogniser, **options)
-    source.is_ready = lambda: not live._engine.is_busy and not live.activity.thinking
+    source.is_ready = lambda: not live.engine.is_busy and not live.status.thinking
     asyncio.run(live.run())
     ended = recorder.events[-1]
     assert ended.type == "session_ended"
@@ -109,8 +109,9 @@ def test_nothing_is_begun_while_the_models_are_busy_with_turns_that_have_ended(
     live = session(source, network, recorder, speculate=True)
     asyncio.run(live.run())
     assert len(recorder.turns) >= 4
-    assert live._speculation is not None
-    assert live._speculation.share() == SpeculationShare(kept=0, wasted=0, kept_s=0, wasted_s=0)
+    ended = recorder.events[-1]
+    assert ended.type == "session_ended"
+    assert ended.speculation == SpeculationShare(kept=0, wasted=0, kept_s=0, wasted_s=0)
 
 
 def test_without_speculation_the_end_says_that_there_was_none(network: EmotionNetwork, stereo: Samples) -> None:

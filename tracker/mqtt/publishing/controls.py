@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from emotrack.tracker.mqtt.publishing.commands import RefusedError
-from emotrack.tracker.session.pipeline import LiveSession
+from emotrack.tracker.session.controls import Controls
 
 
 class SessionControls:
     """The controls of a running session."""
 
-    def __init__(self, live: LiveSession, forget_state: Callable[[], None], forget: Callable[[], None]) -> None:
+    def __init__(
+        self, session: str, controls: Controls, forget_state: Callable[[], None], forget: Callable[[], None]
+    ) -> None:
         """``forget_state`` is called at a reset, when the session has forgotten its turns; ``forget`` for the site."""
-        self.session: str | None = live.session
-        self._live = live
+        self.session: str | None = session
+        self._controls = controls
         self._forget_state = forget_state
         self.forget = forget
 
@@ -23,21 +26,22 @@ class SessionControls:
         """It runs already."""
 
     def stop(self) -> None:
-        self._live.stop("stopped")
+        self._controls.stop("stopped")
 
     def pause(self, paused: bool | None) -> None:
-        if paused is None or paused != self._live.activity.paused:
-            self._live.toggle_pause()
+        if paused is None:
+            self._controls.toggle_pause()
+        else:
+            self._controls.pause(paused)
 
     def reset(self) -> None:
-        self._live.forget()
+        with _refusing():
+            self._controls.forget()
         self._forget_state()
 
     def label(self, turn_id: int, emotion: str) -> None:
-        try:
-            self._live.correct(turn_id, emotion)
-        except ValueError as error:
-            raise RefusedError(str(error)) from None
+        with _refusing():
+            self._controls.correct(turn_id, emotion)
 
 
 class ClosedControls:
@@ -63,3 +67,11 @@ class ClosedControls:
 
     def _refuse(self) -> NoReturn:
         raise RefusedError("the site has no session")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise RefusedError(str(error)) from None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, Turn
@@ -41,7 +41,9 @@ from emotrack.tracker.mqtt.publishing.controls import SessionControls
 from emotrack.tracker.mqtt.publishing.discovery import discovery
 from emotrack.tracker.mqtt.publishing.losses import Losses, Told
 from emotrack.tracker.mqtt.publishing.state import SiteState
-from emotrack.tracker.session.pipeline import LiveSession
+from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.status import Status
+from emotrack.tracker.understanding.engine import Engine
 
 POLL_S: Final = 0.1  # how often the session's activity is looked at
 TAKE_OVER_S: Final = 10  # how long the status of a site whose worker is gone waits for another one of its group
@@ -60,22 +62,26 @@ class Publishing:
     is_full: bool
     """Publish the voice activity and the metrics too."""
     notify: Callable[[str], None]
+    engine: Engine
+    """Whose queues the metrics tell."""
+    with_text: bool = True
+    """Whether what is left to another worker has words."""
 
 
 class MqttSink:
-    """A sink that publishes ``session`` as ``site``.
+    """A sink that publishes the session of ``status``.
 
     The connection opens with the first event. ``claims`` are those of the worker, which has claimed the site; without
-    them the sink claims it, and with ``takes_commands`` follows the site's commands too. ``hermes_session`` is that of
-    the voice assistant which asked for the words. In a ``group`` it leaves after every turn what another worker needs
-    to go on.
+    them the sink claims it, and with ``takes_commands`` lets commands act on the ``controls``. ``hermes_session`` is
+    that of the voice assistant which asked for the words. In a ``group`` it leaves after every turn what another worker
+    needs to go on.
     """
 
     def __init__(
         self,
         publishing: Publishing,
-        site: str,
-        session: LiveSession,
+        status: Status,
+        controls: Controls,
         *,
         losses: Losses | None = None,
         claims: Claims | None = None,
@@ -85,8 +91,9 @@ class MqttSink:
         resumed: Snapshot | None = None,
     ) -> None:
         self._publishing = publishing
-        self._site = site
-        self._session = session
+        self._site = site = status.site
+        self._status = status
+        self._controls = controls
         self._losses = losses or Losses(site)
         self._told = Told()
         self._hermes_session = hermes_session
@@ -283,7 +290,9 @@ class MqttSink:
             )
 
     def _leave_snapshot(self) -> None:
-        context = self._session.remembered()
+        if self._status.context is None:
+            return
+        context = self._status.context.to_bytes(with_words=self._publishing.with_text)
         if len(context) > MAX_CONTEXT_BYTES:
             self._keeps_snapshots = False
             self.publish(channels.to_deletion(topics.snapshot(self._site)))
@@ -294,13 +303,13 @@ class MqttSink:
             return
         self._send(
             Snapshot(
-                **self._stamp(),
+                **self._status.stamp(),
                 worker=self._publishing.worker,
                 hermes_session=self._hermes_session or "",
                 fingerprint=self._fingerprint,
-                stream_s=self._session.activity.stream_s,
+                stream_s=self._status.stream_s,
                 turns_heard=self._turns_heard,
-                paused=self._session.activity.paused,
+                paused=self._status.paused,
                 context=context,
                 recent=self._state.dump(),
             )
@@ -313,65 +322,62 @@ class MqttSink:
 
         Who speaks is repeated every ``VAD_REPEAT_S``.
         """
-        activity = self._session.activity
+        status = self._status
         told, told_at_s = None, 0.0
         while True:
             self._tell_source()
-            changed = activity.speaking != told
-            is_due = changed or activity.stream_s - told_at_s >= VAD_REPEAT_S
-            if self._publishing.is_full and activity.speaking and is_due:
-                told, told_at_s = activity.speaking, activity.stream_s
+            changed = status.speaking != told
+            is_due = changed or status.stream_s - told_at_s >= VAD_REPEAT_S
+            if self._publishing.is_full and status.speaking and is_due:
+                told, told_at_s = status.speaking, status.stream_s
                 self._send(
                     Vad(
-                        **self._stamp(),
-                        at_s=activity.stream_s,
-                        speaking=any(activity.speaking),
-                        channels=activity.speaking,
-                        levels_dbfs=activity.levels_dbfs,
+                        **self._status.stamp(),
+                        at_s=status.stream_s,
+                        speaking=any(status.speaking),
+                        channels=status.speaking,
+                        levels_dbfs=status.levels_dbfs,
                     )
                 )
             await asyncio.sleep(POLL_S)
 
     def _tell_source(self) -> None:
         """Say so when the microphone is lost or back, or somebody has paused or gone on."""
-        activity = self._session.activity
-        lost, paused = now = activity.source_lost, activity.paused
+        status = self._status
+        lost, paused = now = status.source_lost, status.paused
         if self._is_online and now != self._told_source:
             was_paused = self._told_source is not None and self._told_source[1]
             self._told_source = now
-            self._send(Source(**self._stamp(), lost=lost, paused=paused))
+            self._send(Source(**self._status.stamp(), lost=lost, paused=paused))
             if self._keeps_snapshots and paused != was_paused:  # who takes over must not listen where nobody should
                 self._leave_snapshot()
 
     async def _measure(self) -> None:
-        session, activity, tally = self._session, self._session.activity, self._session.tally
+        status, tally = self._status, self._status.tally
         while True:
             await asyncio.sleep(METRICS_S)
             self._send(
                 Metrics(
-                    **self._stamp(),
-                    at_s=activity.stream_s,
-                    paused=activity.paused,
-                    source_lost=activity.source_lost,
+                    **self._status.stamp(),
+                    at_s=status.stream_s,
+                    paused=status.paused,
+                    source_lost=status.source_lost,
                     turns=dict(tally.emotions),
                     turn_latency_ms=tally.after_end,
                     stage_ms={stage: median(values) for stage, values in self._stage_ms.items()},
-                    dropped_frames=dict(self._losses.dropped) or {"overrun": activity.dropped_frames},
-                    dropped_turns=activity.dropped_turns,
-                    text_skipped=activity.text_skipped,
-                    left_out=activity.left_out,
+                    dropped_frames=dict(self._losses.dropped) or {"overrun": status.dropped_frames},
+                    dropped_turns=status.dropped_turns,
+                    text_skipped=status.text_skipped,
+                    left_out=status.left_out,
                     queue_depth={
-                        "turns": activity.thinking,
+                        "turns": status.thinking,
                         "mqtt": self._connection.waiting,
-                        **session.models_waiting,
+                        **self._publishing.engine.waiting,
                     },
                     errors={**self._losses.errors, "mqtt_refused": self._connection.refused},
                     mqtt_reconnects=self._connection.reconnects,
                 )
             )
-
-    def _stamp(self) -> dict[str, Any]:
-        return {"site": self._site, "session": self._session.session, "time": datetime.now(UTC)}
 
     def _receive(self, message: Message) -> None:
         if message.topic == topics.HOME_ASSISTANT_STATUS:
@@ -383,19 +389,19 @@ class MqttSink:
                 # The Will of another connection, of a worker that served the site before.
                 self.publish(channels.to_status(message.topic, "online"))
             return
-        controls = SessionControls(self._session, self.forget, self._forget_soon)
+        controls = SessionControls(self._status.session, self._controls, self.forget, self._forget_soon)
         complaint = commands.follow(message, self._site, controls, self.publish).complaint
         if complaint is None:
             return
         if self._told.is_news(self._site, "bad_command"):
             self._publishing.notify(f"{self._site}: {complaint}")
-        if told := self._losses.report("bad_command", complaint, message.topic, self._session.session):
+        if told := self._losses.report("bad_command", complaint, message.topic, self._status.session):
             self._send(told)
 
     def _forget_soon(self) -> None:
         """End the session; once it has ended, let nothing of the site remain on the broker."""
         self._is_forgotten = True
-        self._session.stop("stopped")
+        self._controls.stop("stopped")
 
     async def _forget_site(self) -> None:
         publishing = self._publishing

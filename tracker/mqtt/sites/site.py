@@ -15,8 +15,10 @@ from emotrack.tracker.mqtt.ownership.claims import Claims
 from emotrack.tracker.mqtt.publishing.losses import Losses
 from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
 from emotrack.tracker.mqtt.sites.site_source import SiteSource
-from emotrack.tracker.session.pipeline import LiveSession, Resumption
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.live_session import LiveSession
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.understanding.engine import Engine
@@ -84,51 +86,52 @@ class Site:
         self._notify = notify
         saved_to = options.saved_to(name)
         self._keeper = AudioKeeper(saved_to) if saved_to and options.keep_audio else None
-        sinks: list[Sink] = [JsonLines.to_file(saved_to)] if saved_to else []
-        if options.to_stdout:
-            sinks.append(JsonLines.to_stdout())
-        self.live = LiveSession(
-            source,
-            engine,
-            sinks,
-            segmenter=options.segmenter,
-            context_turns=options.context_turns,
-            site=name,
-            with_text=options.with_text,
-            keeper=self._keeper,
-            speculate=options.speculate,
-            provisional=options.provisional,
-            resumed=self._resumption(snapshot) if snapshot else None,
-            activity=Activity(paused=snapshot is not None and snapshot.paused),
-            notify=self._tell,
-        )
+        self.status = self._status(snapshot) if snapshot else LiveStatus(site=name)
+        self.controls = Controls(self.status, engine.network.labels)
         self.sink = MqttSink(
             publishing,
-            name,
-            self.live,
+            self.status,
+            self.controls,
             losses=losses,
             claims=claims,
             group=group,
             hermes_session=hermes_session,
             resumed=snapshot,
         )
-        self.live.attach(self.sink)
+        sinks: list[Sink] = [JsonLines.to_file(saved_to)] if saved_to else []
+        if options.to_stdout:
+            sinks.append(JsonLines.to_stdout())
+        session_options = SessionOptions(
+            segmenter=options.segmenter,
+            context_turns=options.context_turns,
+            with_text=options.with_text,
+            keeper=self._keeper,
+            speculate=options.speculate,
+            provisional=options.provisional,
+        )
+        self._live = LiveSession(source, engine, [*sinks, self.sink], self.controls, session_options, self._tell)
 
     async def run(self) -> None:
         """Track until the microphone falls silent or the session is stopped. Raises ``EmotrackError``."""
         try:
-            await self.live.run()
+            await self._live.run()
         finally:
             if self._keeper:
                 self._keeper.close()
 
     def is_silent_for(self, seconds: float) -> bool:
         """Whether nobody has spoken yet though it has been open for so long."""
-        is_silent = not self.live.has_spoken and not self.live.activity.paused
-        return is_silent and time.monotonic() - self._opened_s >= seconds
+        has_spoken = self.status.turns_heard > 0 or any(self.status.speaking)
+        return not has_spoken and not self.status.paused and time.monotonic() - self._opened_s >= seconds
 
-    def _resumption(self, snapshot: Snapshot) -> Resumption:
-        return Resumption(snapshot.session, snapshot.turns_heard, self._restored(snapshot))
+    def _status(self, snapshot: Snapshot) -> LiveStatus:
+        return LiveStatus(
+            site=self.name,
+            session=snapshot.session,
+            turns_heard=snapshot.turns_heard,
+            paused=snapshot.paused,
+            context=self._restored(snapshot),
+        )
 
     def _restored(self, snapshot: Snapshot) -> RollingContext:
         try:

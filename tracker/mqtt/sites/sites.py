@@ -111,7 +111,7 @@ class Sites:
                 site.start_again = False
                 if self._goes_on_elsewhere:
                     site.sink.hand_over()
-                site.live.stop(self._end_reason)
+                site.controls.stop(self._end_reason)
             for name in self._opening:
                 self._tracking.pop(name).cancel()
             await asyncio.gather(*self._tracking.values())
@@ -237,8 +237,8 @@ class Sites:
         if not self._is_ours(name) or (site is None and not self._answers_for(name, message.topic.rpartition("/")[2])):
             return
         controls: commands.Controls = ClosedControls(lambda: self._start(name, None), lambda: self._forget(name))
-        if site is not None and not site.live.is_stopping:
-            controls = SessionControls(site.live, site.sink.forget, lambda: self._forget(name))
+        if site is not None and not site.controls.is_stopping:
+            controls = SessionControls(site.status.session, site.controls, site.sink.forget, lambda: self._forget(name))
         outcome = commands.follow(message, name, controls, self._connection.publish)
         if outcome.complaint is not None:
             self._report(name, "bad_command", outcome.complaint, message.topic)
@@ -262,7 +262,7 @@ class Sites:
         self._elsewhere.pop(name, None)
         site = self._sites.get(name)
         if site is not None:
-            site.start_again = site.live.is_stopping
+            site.start_again = site.controls.is_stopping
         elif (
             name not in self._opening
             and not (self._group and self._group.is_taken(name))
@@ -274,7 +274,7 @@ class Sites:
         self._hold(name)
         if (site := self._sites.get(name)) is not None:
             site.start_again = False
-            site.live.stop("stopped")
+            site.controls.stop("stopped")
 
     def _hold(self, name: str) -> None:
         self._held[name] = None
@@ -296,11 +296,11 @@ class Sites:
 
     def _is_full(self, name: str, topic: str | None) -> bool:
         """Whether there is no place for the site, not even that of another where nobody has ever spoken."""
-        open_ones = [site for site in self._sites.values() if not site.live.is_stopping]
+        open_ones = [site for site in self._sites.values() if not site.controls.is_stopping]
         full = len(open_ones) + len(self._opening) >= self._options.max_sites
         if full and (silent := next((site for site in open_ones if site.is_silent_for(SILENT_S)), None)):
             self._notify(f"{silent.name}: nobody has spoken there; its place goes to another site")
-            silent.live.stop("displaced")
+            silent.controls.stop("displaced")
             full = False
         if full:
             self._report(name, "too_many_sites", f"{len(open_ones)} sites are open; there is room for no more", topic)
@@ -324,7 +324,7 @@ class Sites:
             self._notify(f"{name}: taken over by another worker, {worker}")
             site.start_again = False
             site.sink.mute()
-            site.live.stop("taken_over")
+            site.controls.stop("taken_over")
             self._elsewhere[name] = time.monotonic() + ASK_AGAIN_S
 
     def _forget(self, name: str) -> None:
@@ -402,7 +402,7 @@ class Sites:
         finally:
             del self._sites[site.name], self._tracking[site.name]
             self._delivered.add(site.sink.has_delivered)
-            self._notify(f"{site.name}: closed after {site.live.tally.turns} turns")
+            self._notify(f"{site.name}: closed after {site.status.tally.turns} turns")
             for topic_filter in audio:
                 await self._connection.unsubscribe(topic_filter)
             if not self._goes_on_elsewhere:
@@ -426,7 +426,7 @@ class Sites:
         if recoverable and self._told.is_news(name, code):
             self._notify(f"{name}: {line}")
         site = self._sites.get(name)
-        session = site.live.session if site else None
+        session = site.status.session if site else None
         if told := self._losses_of(name).report(code, line, topic, session, recoverable=recoverable):
             (site.sink if site else self._connection).publish(channels.to_message(told))
 

@@ -26,7 +26,7 @@ from emotrack.tracker.dashboard.palette import (
     look,
 )
 from emotrack.tracker.dashboard.state import NAME_CHARS, NOTICE_CHARS
-from emotrack.tracker.dashboard.view import status, watching_consent
+from emotrack.tracker.dashboard.view import state_chip, watching_consent
 from emotrack.tracker.messages.plain import plain
 from emotrack.tracker.mqtt.watching.watched import WatchedSite, age
 
@@ -156,7 +156,7 @@ def _contents(site: WatchedSite, width: int, height: int) -> list[Line]:
 
 
 def _headline(site: WatchedSite, width: int) -> Line:
-    words, style = status(site.state, site.activity)
+    words, style = state_chip(site.state, site.status)
     tail = Row(min(width, len(words) + 2)).add(f" {words} ", style)
     head = Row(width - tail.used)
     standing = site.standing

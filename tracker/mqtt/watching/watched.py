@@ -25,7 +25,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     parse_event,
     parse_status,
 )
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 
 KINDS: Final = ("turn", "provisional", "session", "state", "status", "source", "shift", "vad", "metrics", "error")
 """The topics of a site that are read."""
@@ -44,24 +44,24 @@ class WatchedSite:
         self.name = name
         self.watching = Watching(broker)
         self.state = DashboardState(site=name, keep_turns=KEEP_TURNS, watching=self.watching)
-        self.activity = Activity()
+        self.status = LiveStatus()
         self._notices = NoticeBoard()
         self.standing: State | None = None
         """The latest of ``…/state``."""
         self.turn_at: float | None = None
         """When the latest turn came, or how long ago it must have come when this was first heard of."""
         self._session: str | None = None
-        self._status: SiteStatus | None = None
+        self._site_status: SiteStatus | None = None
         self._heard_at = 0.0
         self._sends_often = False
 
     def judge(self, now: float, *, connected: bool) -> None:
         """Say why what is shown may be out of date, if there is a reason; notices that have had their time go."""
-        self.activity.notice = self._notices.line(now)
+        self.state.notice = self._notices.line(now)
         self.watching.problem = None if connected else "not connected"
         if connected and self.state.ended is None:
             silent_s = now - self._heard_at
-            if self._status == "offline":
+            if self._site_status == "offline":
                 self.watching.problem = "offline"
             elif self._sends_often and silent_s > STALE_AFTER_S:
                 self.watching.problem = f"stale for {age(silent_s)}"
@@ -74,10 +74,10 @@ class WatchedSite:
             case "state":
                 self._standing(parse(State, message.payload) if message.payload else None, message.retain, now, wall)
             case "status":
-                self._status = parse_status(message.payload) if message.payload else None
+                self._site_status = parse_status(message.payload) if message.payload else None
             case "source" if message.payload:
                 source = parse(Source, message.payload)
-                self.activity.paused, self.activity.source_lost = source.paused, source.lost
+                self.status.paused, self.status.source_lost = source.paused, source.lost
             case "shift":
                 self._shift(parse(Shift, message.payload))
             case "vad":
@@ -92,7 +92,7 @@ class WatchedSite:
 
     def _error(self, report: ErrorReport, now: float) -> None:
         self._notices.put(f"{report.code.replace('_', ' ')}: {report.message}", now)
-        self.activity.notice = self._notices.line(now)
+        self.state.notice = self._notices.line(now)
 
     def _event(self, event: Event, was_kept: bool, now: float) -> None:
         if was_kept and not isinstance(event, SessionStarted | SessionEnded):
@@ -100,16 +100,16 @@ class WatchedSite:
         if event.session != self._session:
             self._session = event.session
             self.state = self.state.before_any_event()
-            self.activity = Activity()
+            self.status = LiveStatus()
         if isinstance(event, SessionStarted):
             self.state.ended = None  # another worker may go on with a session
             self._sends_often = False
         elif isinstance(event, Turn):
-            self.activity.stream_s = max(self.activity.stream_s, event.end_s)
+            self.status.stream_s = max(self.status.stream_s, event.end_s)
             if self.state.find(event.turn_id)[1] is None:  # neither a revision nor sent twice
                 self.turn_at = now
         self.state.apply(event)
-        self.activity.source_lost = self.state.lost_reason is not None
+        self.status.source_lost = self.state.lost_reason is not None
 
     def _standing(self, standing: State | None, was_kept: bool, now: float, wall: datetime) -> None:
         self.standing = standing
@@ -129,19 +129,19 @@ class WatchedSite:
         self.state.note(shift.at_s, f"{who} turned from {before} to {after}")
 
     def _vad(self, vad: Vad) -> None:
-        self.activity.stream_s = vad.at_s
-        self.activity.speaking = vad.channels or (vad.speaking,)
-        self.activity.levels_dbfs = vad.levels_dbfs
+        self.status.stream_s = vad.at_s
+        self.status.speaking = vad.channels or (vad.speaking,)
+        self.status.levels_dbfs = vad.levels_dbfs
 
     def _metrics(self, metrics: Metrics) -> None:
-        activity = self.activity
-        activity.stream_s = max(activity.stream_s, metrics.at_s)
-        activity.paused = metrics.paused
-        activity.source_lost = metrics.source_lost
-        activity.thinking = metrics.queue_depth.get("turns", 0)
-        activity.dropped_frames = sum(metrics.dropped_frames.values())
-        activity.dropped_turns = metrics.dropped_turns
-        activity.text_skipped = metrics.text_skipped
+        status = self.status
+        status.stream_s = max(status.stream_s, metrics.at_s)
+        status.paused = metrics.paused
+        status.source_lost = metrics.source_lost
+        status.thinking = metrics.queue_depth.get("turns", 0)
+        status.dropped_frames = sum(metrics.dropped_frames.values())
+        status.dropped_turns = metrics.dropped_turns
+        status.text_skipped = metrics.text_skipped
 
 
 class WatchedSites:

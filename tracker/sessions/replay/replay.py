@@ -13,7 +13,7 @@ from emotrack.errors import UsageError
 from emotrack.tracker.dashboard import Dashboard, DashboardState, Playback
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.interrupts import stopped_by_signals
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.replay.replay_timeline import Moment, Playhead, moments
 
@@ -48,15 +48,16 @@ class _Replay:
         self._pressed = asyncio.Event()
         marks_s = tuple(mark.at_s for mark in session.marks)
         self._playback = Playback(str(session.path), self._head.length_s, speed, marks_s)
-        self._activity = Activity(notice="; ".join(session.problems) or None)
+        self._status = LiveStatus()
         if session.ended is not None:
-            self._activity.dropped_frames = session.ended.dropped_frames
-            self._activity.dropped_turns = session.ended.dropped_turns
-            self._activity.text_skipped = session.ended.text_skipped
+            self._status.dropped_frames = session.ended.dropped_frames
+            self._status.dropped_turns = session.ended.dropped_turns
+            self._status.text_skipped = session.ended.text_skipped
         site = next((moment.event.site for moment in self._moments), "default")
         self._dashboard = Dashboard(
-            site=site, activity=self._activity, controls=self, console=Console(), playback=self._playback
+            site=site, status=self._status, controls=self, console=Console(), playback=self._playback
         )
+        self._dashboard.state.notice = "; ".join(session.problems) or None
 
     async def run(self) -> None:
         """Play until the viewer has had enough."""
@@ -101,10 +102,10 @@ class _Replay:
         self._shown = reached
         first = bisect.bisect_right(self._turns, head.position_s, key=lambda turn: turn.end_s)
         near = self._turns[first : first + NEAR_TURNS]
-        self._activity.stream_s = state.stream_s = head.position_s
-        self._activity.paused = head.paused
-        self._activity.speaking = (any(turn.start_s <= head.position_s for turn in near),)
-        self._activity.source_lost = state.lost_reason is not None
+        self._status.stream_s = state.stream_s = head.position_s
+        self._status.paused = head.paused
+        self._status.speaking = (any(turn.start_s <= head.position_s for turn in near),)
+        self._status.source_lost = state.lost_reason is not None
         self._playback.speed = head.speed
 
     # -- controls ------------------------------------------------------------------------------------------------

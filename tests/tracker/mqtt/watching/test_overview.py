@@ -16,7 +16,7 @@ from emotrack.tracker.mqtt.format.payloads import MAX_NAME_CHARS, Shift
 from emotrack.tracker.mqtt.publishing.state import SiteState
 from emotrack.tracker.mqtt.watching.overview import Grid, Overview, render
 from emotrack.tracker.mqtt.watching.watched import WatchedSites
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 from tests.tracker.dashboard.made_up import HEAD, started, turn
 from tests.tracker.mqtt.playing_sites import MOODS, PlayingSite
 from tests.tracker.mqtt.watching.test_watched import OFFLINE, WALL, Watcher, vad
@@ -110,7 +110,7 @@ def test_who_comes_late_sees_the_state_and_no_word_against_it() -> None:
     for words in ("F  fear", "Mood F fear", "80%", "6 turns, latest"):
         assert words in tile, words
     assert "No turns" not in tile
-    site = "\n".join(lines_of(render_site(watcher.site.state, Activity(), 80, 24)))
+    site = "\n".join(lines_of(render_site(watcher.site.state, LiveStatus(), 80, 24)))
     for words in ("6 turns before this", "F fear", "No turns seen yet."):
         assert words in site, words
 
@@ -153,7 +153,7 @@ def test_a_site_that_is_watched_fills_the_screen_too(size: tuple[int, int]) -> N
     site = SITUATIONS["four"].sites[0]
     for problem in (None, "stale for 2 min"):
         site.watching.place, site.watching.problem = "1 of 4", problem
-        lines = lines_of(render_site(site.state, site.activity, *size))
+        lines = lines_of(render_site(site.state, site.status, *size))
         assert len(lines) == size[1]
         assert {cell_len(line) for line in lines} == {size[0]}
 
@@ -161,7 +161,7 @@ def test_a_site_that_is_watched_fills_the_screen_too(size: tuple[int, int]) -> N
 def test_a_site_that_is_watched_promises_nothing_in_the_name_of_others() -> None:
     site = watched().sites[0]
     site.watching.place, site.watching.problem = "1 of 4", "offline"
-    screen = "\n".join(lines_of(render_site(site.state, Activity(), 80, 24)))
+    screen = "\n".join(lines_of(render_site(site.state, LiveStatus(), 80, 24)))
     for words in ("kitchen (1 of 4)", "! offline", "other sites", "all sites", "Nothing is recorded here."):
         assert words in screen, words
     assert "pause" not in screen
@@ -185,5 +185,5 @@ def test_what_is_valid_but_odd_is_drawn_all_the_same(odd: list[tuple[float, floa
     view = overview(watcher.all)
     site = watcher.site
     for width, height in SIZES:
-        for frame in (render(view, width, height), render_site(site.state, site.activity, width, height)):
+        for frame in (render(view, width, height), render_site(site.state, site.status, width, height)):
             assert {cell_len(line) for line in lines_of(frame)} == {width}

@@ -61,7 +61,7 @@ def test_of_what_a_broker_retained_only_state_is_believed() -> None:
     watcher = Watcher()
     for event in (turn(1), provisional(1.0, 2.0), mark(1.0), vad(), lost(1.0)):
         watcher.receive(event, kept=True)
-    assert not [site for site in watcher.all.sites if site.state.turn_count or site.activity.speaking]
+    assert not [site for site in watcher.all.sites if site.state.turn_count or site.status.speaking]
     assert all(site.state.lost_reason is None and not site.state.notes for site in watcher.all.sites)
     assert watcher.all.unreadable == 0
     watcher.receive(started(), ONLINE, kept=True)
@@ -72,10 +72,10 @@ def test_a_pause_and_a_dead_microphone_show_where_there_are_no_metrics() -> None
     watcher = Watcher()
     watcher.receive(started(), kept=True)
     watcher.receive(Source(**HEAD, lost=True, paused=True), kept=True)
-    assert watcher.site.activity.paused
-    assert watcher.site.activity.source_lost
+    assert watcher.site.status.paused
+    assert watcher.site.status.source_lost
     watcher.receive(Source(**HEAD, lost=False, paused=False), to_deletion(topics.source("kitchen")))
-    assert not watcher.site.activity.paused
+    assert not watcher.site.status.paused
     assert watcher.all.unreadable == 0
 
 
@@ -85,27 +85,27 @@ def test_the_dashboards_picture_is_made_of_the_topics() -> None:
     site = watcher.site
     assert (site.name, site.state.turn_count, site.state.marks) == ("kitchen", 2, 1)
     assert site.state.started is not None
-    assert site.activity.speaking == (True,)
-    assert site.activity.levels_dbfs == (-20.0,)
+    assert site.status.speaking == (True,)
+    assert site.status.levels_dbfs == (-20.0,)
     assert watcher.problem() is None
 
 
 def test_a_turn_is_seen_while_it_goes_on() -> None:
     watcher = Watcher()
     watcher.receive(ONLINE, started(), vad(), provisional(11.0, 12.0, "anger"))
-    (seen,) = watcher.site.state.glimpses(watcher.site.activity)
+    (seen,) = watcher.site.state.provisional(watcher.site.status)
     assert (seen.emotion, seen.speaker, watcher.site.state.turn_count) == ("anger", "Ana", 0)
     watcher.receive(vad(speaking=False))
-    assert not watcher.site.state.glimpses(watcher.site.activity)
+    assert not watcher.site.state.provisional(watcher.site.status)
 
 
 def test_the_figures_and_the_level_are_those_that_were_sent() -> None:
     watcher = Watcher()
     kitchen = PlayingSite("kitchen")
     watcher.receive(*kitchen.live(33.0, speaking=False))
-    assert watcher.site.activity.stream_s == 33.0
-    assert watcher.site.activity.speaking == (False,)
-    assert not watcher.site.activity.paused
+    assert watcher.site.status.stream_s == 33.0
+    assert watcher.site.status.speaking == (False,)
+    assert not watcher.site.status.paused
 
 
 def test_a_turn_that_comes_twice_counts_once_and_a_revision_replaces_it() -> None:
@@ -144,19 +144,19 @@ def test_what_changed_for_good_and_what_went_wrong_is_said() -> None:
     assert [item.text for item in watcher.site.state.latest(9) if isinstance(item, Note)] == [
         "The mood of the room turned from joy to fear"
     ]
-    assert watcher.site.activity.notice == "bad audio: no WAV"
+    assert watcher.site.state.notice == "bad audio: no WAV"
     watcher.site.judge(watcher.now + PASSING_S - 1.0, connected=True)
-    assert watcher.site.activity.notice == "bad audio: no WAV"
+    assert watcher.site.state.notice == "bad audio: no WAV"
     watcher.site.judge(watcher.now + PASSING_S + 1.0, connected=True)
-    assert watcher.site.activity.notice is None
+    assert watcher.site.state.notice is None
 
 
 def test_a_lost_source_is_told_and_its_return_too() -> None:
     watcher = Watcher()
     watcher.receive(started(), lost(3.0))
-    assert watcher.site.activity.source_lost
+    assert watcher.site.status.source_lost
     watcher.receive(restored(9.0))
-    assert not watcher.site.activity.source_lost
+    assert not watcher.site.status.source_lost
 
 
 @pytest.mark.parametrize("waiting", [0.0, 3600.0])

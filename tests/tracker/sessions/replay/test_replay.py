@@ -20,7 +20,7 @@ from emotrack.errors import UsageError
 from emotrack.tracker.dashboard import DashboardState, Playback
 from emotrack.tracker.dashboard.keys import KeyReader
 from emotrack.tracker.events import Correction, Event, Turn, to_json
-from emotrack.tracker.session.status import Activity
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sessions.reading.reader import Session, read_session
 from emotrack.tracker.sessions.replay.replay import _Replay, run_replay
 from emotrack.tracker.sessions.replay.replay_timeline import SPEEDS, Playhead, moments
@@ -133,7 +133,7 @@ def test_wherever_one_comes_from_a_moment_looks_the_same(
     for position_s in way:
         found = at(wandering, position_s)
     assert found == at(straight, way[-1])
-    assert wandering._activity == straight._activity
+    assert wandering._status == straight._status
 
 
 def test_going_back_forgets_what_comes_later_and_a_loss_is_lost_again(tmp_path: Path) -> None:
@@ -142,13 +142,13 @@ def test_going_back_forgets_what_comes_later_and_a_loss_is_lost_again(tmp_path: 
     state = at(replay, 50.5)
     assert state.ended is None
     assert state.turn_count == 16
-    assert replay._activity.source_lost
+    assert replay._status.source_lost
     assert state.turns[3].emotion == "anger"
     assert state.turns[3].corrected
-    assert not replay._activity.speaking[0]
+    assert not replay._status.speaking[0]
     at(replay, 58.0)
-    assert not replay._activity.source_lost
-    assert replay._activity.speaking[0]
+    assert not replay._status.source_lost
+    assert replay._status.speaking[0]
 
 
 def test_going_back_in_ten_hours_of_turns_takes_no_noticeable_time() -> None:
@@ -168,7 +168,7 @@ def test_a_correction_changes_the_counts_and_shows() -> None:
     state.apply(correction(7, "anger"))
     assert state.emotions == {"anger": 1}
     assert state.uncertain_count == 0
-    line = next(line for line in lines_of(state, Activity(), 80, 24) if "Good to see you." in line)
+    line = next(line for line in lines_of(state, LiveStatus(), 80, 24) if "Good to see you." in line)
     assert "anger✓" in line
     assert "80%" not in line
 
@@ -178,7 +178,7 @@ def test_the_frame_of_a_replay_has_exactly_the_size_of_the_screen(tmp_path: Path
     for position_s in (0.0, 52.0, 1000.0):
         replay = _Replay(read_session(saved(tmp_path / "s.jsonl")), 4.0)
         state = at(replay, position_s)
-        lines = lines_of(state, replay._activity, *size)
+        lines = lines_of(state, replay._status, *size)
         assert len(lines) == size[1]
         assert {cell_len(line) for line in lines} == {size[0]}
         if size in SIZES:
@@ -191,7 +191,7 @@ def test_the_frame_of_a_replay_has_exactly_the_size_of_the_screen(tmp_path: Path
 
 def test_a_session_of_no_length_at_all_can_be_shown() -> None:
     state = DashboardState(playback=Playback("s.jsonl", 0.0, 1.0, (0.0,)))
-    assert "No turn has ended yet." in "\n".join(lines_of(state, Activity(), 80, 24))
+    assert "No turn has ended yet." in "\n".join(lines_of(state, LiveStatus(), 80, 24))
 
 
 keys = st.sampled_from(

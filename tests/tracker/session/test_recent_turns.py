@@ -1,0 +1,55 @@
+"""Turns that can still be revised, by their ids."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from emotrack.tracker.events import Turn
+from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.publisher import Publisher
+from emotrack.tracker.session.recent_turns import RecentTurns
+from emotrack.tracker.session.status import LiveStatus
+from tests.tracker.dashboard.made_up import turn
+from tests.tracker.scripted import Recorder
+
+
+def revised(turn_id: int, **changes: Any) -> tuple[LiveStatus, list[Turn]]:
+    """Three turns of joy of which two are remembered, one of them revised; what was sent after them."""
+    status, recorder = LiveStatus(site="kitchen"), Recorder()
+
+    async def publish() -> None:
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        for number in (1, 2, 3):
+            await recent.publish(turn(number, "joy", speaker="Ana"), [])
+        await recent.revise(turn_id, **changes)
+        await recent.revise(turn_id, **changes)
+
+    asyncio.run(publish())
+    return status, [event for event in recorder.events[3:] if isinstance(event, Turn)]
+
+
+def test_a_revision_has_the_same_id_and_only_what_changes() -> None:
+    status, sent = revised(2, emotion="anger")
+    before = turn(2, "joy", speaker="Ana")
+    assert [(event.turn_id, event.revision, event.emotion) for event in sent] == [(2, 1, "anger"), (2, 2, "anger")]
+    for event in sent:
+        assert (event.site, event.session) == ("kitchen", status.session)
+        changed = {name for name in Turn.model_fields if getattr(event, name) != getattr(before, name)}
+        assert changed <= {"site", "session", "time", "revision", "emotion"}
+    assert status.tally.emotions == {"joy": 2, "anger": 1}
+
+
+def test_a_revision_may_change_the_speaker_who_is_then_counted() -> None:
+    status, sent = revised(3, speaker="Ben")
+    assert [event.speaker for event in sent] == ["Ben", "Ben"]
+    assert status.tally.speakers == {"Ana": 2, "Ben": 1}
+
+
+@pytest.mark.parametrize("turn_id", [1, 4])
+def test_a_turn_that_is_too_old_or_never_was_stays_as_it_is(turn_id: int) -> None:
+    status, sent = revised(turn_id, emotion="anger")
+    assert not sent
+    assert status.tally.emotions == {"joy": 3}

@@ -1,0 +1,144 @@
+"""The events of a session, each from what a stage has found."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from emotrack.models.context import EmotionEstimate
+from emotrack.tracker.audio import SAMPLE_RATE, SourceLost, SourceRestored
+from emotrack.tracker.events import (
+    BundleInfo,
+    Latency,
+    Modality,
+    OverloadEvent,
+    Provisional,
+    SessionEnded,
+    SessionStarted,
+    SourceLostEvent,
+    SourceRestoredEvent,
+    SpeculationShare,
+    Turn,
+)
+from emotrack.tracker.session.looking_ahead import ProvisionalEstimate
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.status import Status
+from emotrack.tracker.session.understanding import UnderstoodTurn
+from emotrack.tracker.sources import Source
+from emotrack.tracker.understanding.engine import Engine
+
+_VERSIONS_OF = ("emotrack", "torch", "onnxruntime", "faster-whisper", "moonshine-voice", "pocketsphinx", "silero-vad")
+
+
+def session_started(status: Status, source: Source, engine: Engine, options: SessionOptions) -> SessionStarted:
+    """What is listened to, and the models that do it."""
+    network, recogniser = engine.network, engine.recogniser
+    return SessionStarted(
+        **status.stamp(),
+        source=source.name,
+        channels=source.channels,
+        labels=network.labels,
+        bundle=BundleInfo(name=network.name, fingerprint=network.fingerprint),
+        recogniser="captions" if options.captions else recogniser.name if recogniser else None,
+        context_turns=options.context_turns or network.default_context,
+        versions=versions(),
+    )
+
+
+def source_event(status: Status, item: SourceLost | SourceRestored) -> SourceLostEvent | SourceRestoredEvent:
+    """The source delivers nothing any more, or delivers again."""
+    if isinstance(item, SourceLost):
+        return SourceLostEvent(**status.stamp(), at_s=status.stream_s, reason=item.reason)
+    at_s = status.stream_s + item.seconds_lost
+    return SourceRestoredEvent(**status.stamp(), at_s=at_s, seconds_lost=item.seconds_lost)
+
+
+def overload_event(status: Status) -> OverloadEvent:
+    """What is left out from now on."""
+    return OverloadEvent(**status.stamp(), at_s=status.stream_s, left_out=status.left_out)
+
+
+def provisional_event(status: Status, found: ProvisionalEstimate) -> Provisional:
+    """How a turn sounds that still goes on."""
+    latest = found.so_far.latest
+    return Provisional(
+        **status.stamp(),
+        channel=latest.channel + 1,
+        speaker=found.speaker,
+        start_s=found.so_far.start / SAMPLE_RATE,
+        at_s=latest.end_s,
+        **estimated(found.estimate),
+    )
+
+
+def turn_event(status: Status, understood: UnderstoodTurn, options: SessionOptions) -> Turn:
+    """The event of a turn that leaves now."""
+    queued, found = understood.queued, understood.found
+    turn, transcript = queued.attributed.turn, found.transcript
+    modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
+    return Turn(
+        **status.stamp(),
+        turn_id=queued.turn_id,
+        start_s=turn.start_s,
+        end_s=turn.end_s,
+        speaker=queued.attributed.speaker,
+        text=transcript.text if options.with_text else None,
+        text_source=transcript.source,
+        text_rejected=transcript.rejected,
+        **estimated(found.estimate),
+        modalities=modalities,
+        why=found.estimate.why,
+        audio=understood.audio,
+        truncated=turn.truncated,
+        latency_ms=Latency(
+            end_of_turn=1000 * (turn.decided - turn.speech_end) / SAMPLE_RATE,
+            queued=1000 * (understood.began_at - queued.decided_at),
+            recognition=1000 * found.recognition_s,
+            encoding=1000 * found.encoding_s,
+            context=1000 * found.context_s,
+            after_end=1000 * (time.perf_counter() - queued.decided_at),
+        ),
+    )
+
+
+def session_ended(status: Status, source: Source, reason: str, speculation: SpeculationShare | None) -> SessionEnded:
+    """What the session added up to."""
+    tally = status.tally
+    return SessionEnded(
+        **status.stamp(),
+        reason=reason,
+        seconds=status.stream_s,
+        turns=tally.turns,
+        emotions=dict(tally.emotions),
+        speakers=dict(tally.speakers),
+        mood=tally.mood.label,
+        dropped_frames=source.dropped_frames,
+        dropped_turns=status.dropped_turns,
+        text_skipped=status.text_skipped,
+        latency_ms={"after_end": tally.after_end, "end_of_turn": tally.end_of_turn},
+        speculation=speculation,
+    )
+
+
+def estimated(estimate: EmotionEstimate) -> dict[str, Any]:
+    """What events say of an estimate."""
+    shares = zip(estimate.labels, estimate.probabilities, strict=True)
+    return {
+        "emotion": estimate.emotion,
+        "confidence": round(estimate.confidence, 4),
+        "uncertain": estimate.uncertain,
+        "probabilities": {label: round(share, 4) for label, share in shares},
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of what an estimate depends on, where it is installed: not every platform has all."""
+    found = {}
+    for package in _VERSIONS_OF:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

@@ -1,0 +1,99 @@
+"""The first stage: audio in, finished turns out, one listener a channel."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from functools import reduce
+from typing import Final, cast
+
+from emotrack.errors import EmotrackError
+from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceLost
+from emotrack.tracker.events import LeftOutName
+from emotrack.tracker.hearing.listener import Listener, SpeechTurn
+from emotrack.tracker.hearing.silence import why_no_speech
+from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.event_making import overload_event, source_event
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.publisher import Publisher
+from emotrack.tracker.sources import Source
+from emotrack.tracker.understanding.engine import Engine
+from emotrack.tracker.understanding.overload import LeftOut
+
+PATIENCE: Final = 2.0  # where short turns are left out, this many times the usual silence ends a turn
+
+
+class Hearing:
+    """Hears every channel of a source, writes into the status what is heard, and tells when the source is lost."""
+
+    def __init__(
+        self, source: Source, engine: Engine, options: SessionOptions, controls: Controls, publisher: Publisher
+    ) -> None:
+        self.listeners = [Listener(channel, options.segmenter) for channel in range(source.channels)]
+        self.failure: EmotrackError | None = None
+        """Why the source broke off."""
+        self._source = source
+        self._engine = engine
+        self._segmenter = options.segmenter
+        self._controls = controls
+        self._status = controls.status
+        self._publisher = publisher
+        self._paused_s = 0.0
+
+    async def turns(self) -> AsyncGenerator[list[SpeechTurn], None]:
+        """After each of the source's items the turns that it ended, in the order in which they ended; often none."""
+        try:
+            async with aclosing(self._controls.until_stopped(self._source.items())) as items:
+                async for item in items:
+                    if isinstance(item, AudioChunk):
+                        yield await self._hear(item)
+                        continue
+                    yield self._end_turns()
+                    self._status.source_lost = isinstance(item, SourceLost)
+                    await self._publisher.send(source_event(self._status, item))
+        except EmotrackError as error:
+            self.failure = error
+        yield self._end_turns()
+
+    def heeding_overload(self) -> AbstractContextManager[None]:
+        """Within the context turns end later while the models cannot keep up, and events tell what is left out.
+
+        A file waits until the models are ready for more of it, and loses nothing.
+        """
+        return nullcontext() if self._source.lossless else self._engine.overload.watched_by(self._leave_out)
+
+    @property
+    def why_no_speech(self) -> str:
+        """The likeliest reason, where no turn was found."""
+        heard = reduce(operator.or_, (listener.heard for listener in self.listeners))
+        return why_no_speech(heard, self._paused_s, self._segmenter, self._source.elsewhere)
+
+    async def _hear(self, chunk: AudioChunk) -> list[SpeechTurn]:
+        status = self._status
+        status.stream_s = chunk.end / SAMPLE_RATE
+        status.dropped_frames = self._source.dropped_frames
+        if status.paused:
+            self._paused_s += len(chunk.samples) / SAMPLE_RATE
+            return self._end_turns()
+        turns = [
+            turn
+            for listener, channel in zip(self.listeners, chunk.samples.T, strict=True)
+            for turn in await self._engine.listen(listener, channel, chunk.start)
+        ]
+        status.levels_dbfs = tuple(listener.level_dbfs for listener in self.listeners)
+        status.speaking = tuple(listener.speaking for listener in self.listeners)
+        return sorted(turns, key=operator.attrgetter("end"))
+
+    def _end_turns(self) -> list[SpeechTurn]:
+        """The turns under way, which end here."""
+        self._status.speaking = tuple(False for _ in self.listeners)
+        turns = [turn for listener in self.listeners for turn in listener.flush()]
+        return sorted(turns, key=operator.attrgetter("end"))
+
+    def _leave_out(self, level: LeftOut) -> None:
+        """The models keep up less well, or better, than they did."""
+        for listener in self.listeners:
+            listener.patience = PATIENCE if level >= LeftOut.SHORT_TURNS else 1.0
+        self._status.left_out = cast("LeftOutName", level.name.lower())
+        self._publisher.send_soon(overload_event(self._status))

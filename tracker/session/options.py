@@ -1,0 +1,29 @@
+"""What can be chosen of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.sinks.audio_archive import AudioKeeper
+from emotrack.tracker.understanding.captions import Captions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a session hears and understands, and what its events carry."""
+
+    segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
+    captions: Captions | None = None
+    """Words and speakers that take the place of recognition."""
+    context_turns: int | None = None
+    """Turns remembered; the bundle's own number by default."""
+    with_text: bool = True
+    """Whether events carry words."""
+    keeper: AudioKeeper | None = None
+    """Keeps the audio of turns."""
+    speculate: bool = False
+    """Begin with a turn at the pause that may be its end. Only worth while where audio comes as it is spoken: a file
+    that is read as quickly as possible leaves no time in which the models would be idle."""
+    provisional: bool = False
+    """Estimate turns that still go on, which is for the same reason of use there only."""

@@ -1,0 +1,48 @@
+"""The latest turns of a session, each as it is known now: they are published, and can still be revised."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from emotrack.models.context import Revision
+from emotrack.tracker.events import Turn
+from emotrack.tracker.session.event_making import estimated
+from emotrack.tracker.session.publisher import Publisher
+from emotrack.tracker.session.status import Status
+
+
+class RecentTurns:
+    """The last ``size`` turns, or the very last, by their ids; the status's tally counts all turns as known now."""
+
+    def __init__(self, size: int, status: Status, publisher: Publisher) -> None:
+        self._size = max(size, 1)
+        self._status = status
+        self._publisher = publisher
+        self._turns: OrderedDict[int, Turn] = OrderedDict()
+
+    async def publish(self, turn: Turn, revisions: Sequence[Revision]) -> None:
+        """Publish the newest turn, then what it changes about earlier ones."""
+        self._status.tally.add(turn)
+        await self._publisher.send(turn)
+        for revision in revisions:
+            if revision.turns_ago <= len(self._turns):  # a session that was taken over has none from before
+                turn_id = list(self._turns)[-revision.turns_ago]
+                await self.revise(turn_id, **estimated(revision.estimate), why=None)
+        self._turns[turn.turn_id] = turn
+        if len(self._turns) > self._size:
+            self._turns.popitem(last=False)
+
+    async def revise(self, turn_id: int, **changes: Any) -> None:
+        """Publish anew an earlier turn of which something else is now believed; one that is too old stays as it is."""
+        if (before := self._turns.get(turn_id)) is None:
+            return
+        after = before.model_copy(update={**self._status.stamp(), **changes, "revision": before.revision + 1})
+        self._turns[turn_id] = after
+        self._status.tally.revise(before, after)
+        await self._publisher.send(after)
+
+    def clear(self) -> None:
+        """Nothing of what was said so far is revised any more."""
+        self._turns.clear()

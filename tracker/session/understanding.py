@@ -1,0 +1,73 @@
+"""The second stage: words, voice and context, one turn after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.status import LiveStatus
+from emotrack.tracker.session.turn_queue import QueuedTurn
+from emotrack.tracker.sinks.audio_archive import KeepingError
+from emotrack.tracker.understanding.engine import SKIPPED, Engine
+from emotrack.tracker.understanding.interpreter import Interpretation, Interpreter
+from emotrack.tracker.understanding.recognisers import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class UnderstoodTurn:
+    """A turn, what the models found in it, and the file that keeps its voice, if any."""
+
+    queued: QueuedTurn
+    found: Interpretation
+    audio: str | None
+    began_at: float
+    """When the models began with it, or its work was taken over: seconds, ``time.perf_counter``."""
+
+
+class Understanding:
+    """The models at work on one session's turns, and the archive of their audio."""
+
+    def __init__(
+        self, engine: Engine, options: SessionOptions, status: LiveStatus, notify: Callable[[str], None]
+    ) -> None:
+        """The rolling window is that of the ``status``, where a session goes on, or a new one."""
+        self.failure: KeepingError | None = None
+        """Why audio is kept no more."""
+        self.context_turns = options.context_turns or engine.network.default_context
+        """Turns that the rolling window holds."""
+        self._engine = engine
+        self._status = status
+        self._keeper = options.keeper
+        self._notify = notify
+        if status.context is None:
+            status.context = engine.network.new_context(self.context_turns)
+        self.interpreter = Interpreter(engine, status.context, notify)
+
+    async def understand(self, queued: QueuedTurn, *, skip_text: bool) -> UnderstoodTurn:
+        """Find out how a turn sounds; call it for one turn after the other, in the order in which they ended."""
+        words = queued.attributed.words
+        if words is None and skip_text and self._engine.recogniser is not None and queued.work is None:
+            words = Transcript(None, None, rejected=SKIPPED)
+        began_at = time.perf_counter()
+        work = queued.work or self.interpreter.begin(queued.attributed.turn, words)
+        found = await self.interpreter.interpret(work, queued.attributed.speaker)
+        self._status.text_skipped += found.transcript.rejected == SKIPPED
+        return UnderstoodTurn(queued, found, await self._keep_audio(queued), began_at)
+
+    def forget(self) -> None:
+        """Let the turns so far no longer colour the ones to come."""
+        self.interpreter.context = self._status.context = self._engine.network.new_context(self.context_turns)
+
+    async def _keep_audio(self, queued: QueuedTurn) -> str | None:
+        """The file that keeps the turn's audio, if that was asked for and can be done."""
+        if self._keeper is None:
+            return None
+        try:
+            return await self._keeper.keep(self._status.session, queued.turn_id, queued.attributed.turn.samples)
+        except KeepingError as error:
+            self._keeper, self.failure = None, error
+            self._notify(Notice(f"{error}; no more audio is kept", about="kept audio"))
+            return None
