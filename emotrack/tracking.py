@@ -14,13 +14,13 @@ from contextlib import aclosing
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from emotrack.errors import UsageError
 from emotrack.tracker.events import Event, SessionStarted, Turn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.sources import Source
@@ -59,6 +59,7 @@ class Tracker:
         recogniser: str = "auto",
         language: str | None = None,
         device: str = "auto",
+        speakers: Literal["auto"] | int | None = "auto",
     ) -> None:
         """Note what is to be loaded on entering.
 
@@ -68,18 +69,20 @@ class Tracker:
                 faster-whisper size, hub id or folder.
             language: the language spoken, ISO 639-1; None lets the recogniser find out.
             device: "auto", "cpu" or "cuda".
+            speakers: whether voices are told apart in sources of one channel: "auto", at most so many, or None.
         """
         self._bundle = str(bundle)
         self._recogniser = recogniser
         self._language = language
         self._device = device
+        self._speakers = speakers
         self._engine: Engine | None = None
         self._conversations: WeakSet[Conversation] = WeakSet()
 
     async def __aenter__(self) -> Self:
         """Load the models, in another thread. Raises ``EmotrackError`` when one of them cannot be had."""
         wanted = (self._bundle, self._recogniser, self._device, self._language, _log.info)
-        self._engine = await asyncio.to_thread(load_engine, *wanted)
+        self._engine = await asyncio.to_thread(load_engine, *wanted, speakers=self._speakers is not None)
         return self
 
     async def __aexit__(
@@ -123,6 +126,9 @@ class Tracker:
         saved = [JsonLines.to_file(Path(save))] if save is not None else []
         options = SessionOptions(
             segmenter=segmenter or SegmenterOptions(),
+            speakers=SpeakerOptions(self._speakers if isinstance(self._speakers, int) else None)
+            if self._speakers is not None
+            else None,
             captions=Captions(read_captions(Path(captions))) if captions is not None else None,
             context_turns=context_turns,
             with_text=with_text,

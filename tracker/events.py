@@ -20,7 +20,7 @@ SCHEMA_VERSION: Final = 1
 
 TextSource = Literal["captions", "faster-whisper", "moonshine", "pocketsphinx"]
 Modality = Literal["speech", "text"]
-LeftOutName = Literal["nothing", "extras", "words", "short_turns"]
+LeftOutName = Literal["nothing", "speakers", "extras", "words", "short_turns"]
 
 
 def _rounded(digits: int) -> AfterValidator:
@@ -107,6 +107,10 @@ class Turn(_Event):
     start_s: Annotated[Seconds, Field(ge=0, description="Stream time of the first sample.")]
     end_s: Annotated[Seconds, Field(ge=0, description="Stream time after the last sample.")]
     speaker: Words | None
+    overlap: Annotated[
+        Probability | None,
+        Field(description="Share of what the speaker says that others speak in, too; null where nobody looked."),
+    ] = None
     text: Words | None
     text_source: TextSource | None
     text_rejected: Annotated[
@@ -172,6 +176,22 @@ class OverloadEvent(_Event):
     left_out: Annotated[LeftOutName, Field(description="What is left out from now on; each includes those before it.")]
 
 
+class SpeakerRenamed(_Event):
+    """A person says who a speaker is: all turns of the session, past and to come, are of the new name."""
+
+    type: Literal["speaker_renamed"] = "speaker_renamed"
+    speaker: Annotated[Words, Field(description="The name until now.")]
+    name: Annotated[Words, Field(description="The name from now on; if somebody has it already, the two are one.")]
+
+
+class SpeakersMerged(_Event):
+    """Two speakers turned out to be one person: all turns of the session that name the first are the second's."""
+
+    type: Literal["speakers_merged"] = "speakers_merged"
+    speaker: Annotated[Words, Field(description="The name that is given up.")]
+    into: Annotated[Words, Field(description="The name that stays.")]
+
+
 class Mark(_Event):
     """A person marked this moment (key `m` on the dashboard)."""
 
@@ -232,6 +252,8 @@ Event = Annotated[
     | SourceLostEvent
     | SourceRestoredEvent
     | OverloadEvent
+    | SpeakerRenamed
+    | SpeakersMerged
     | Mark
     | Correction
     | SessionEnded,

@@ -22,7 +22,7 @@ from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
 from emotrack.tracker.options import read_options
-from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
@@ -77,7 +77,17 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(JsonLines.to_file(arguments.save))
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
-    engine = load_engine(arguments.bundle, asr, arguments.device, arguments.language, notices, own_process=True)
+    speakers = speaker_options(arguments)
+    engine = load_engine(
+        arguments.bundle,
+        asr,
+        arguments.device,
+        arguments.language,
+        notices,
+        own_process=True,
+        speakers=speakers is not None and source.channels == 1 and captions is None,
+        speaker_model=arguments.speaker_model,
+    )
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
 
@@ -101,6 +111,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(dashboard)
     options = SessionOptions(
         segmenter=segmenter,
+        speakers=speakers,
         captions=captions,
         context_turns=arguments.context,
         with_text=not arguments.no_text,
@@ -121,6 +132,11 @@ def run_live(arguments: argparse.Namespace) -> int:
     elif captions and (misfit := captions.misfit(status.stream_s, all_heard=not controls.is_stopping)):
         notices(misfit)
     return 0
+
+
+def speaker_options(arguments: argparse.Namespace) -> SpeakerOptions | None:
+    """How voices are told apart."""
+    return None if arguments.speakers is None else SpeakerOptions(count=arguments.speakers or None)
 
 
 def _check(arguments: argparse.Namespace) -> None:

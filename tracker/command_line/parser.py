@@ -42,6 +42,7 @@ examples:
   emotrack live --file call.wav --channels split               each channel of a call is a speaker
   emotrack live --file talk.flac --captions talk.vtt --fast --json > turns.jsonl
                                                                words and speakers from captions, as quick as possible
+  emotrack live --mic --speakers 2                             there are two people in the room
   emotrack live --mic --asr none                               voice only, no words at all
   emotrack live --mqtt mqtt://localhost/                       every microphone on an MQTT broker, and publish there
   emotrack live --mic --publish mqtt://localhost/ --site desk  publish what a microphone here hears
@@ -51,6 +52,9 @@ On a terminal a dashboard is shown (q quits, p pauses, m marks a moment); elsewh
 line is written to standard output. Ctrl-C ends in order, a second one at once. Exit code: 0 normal end, Ctrl-C at any
 moment included; 1 failure; 2 wrong usage.
 """
+
+
+_SPEAKERS = Bounds(1, 32)
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,6 +99,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def speaker_count(argument: str) -> int | None:
+    """How many speakers there are at most: 0 for "auto", None for "off"."""
+    if argument in ("auto", "off"):
+        return 0 if argument == "auto" else None
+    try:
+        return int(_SPEAKERS(argument))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{argument!r} is neither auto nor off nor {_SPEAKERS}") from None
+
+
 def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
     live = commands.add_parser(
         "live",
@@ -124,6 +138,20 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         type=Bounds(1, 1000),
         metavar="N",
         help="with --file: the audio track of that number, the first being 1 (default: the one that the file prefers)",
+    )
+    live.add_argument(
+        "--speakers",
+        type=speaker_count,
+        default=0,
+        metavar="auto|N|off",
+        help="tell voices apart: auto (default), at most N people, or off; channels and captions that name speakers "
+        "are believed instead",
+    )
+    live.add_argument(
+        "--speaker-model",
+        type=Path,
+        metavar="PATH",
+        help="a speaker embedding of your own, an ONNX file of WeSpeaker's kind (default: the one that is installed)",
     )
     live.add_argument("--site", type=unicode, default="default", help="a name for this place, carried by every event")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from emotrack.errors import UsageError
-from emotrack.tracker.command_line.live import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
+from emotrack.tracker.command_line.live import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to, speaker_options
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
 from emotrack.tracker.mqtt.format import topics
@@ -36,7 +36,17 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     broker = read_broker(arguments.mqtt, arguments)
     publish_to = read_broker(arguments.publish, arguments) if arguments.publish else broker
     asr = arguments.asr or "auto"
-    engine = load_engine(arguments.bundle, asr, arguments.device, arguments.language, notify, own_process=True)
+    speakers = speaker_options(arguments)
+    engine = load_engine(
+        arguments.bundle,
+        asr,
+        arguments.device,
+        arguments.language,
+        notify,
+        own_process=True,
+        speakers=speakers is not None,
+        speaker_model=arguments.speaker_model,
+    )
     from emotrack.tracker.mqtt.publishing.sink import Publishing
     from emotrack.tracker.mqtt.sites.site import SiteOptions
     from emotrack.tracker.mqtt.sites.sites import Sites
@@ -48,6 +58,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         Publishing(publish_to, worker_name(), arguments.topics == "full", once, engine, not arguments.no_text),
         SiteOptions(
             segmenter=segmenter,
+            speakers=speakers,
             context_turns=arguments.context,
             with_text=not arguments.no_text,
             max_sites=arguments.max_sites,

@@ -66,7 +66,8 @@ class SpeechTurn:
 class Listener:
     """Cuts one channel into turns."""
 
-    def __init__(self, channel: int, options: SegmenterOptions) -> None:
+    def __init__(self, channel: int, options: SegmenterOptions, remembers: int = 0) -> None:
+        """``remembers``: samples of the past that ``between`` can still be asked for."""
         self._channel = channel
         self.detector = VoiceActivityDetector()
         self._segmenter = Segmenter(options)
@@ -76,6 +77,7 @@ class Listener:
         self._inaudible_dbfs = options.min_level_dbfs - _INAUDIBLE_DB
         self._last_audible = 0
         self._keep = round(options.pre_roll_s * SAMPLE_RATE) + FRAME_SAMPLES
+        self._remembers = remembers
         self._audio = Tape()
         self._next_frame = 0  # stream index of the first sample not yet judged
         self._last_speech = 0
@@ -105,6 +107,26 @@ class Listener:
     def turn_start(self) -> int | None:
         """First sample of the turn that may be under way."""
         return self._segmenter.turn_start
+
+    @property
+    def heard_until(self) -> int:
+        """Stream index of the first sample that was not yet judged."""
+        return self._next_frame
+
+    @property
+    def remembers_from(self) -> int:
+        """Stream index of the oldest sample that is kept."""
+        return self._audio.start
+
+    def between(self, start: int, end: int) -> Samples:
+        """What was heard from ``start`` to ``end``, (end - start,); it must be kept and judged."""
+        return self._audio.between(start, end).copy()
+
+    def split(self, end: int, goes_on_from: int) -> list[SpeechTurn]:
+        """End the turn under way at the sample ``end``; what goes on began at ``goes_on_from``, which may be before."""
+        decision = self._segmenter.split(end, goes_on_from)
+        self.pending = None
+        return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
 
     def latest(self, longest_s: float) -> SpeechTurn | None:
         """The last ``longest_s`` of the turn under way, or all of it if it is shorter; None while there is none."""
@@ -217,4 +239,4 @@ class Listener:
         """Drop the audio that no turn can need any more."""
         turn_start = self._segmenter.turn_start
         needed = self._next_frame - self._keep if turn_start is None else min(turn_start, self._next_frame)
-        self._audio.forget(needed)
+        self._audio.forget(min(needed, self._next_frame - self._remembers))

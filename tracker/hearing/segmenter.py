@@ -220,6 +220,21 @@ class Segmenter:
         """End the turn under way, if any: the stream stopped here."""
         return self._end(self._turn) if self._turn else None
 
+    def split(self, end: int, goes_on_from: int) -> SpeechEnded | SpeechDiscarded | None:
+        """End the turn under way at the sample ``end``: somebody else has taken over, who began at ``goes_on_from``.
+
+        Where both speak, the frames belong to both turns.
+        """
+        turn = self._turn
+        if turn is None:
+            return None
+        ended = self._of_frames(turn.start, [frame for frame in turn.frames if frame.start < end])
+        rest = [frame for frame in turn.frames if frame.end > goes_on_from]
+        self._turn = self._of_frames(max(turn.start, goes_on_from), rest) if rest else None
+        found = self._judge(ended, end=min(end, ended.end), cut=False) if ended.speech_frames else None
+        self._announced = self._turn is not None and self._turn.speech_s >= self.options.min_speech_s
+        return found
+
     def resume(self, start: int) -> None:
         """The stream goes on at ``start``, after ``flush``; no turn reaches back beyond it."""
         self._previous_end = start
@@ -236,15 +251,17 @@ class Segmenter:
         )
         first_part, rest = turn.frames[: quietest + 1], turn.frames[quietest + 1 :]
 
-        ended = _Turn(turn.start, self.options.offset)
-        for frame in first_part:
-            ended.add(frame)
+        ended = self._of_frames(turn.start, first_part)
         self._turn = None
         if any(frame.probability >= self.options.offset for frame in rest):
-            self._turn = _Turn(ended.end, self.options.offset)
-            for frame in rest:
-                self._turn.add(frame)
+            self._turn = self._of_frames(ended.end, rest)
         return self._judge(ended, end=ended.end, cut=True)
+
+    def _of_frames(self, start: int, frames: list[_Frame]) -> _Turn:
+        turn = _Turn(start, self.options.offset)
+        for frame in frames:
+            turn.add(frame)
+        return turn
 
     def _judge(self, turn: _Turn, end: int, cut: bool) -> SpeechEnded | SpeechDiscarded | None:
         announced, self._announced = self._announced, False

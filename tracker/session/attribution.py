@@ -5,10 +5,13 @@ A turn of one channel may hold the words of several people. Here it is cut into 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
 from emotrack.tracker.understanding.captions import Captions
+from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Transcript
 
 
@@ -20,14 +23,18 @@ class AttributedTurn:
     words: Transcript | None
     """None when they are to be recognised."""
     speaker: str | None
-    """None where that is not known."""
+    """None where that is not known yet, or at all."""
+    voiced: VoicedTurn | None = None
+    """Where voices are told apart: whose voice it is."""
 
 
 class Attribution:
-    """Attributes turns to speakers: by captions, else by channels where there are several."""
+    """Attributes turns to speakers: by captions, else by channels where there are several, else by voice."""
 
-    def __init__(self, channels: int, captions: Captions | None) -> None:
+    def __init__(self, channels: int, captions: Captions | None, voices: Callable[[int], ChannelVoices | None]) -> None:
+        """``voices`` are those on a channel; None where they are not told apart."""
         self._has_channels = channels > 1
+        self._voices = voices
         self._captions = captions
 
     @property
@@ -46,9 +53,17 @@ class Attribution:
     def _parts(self, turn: SpeechTurn, *, has_ended: bool) -> list[AttributedTurn]:
         channel = f"channel {turn.channel + 1}" if self._has_channels else None
         if self._captions is None:
+            if (voices := self._voices(turn.channel)) is not None:
+                return [AttributedTurn(voiced.turn, None, channel, voiced) for voiced in voices.divide(turn)]
             return [AttributedTurn(turn, None, channel)]
         parts = self._captions.caption(turn) if has_ended else self._captions.preview(turn)
         return [
             AttributedTurn(part.turn, Transcript(part.text, "captions" if part.text else None), part.speaker or channel)
             for part in parts
         ]
+
+
+def begin(interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None) -> TurnWork:
+    """Begin with what is attributed; ``words`` take the place of its own."""
+    clean = attributed.voiced.clean if attributed.voiced else None
+    return interpreter.begin(attributed.turn, words or attributed.words, clean)

@@ -17,6 +17,7 @@ from emotrack.tracker.events import Correction, Mark
 from emotrack.tracker.session.status import LiveStatus
 
 MAX_WAITING_COMMANDS: Final = 256
+MAX_NAME: Final = 80  # characters of a speaker's name
 
 T = TypeVar("T")
 
@@ -26,7 +27,15 @@ class ForgetTurns:
     """Let the turns so far no longer colour the ones to come."""
 
 
-Command = ForgetTurns | Mark | Correction
+@dataclass(frozen=True, slots=True)
+class RenameSpeaker:
+    """Call a speaker by another name, for turns past and to come."""
+
+    speaker: str
+    name: str
+
+
+Command = ForgetTurns | RenameSpeaker | Mark | Correction
 """What a session is asked to do; what a person adds to its events is the event itself."""
 
 
@@ -71,6 +80,18 @@ class Controls:
     def forget(self) -> None:
         """Let the turns so far no longer colour the ones to come. Raises ``ValueError`` if too much waits."""
         self._ask(ForgetTurns())
+
+    def rename(self, speaker: str, name: str) -> None:
+        """Call a speaker by another name, for turns past and to come; two who get one name become one.
+
+        Raises ``ValueError`` for a speaker of whom there is no turn, for no name, and if too much waits.
+        """
+        speakers = self.status.tally.speakers
+        if speaker not in speakers:
+            raise ValueError(f"there is no speaker {speaker}: there are {', '.join(speakers) or 'none yet'}")
+        if not (name := " ".join(name.split())) or len(name) > MAX_NAME:
+            raise ValueError(f"a name has 1 to {MAX_NAME} characters")
+        self._ask(RenameSpeaker(speaker, name))
 
     def correct(self, turn_id: int, emotion: str) -> None:
         """Note what a turn really sounded like.

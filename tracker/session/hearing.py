@@ -18,6 +18,8 @@ from emotrack.tracker.session.event_making import overload_event, source_event
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.publisher import Publisher
 from emotrack.tracker.sources import Source
+from emotrack.tracker.speakers.channel_voices import ChannelVoices
+from emotrack.tracker.speakers.networks import WINDOW
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.overload import LeftOut
 
@@ -30,7 +32,15 @@ class Hearing:
     def __init__(
         self, source: Source, engine: Engine, options: SessionOptions, controls: Controls, publisher: Publisher
     ) -> None:
-        self.listeners = [Listener(channel, options.segmenter) for channel in range(source.channels)]
+        tells_apart = (
+            source.channels == 1
+            and options.speakers is not None
+            and options.captions is None
+            and engine.speaker_networks is not None
+        )
+        remembers = WINDOW if tells_apart else 0
+        self.listeners = [Listener(channel, options.segmenter, remembers) for channel in range(source.channels)]
+        self._voices = [ChannelVoices(listener, engine.segment) for listener in self.listeners if tells_apart]
         self.failure: EmotrackError | None = None
         """Why the source broke off."""
         self._source = source
@@ -76,14 +86,23 @@ class Hearing:
         if status.paused:
             self._paused_s += len(chunk.samples) / SAMPLE_RATE
             return self._end_turns()
-        turns = [
-            turn
-            for listener, channel in zip(self.listeners, chunk.samples.T, strict=True)
-            for turn in await self._engine.listen(listener, channel, chunk.start)
-        ]
+        turns: list[SpeechTurn] = []
+        for place, listener in enumerate(self.listeners):
+            ended = await self._engine.listen(listener, chunk.samples[:, place], chunk.start)
+            turns += ended
+            if (voices := self.voices(place)) is not None:
+                for turn in ended:
+                    await voices.finish(turn)
+                turns += await voices.look()
         status.levels_dbfs = tuple(listener.level_dbfs for listener in self.listeners)
         status.speaking = tuple(listener.speaking for listener in self.listeners)
         return sorted(turns, key=operator.attrgetter("end"))
+
+    def voices(self, channel: int) -> ChannelVoices | None:
+        """The voices on a channel; None where they are not told apart, or not for now."""
+        if not self._voices or (self._engine.overload.level >= LeftOut.SPEAKERS and not self._source.lossless):
+            return None
+        return self._voices[channel]
 
     def _end_turns(self) -> list[SpeechTurn]:
         """The turns under way, which end here."""

@@ -9,8 +9,9 @@ from contextlib import aclosing
 
 from emotrack.tracker.session import event_making as make
 from emotrack.tracker.session.attribution import Attribution
-from emotrack.tracker.session.controls import Controls, ForgetTurns
+from emotrack.tracker.session.controls import Controls, ForgetTurns, RenameSpeaker
 from emotrack.tracker.session.hearing import Hearing
+from emotrack.tracker.session.identification import Identification
 from emotrack.tracker.session.looking_ahead import LookingAhead
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.publisher import Publisher
@@ -19,6 +20,7 @@ from emotrack.tracker.session.turn_queue import TurnQueue
 from emotrack.tracker.session.understanding import Understanding
 from emotrack.tracker.sinks.json_lines import Sink
 from emotrack.tracker.sources import Source
+from emotrack.tracker.speakers.clusters import REMEMBERED
 from emotrack.tracker.understanding.engine import Engine
 
 
@@ -38,13 +40,15 @@ class LiveSession:
         self._status = status = controls.status
         self._publisher = Publisher(sinks, controls, notify)
         self.hearing = Hearing(source, engine, options, controls, self._publisher)
-        self._attribution = Attribution(source.channels, options.captions)
+        self._attribution = Attribution(source.channels, options.captions, self.hearing.voices)
         self._queue = TurnQueue(status, lossless=source.lossless)
-        self._understanding = Understanding(engine, options, status, notify)
+        self._identification = Identification(options.speakers, lossless=source.lossless)
+        self._understanding = Understanding(engine, options, self._identification, status, notify)
         self._ahead = LookingAhead(
             engine, self.hearing.listeners, self._attribution, self._understanding.interpreter, options, status
         )
-        self._recent = RecentTurns(self._understanding.context_turns - 1, status, self._publisher)
+        window = max(self._understanding.context_turns - 1, REMEMBERED if options.speakers else 0)
+        self._recent = RecentTurns(window, status, self._publisher)
 
     async def run(self) -> None:
         """Track until the source ends or the controls say stop.
@@ -56,8 +60,8 @@ class LiveSession:
             await self._publisher.send(make.session_started(self._status, self._source, self._engine, self._options))
             with self.hearing.heeding_overload():
                 async with asyncio.TaskGroup() as group:
-                    for stage in (self._hear(), self._understand(), self._look_ahead(), self._obey()):
-                        group.create_task(stage)
+                    for stage in (self._hear, self._understand, self._look_ahead, self._learn_speakers, self._obey):
+                        group.create_task(stage())
             reason = "failure" if self.hearing.failure else self._controls.stop_reason or "end_of_source"
         finally:
             self._ahead.throw_away()
@@ -83,11 +87,16 @@ class LiveSession:
             self._queue.done()
             turn = make.turn_event(self._status, understood, self._options)
             await self._recent.publish(turn, understood.found.revisions)
+        await self._identification.close()
         self._controls.close()
 
     async def _look_ahead(self) -> None:
         async for found in self._ahead.estimates():
             await self._publisher.send(make.provisional_event(self._status, found))
+
+    async def _learn_speakers(self) -> None:
+        async for told in self._identification.told():
+            await self._recent.tell(told)
 
     async def _obey(self) -> None:
         async for command in self._controls.commands():
@@ -95,5 +104,8 @@ class LiveSession:
                 case ForgetTurns():
                     self._understanding.forget()
                     self._recent.clear()
+                case RenameSpeaker(speaker, name):
+                    self._identification.rename(speaker, name)
+                    await self._recent.rename(speaker, name)
                 case _:  # an event that a person made
                     await self._publisher.send(command)

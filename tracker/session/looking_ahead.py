@@ -14,7 +14,7 @@ from typing import Final
 from emotrack.models.context import EmotionEstimate
 from emotrack.tracker.events import SpeculationShare
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
-from emotrack.tracker.session.attribution import AttributedTurn, Attribution
+from emotrack.tracker.session.attribution import AttributedTurn, Attribution, begin
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.speculation import Speculation
 from emotrack.tracker.session.status import Status
@@ -135,7 +135,7 @@ class LookingAhead:
         if pending is not None and not self._status.thinking and not self._engine.is_busy:
             pays = speculation.pays(0.0 if self._attribution.gives_words else self._engine.recognition_s)
             parts = self._attribution.preview(pending) if pays else []
-            speculation.begin(pending, [self._interpreter.begin(part.turn, part.words) for part in parts])
+            speculation.begin(pending, [begin(self._interpreter, part) for part in parts])
 
     def _ask_for_estimate(self) -> None:
         for under_way in self._under_way:

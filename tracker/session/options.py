@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.sinks.audio_archive import AudioKeeper
+from emotrack.tracker.speakers.networks import VoicePrint
 from emotrack.tracker.understanding.captions import Captions
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerOptions:
+    """How voices are told apart."""
+
+    count: int | None = None
+    """There are no more speakers than that; None: nobody knows."""
+    enrolled: Mapping[str, VoicePrint] = field(default_factory=dict)
+    """Voice prints that were kept, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +26,8 @@ class SessionOptions:
     """How a session hears and understands, and what its events carry."""
 
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
+    speakers: SpeakerOptions | None = None
+    """How voices are told apart; None: they are not."""
     captions: Captions | None = None
     """Words and speakers that take the place of recognition."""
     context_turns: int | None = None

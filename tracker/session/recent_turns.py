@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from emotrack.models.context import Revision
-from emotrack.tracker.events import Turn
+from emotrack.tracker.events import SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.session.event_making import estimated
+from emotrack.tracker.session.identification import Told
 from emotrack.tracker.session.publisher import Publisher
 from emotrack.tracker.session.status import Status
 
@@ -21,6 +22,7 @@ class RecentTurns:
         self._status = status
         self._publisher = publisher
         self._turns: OrderedDict[int, Turn] = OrderedDict()
+        self._early: dict[int, dict[str, Any]] = {}
 
     async def publish(self, turn: Turn, revisions: Sequence[Revision]) -> None:
         """Publish the newest turn, then what it changes about earlier ones."""
@@ -31,17 +33,34 @@ class RecentTurns:
                 turn_id = list(self._turns)[-revision.turns_ago]
                 await self.revise(turn_id, **estimated(revision.estimate), why=None)
         self._turns[turn.turn_id] = turn
+        if (early := self._early.pop(turn.turn_id, None)) is not None:
+            await self.revise(turn.turn_id, **early)
         if len(self._turns) > self._size:
             self._turns.popitem(last=False)
 
     async def revise(self, turn_id: int, **changes: Any) -> None:
         """Publish anew an earlier turn of which something else is now believed; one that is too old stays as it is."""
+        if turn_id > next(reversed(self._turns), 0):
+            self._early[turn_id] = changes  # it is about to be published
         if (before := self._turns.get(turn_id)) is None:
             return
         after = before.model_copy(update={**self._status.stamp(), **changes, "revision": before.revision + 1})
         self._turns[turn_id] = after
         self._status.tally.revise(before, after)
         await self._publisher.send(after)
+
+    async def tell(self, told: Told) -> None:
+        """Publish what has become known about speakers."""
+        for speaker, into in told.merged.items():
+            await self._publisher.send(SpeakersMerged(**self._status.stamp(), speaker=speaker, into=into))
+        for turn_id, name in told.revised.items():
+            await self.revise(turn_id, speaker=name)
+
+    async def rename(self, speaker: str, name: str) -> None:
+        """Publish a new name, and the recent turns with it."""
+        await self._publisher.send(SpeakerRenamed(**self._status.stamp(), speaker=speaker, name=name))
+        for turn_id in [turn_id for turn_id, turn in self._turns.items() if turn.speaker == speaker]:
+            await self.revise(turn_id, speaker=name)
 
     def clear(self) -> None:
         """Nothing of what was said so far is revised any more."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.session.attribution import begin
+from emotrack.tracker.session.identification import Identification
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.session.turn_queue import QueuedTurn
@@ -31,7 +34,12 @@ class Understanding:
     """The models at work on one session's turns, and the archive of their audio."""
 
     def __init__(
-        self, engine: Engine, options: SessionOptions, status: LiveStatus, notify: Callable[[str], None]
+        self,
+        engine: Engine,
+        options: SessionOptions,
+        identification: Identification,
+        status: LiveStatus,
+        notify: Callable[[str], None],
     ) -> None:
         """The rolling window is that of the ``status``, where a session goes on, or a new one."""
         self.failure: KeepingError | None = None
@@ -39,6 +47,7 @@ class Understanding:
         self.context_turns = options.context_turns or engine.network.default_context
         """Turns that the rolling window holds."""
         self._engine = engine
+        self._identification = identification
         self._status = status
         self._keeper = options.keeper
         self._notify = notify
@@ -48,12 +57,17 @@ class Understanding:
 
     async def understand(self, queued: QueuedTurn, *, skip_text: bool) -> UnderstoodTurn:
         """Find out how a turn sounds; call it for one turn after the other, in the order in which they ended."""
-        words = queued.attributed.words
-        if words is None and skip_text and self._engine.recogniser is not None and queued.work is None:
+        words = None
+        if (
+            queued.attributed.words is None
+            and skip_text
+            and self._engine.recogniser is not None
+            and queued.work is None
+        ):
             words = Transcript(None, None, rejected=SKIPPED)
         began_at = time.perf_counter()
-        work = queued.work or self.interpreter.begin(queued.attributed.turn, words)
-        found = await self.interpreter.interpret(work, queued.attributed.speaker)
+        work = queued.work or begin(self.interpreter, queued.attributed, words)
+        found = await self.interpreter.interpret(work, partial(self._identification.identify, queued, work))
         self._status.text_skipped += found.transcript.rejected == SKIPPED
         return UnderstoodTurn(queued, found, await self._keep_audio(queued), began_at)
 

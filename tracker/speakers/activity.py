@@ -48,7 +48,7 @@ class Activity:
     def between(self, start: int, end: int) -> dict[int, NDArray[np.bool_]]:
         """Whether each voice is active in each frame from ``start`` to ``end``, (frames,); of those that ever are."""
         place = slice(max(start - self._first, 0), max(end - self._first, 0))
-        active = self._votes[:, place] >= 0.5 * np.maximum(self._windows[place], 1.0)  # (voices, frames)
+        active: NDArray[np.bool_] = 2.0 * self._votes[:, place] >= np.maximum(self._windows[place], 1.0)
         forgotten = np.zeros(max(min(end, self._first) - start, 0), dtype=bool)
         return {
             voice: np.concatenate([forgotten, frames])
@@ -89,6 +89,6 @@ class Activity:
         self._first = first
         self._votes = np.pad(self._votes[:, gone:], ((0, 0), (0, gone)))
         self._windows = np.pad(self._windows[gone:], (0, gone))
-        speaking = self._votes.any(axis=1)
+        speaking: NDArray[np.bool_] = np.asarray(self._votes.any(axis=1))
         self._votes = self._votes[speaking]
         self._voices = [voice for voice, speaks in zip(self._voices, speaking, strict=True) if speaks]

@@ -35,6 +35,11 @@ class VoicedTurn:
     overlap: float
     """The share of what the voice says that somebody else speaks in, too."""
 
+    @property
+    def clean_s(self) -> float:
+        """Seconds of the voice alone."""
+        return float(self.clean.sum()) * STEP / SAMPLE_RATE
+
 
 class ChannelVoices:
     """Who speaks on one channel, as far as segmentation tells."""
@@ -95,7 +100,7 @@ class ChannelVoices:
     def _cut_before(self, start: int) -> tuple[int, int]:
         return next((cut for cut in reversed(self._cuts) if cut[0] <= start), (0, 0))
 
-    def _voiced(self, turn: SpeechTurn, part: Part, is_first: bool, is_last: bool) -> VoicedTurn:  # noqa: FBT001
+    def _voiced(self, turn: SpeechTurn, part: Part, is_first: bool, is_last: bool) -> VoicedTurn:
         margin, edge = round(_MARGIN_S * SAMPLE_RATE), round(_EDGE_S * SAMPLE_RATE)
         start, end = max(part.start * STEP - margin, turn.start), min(part.end * STEP + margin, turn.end)
         if is_first and start - turn.start < edge:

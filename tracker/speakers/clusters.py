@@ -7,6 +7,7 @@ similarity of two groups of unit vectors is the product of their sums over that 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,11 +15,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrack.tracker.speakers.networks import VoicePrint
+from emotrack.tracker.speakers.networks import VoicePrint, of_length_one
 
 # Chosen on meetings, a talk and a telephone call, and on put-together talk of actors whose voices change with every
 # emotion: the mean similarity of two prints is about .6 (actors: .45) within a person, .2 (.15) between persons.
-ALIKE: Final = 0.32  # mean similarity from which on two groups are one person
+ALIKE: Final = 0.3  # mean similarity from which on two groups are one person
 RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in clustering
 NEW_SPEAKER_S: Final = 1.2  # of clean speech, in all, that a new speaker takes
 _HEAVIEST_S: Final = 4.0  # a longer turn weighs no more
@@ -142,6 +143,10 @@ class Speakers:
         }
         return Identified(name, revised, {})
 
+    def speaker(self, turn: int) -> str | None:
+        """Of a turn that is remembered."""
+        return next((self._name(each.speaker) for each in self._turns if each.turn == turn), None)
+
     def print_of(self, speaker: str) -> VoicePrint | None:
         """What all that was heard of a speaker amounts to, of length 1; None where that is too little."""
         number = self._number(speaker)
@@ -149,8 +154,8 @@ class Speakers:
         weight = sum(group.weight for group in groups)
         if weight < NEW_SPEAKER_S:
             return None
-        total = np.sum([group.sum for group in groups], axis=0)
-        return total / max(float(np.linalg.norm(total)), 1e-9)
+        total: VoicePrint = np.sum([group.sum for group in groups], axis=0)
+        return of_length_one(total)
 
     # -- clustering ----------------------------------------------------------------------------------------------
 
@@ -205,9 +210,7 @@ class Speakers:
         place = {id(group): index for index, group in enumerate(groups)}
         of_turn = {each.turn: each.group for each in self._turns if each.group is not None}
         apart = np.zeros((len(groups), len(groups)), dtype=bool)
-        pairs = [
-            (each.group, of_turn[other]) for each in self._turns for other in each.apart if other in of_turn
-        ]
+        pairs = [(each.group, of_turn[other]) for each in self._turns for other in each.apart if other in of_turn]
         named = [group for speaker, group in self._older.items() if speaker in self._by_person]
         pairs += [(one, other) for one in named for other in named if one is not other]
         for one, other in pairs:
@@ -216,41 +219,47 @@ class Speakers:
         return apart
 
     def _assign(self, clusters: list[list[_Group]]) -> dict[str, str]:
-        """Numbers for clusters: each keeps the number of most of what is in it."""
-        somebody = [cluster for cluster in clusters if _is_somebody(cluster) or any(g.speaker is not None for g in cluster)]
+        """Numbers for clusters: each keeps the number of most of what is in it, or is nobody yet."""
+        somebody = [place for place, cluster in enumerate(clusters) if _is_somebody(cluster)]
         if not somebody and clusters:  # the first words of a conversation: who says them is its first speaker
-            somebody = [max(clusters, key=lambda cluster: sum(group.weight for group in cluster))]
-        shares: dict[tuple[int, int], float] = {}
-        for place, cluster in enumerate(somebody):
+            somebody = [max(range(len(clusters)), key=lambda place: sum(group.weight for group in clusters[place]))]
+        kept = self._kept_numbers(clusters)
+        numbers = {place: kept[place] if place in kept else self._new(None) for place in {*somebody, *kept}}
+        merged = {
+            self._names[group.speaker]: self._names[number]
+            for place, number in numbers.items()
+            for group in clusters[place]
+            if group.speaker is not None and group.speaker not in numbers.values()
+        }
+        for place, cluster in enumerate(clusters):
             for group in cluster:
-                if group.speaker is not None:
-                    bonus = 1e6 if group.speaker in self._by_person else 0.0
-                    shares[place, group.speaker] = shares.get((place, group.speaker), bonus) + group.weight
-        numbers: dict[int, int] = {}
-        for place, speaker in sorted(shares, key=lambda pair: (-shares[pair], pair)):
-            if place not in numbers and speaker not in numbers.values():
-                numbers[place] = speaker
-        merged: dict[str, str] = {}
-        for place, cluster in enumerate(somebody):
-            number = numbers[place] if place in numbers else self._new(None)
-            absorbed = {group.speaker for group in cluster if group.speaker is not None} - {number}
-            for group in cluster:
-                group.speaker = number
-            for gone in absorbed - set(numbers.values()):
-                merged[self._names[gone]] = self._names[number]
-        for cluster in clusters:
-            if cluster not in somebody:
-                for group in cluster:
-                    group.speaker = None
-        for group_ in list(self._older):
-            group = self._older[group_]
-            if group.speaker != group_ and group.speaker is not None:
-                self._fold(group_, group.speaker)
+                group.speaker = numbers.get(place)
+        self._drop_names()
+        return merged
+
+    def _drop_names(self) -> None:
+        """Forget who turned out to be somebody else, or nobody."""
+        for speaker, older in list(self._older.items()):
+            if older.speaker is not None and older.speaker != speaker:
+                self._fold(speaker, older.speaker)
         heard = {group.speaker for group in self._groups()}
         for gone in [speaker for speaker in self._names if speaker not in heard]:
             del self._names[gone]
             self._by_person.discard(gone)
-        return merged
+
+    def _kept_numbers(self, clusters: list[list[_Group]]) -> dict[int, int]:
+        """Which cluster, by place, keeps which speaker's number: who has most of a speaker, a named one first."""
+        shares: dict[tuple[int, int], float] = {}
+        for place, cluster in enumerate(clusters):
+            for group in cluster:
+                if group.speaker is not None:
+                    named = 1e6 if group.speaker in self._by_person else 0.0
+                    shares[place, group.speaker] = shares.get((place, group.speaker), named) + group.weight
+        numbers: dict[int, int] = {}
+        for place, speaker in sorted(shares, key=lambda pair: (-shares[pair], pair)):
+            if place not in numbers and speaker not in numbers.values():
+                numbers[place] = speaker
+        return numbers
 
     def _place_light_turns(self) -> None:
         """Turns too short to be counted, and clusters that are nobody yet, go to the most alike."""
@@ -264,14 +273,13 @@ class Speakers:
         directions = np.stack([centres[speaker] / np.linalg.norm(centres[speaker]) for speaker in speakers])
         by_turn = {each.turn: each for each in self._turns}
         for each in self._turns:
-            group = each.group
-            if group is None or (group.weight > 0.0 and group.speaker is not None):
+            if (light := each.group) is None or (light.weight > 0.0 and light.speaker is not None):
                 continue
             others = {by_turn[turn].speaker for turn in each.apart if turn in by_turn}
-            alike = directions @ (group.sum / np.linalg.norm(group.sum))  # (speakers,)
+            alike = directions @ (light.sum / np.linalg.norm(light.sum))  # (speakers,)
             free = [place for place, speaker in enumerate(speakers) if speaker not in others]
             if free:
-                group.speaker = speakers[max(free, key=lambda place: float(alike[place]))]
+                light.speaker = speakers[max(free, key=lambda place: float(alike[place]))]
 
     # -- memory and names ----------------------------------------------------------------------------------------
 
@@ -330,9 +338,7 @@ class Speakers:
         number = self._counted
         if name is None:
             taken = set(self._names.values())
-            count = 1 + sum(speaker not in self._by_person for speaker in self._names)
-            while (name := f"speaker {count}") in taken:
-                count += 1
+            name = next(each for each in (f"speaker {count}" for count in itertools.count(1)) if each not in taken)
         else:
             self._by_person.add(number)
         self._names[number] = name

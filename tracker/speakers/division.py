@@ -40,11 +40,6 @@ class Part:
     overlap: float
     """The share of its activity in which somebody else is active, too."""
 
-    @property
-    def clean_s(self) -> float:
-        """Seconds of the voice alone."""
-        return float(self.clean.sum()) * STEP / SAMPLE_RATE
-
 
 def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Part]:
     """What each voice says from ``start`` to ``end``, by beginning; everything is one part where nobody was heard.

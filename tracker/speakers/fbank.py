@@ -22,18 +22,21 @@ _SCALE: Final = 32768.0
 
 
 def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1127.0 * np.log1p(hertz / 700.0)
+    mel: NDArray[np.float64] = 1127.0 * np.log1p(hertz / 700.0)
+    return mel
 
 
 def _triangles() -> NDArray[np.float32]:
     """The bands' weights, (_FFT // 2 + 1, BANDS)."""
-    edges = np.linspace(*_mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2])), BANDS + 2)  # (BANDS + 2,)
+    lowest, highest = _mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2]))
+    edges = np.linspace(lowest, highest, BANDS + 2)  # (BANDS + 2,)
     bins = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT)[:, None]  # (bins, 1)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     weights = np.clip(np.minimum(rising, falling), 0.0, None)
     weights[-1] = 0.0  # Kaldi leaves the highest bin out
-    return weights.astype(np.float32)
+    triangles: NDArray[np.float32] = weights.astype(np.float32)
+    return triangles
 
 
 _TRIANGLES: Final = _triangles()
@@ -49,4 +52,5 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     spectra = np.fft.rfft((frames - np.float32(_PREEMPHASIS) * before) * _WINDOW, _FFT)  # (frames, bins)
     powers = (spectra.real**2 + spectra.imag**2).astype(np.float32)
-    return np.log(np.maximum(powers @ _TRIANGLES, np.finfo(np.float32).eps))
+    energies: NDArray[np.float32] = np.log(np.maximum(powers @ _TRIANGLES, np.finfo(np.float32).eps))
+    return energies

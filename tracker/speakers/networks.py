@@ -6,6 +6,7 @@ form in which they lie inside the library of ``moonshine-voice``. Another embedd
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -58,6 +59,19 @@ class VoicePrints(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SpeakerNetworks:
+    """What speakers are told apart by."""
+
+    segmentation: Segmentation
+    prints: VoicePrints
+
+
+def load_speaker_networks(prints: Path | None = None) -> SpeakerNetworks:
+    """The networks of the installed package, or another speaker embedding. Raises ``EmotrackError`` without them."""
+    return SpeakerNetworks(PackagedSegmentation(), PackagedVoicePrints() if prints is None else VoicePrintsFile(prints))
+
+
 class PackagedSegmentation:
     """The segmentation network in an installed package."""
 
@@ -69,7 +83,7 @@ class PackagedSegmentation:
         """See ``Segmentation``."""
         window = np.zeros((1, 1, WINDOW), dtype=np.float32)
         window[0, 0, : len(samples)] = samples
-        active = self._model.run(None, {"waveforms": window})[0][0] > 0.5  # (FRAMES, VOICES)
+        active: NDArray[np.bool_] = self._model.run(None, {"waveforms": window})[0][0] > 0.5  # (FRAMES, VOICES)
         return active[: min(FRAMES, len(samples) // STEP)]
 
 
@@ -88,7 +102,7 @@ class PackagedVoicePrints:
         if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
             return None
         inputs = {"fbank": features[None], "weights": weights[None]}
-        return _of_length_one(self._model.run(None, inputs)[0][0])
+        return of_length_one(self._model.run(None, inputs)[0][0])
 
 
 class VoicePrintsFile:
@@ -101,8 +115,9 @@ class VoicePrintsFile:
             self._model = open_model(path.read_bytes(), threads=1)
         except OSError as error:
             raise EmotrackError(f"--speaker-model {path}: {error.strerror}") from error
-        except Exception as error:  # ONNX Runtime has a class of its own for each kind of damage
-            raise EmotrackError(f"--speaker-model {path}: it is no ONNX network: {str(error).splitlines()[0]}") from None
+        except Exception as error:  # noqa: BLE001  # ONNX Runtime has a class of its own for each kind of damage
+            reason = str(error).splitlines()[0]
+            raise EmotrackError(f"--speaker-model {path}: it is no ONNX network: {reason}") from None
         inputs: list[Any] = self._model.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].shape[2] != BANDS:
             raise EmotrackError(f"--speaker-model {path}: it takes no log mel energies (1, frames, {BANDS})")
@@ -113,7 +128,7 @@ class VoicePrintsFile:
         features, weights = _weighted(samples, clean)
         if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
             return None
-        return _of_length_one(self._model.run(None, {self._input: features[weights > 0.5][None]})[0][0])
+        return of_length_one(self._model.run(None, {self._input: features[weights > 0.5][None]})[0][0])
 
 
 def _weighted(samples: Samples, clean: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -126,5 +141,6 @@ def _weighted(samples: Samples, clean: NDArray[np.bool_]) -> tuple[NDArray[np.fl
     return features - features.mean(axis=0), weights
 
 
-def _of_length_one(numbers: NDArray[np.float32]) -> VoicePrint:
+def of_length_one(numbers: NDArray[np.float32]) -> VoicePrint:
+    """The direction of ``numbers``, (numbers,)."""
     return numbers / max(float(np.linalg.norm(numbers)), 1e-9)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
@@ -20,6 +22,7 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.vad import Detecting
+from emotrack.tracker.speakers.networks import SpeakerNetworks, VoicePrint
 from emotrack.tracker.understanding.batching import Batcher, BatchLimits
 from emotrack.tracker.understanding.overload import Lateness, LeftOut, Overload
 from emotrack.tracker.understanding.recognisers import Recogniser, Transcript
@@ -46,11 +49,18 @@ class Engine:
     """The network, the recogniser and their threads. Close it when no conversation uses it any more."""
 
     def __init__(
-        self, network: EmotionNetwork, recogniser: Recogniser | None, notify: Callable[[str], None] = lambda _: None
+        self,
+        network: EmotionNetwork,
+        recogniser: Recogniser | None,
+        notify: Callable[[str], None] = lambda _: None,
+        speaker_networks: SpeakerNetworks | None = None,
     ) -> None:
-        """``notify`` hears of overload, once for all conversations."""
+        """``notify`` hears of overload, once for all conversations. Without ``speaker_networks`` voices are not told
+        apart.
+        """
         self.network = network
         self.recogniser = recogniser
+        self.speaker_networks = speaker_networks
         speech, text = (_GPU_SPEECH, _GPU_TEXT) if network.device.type == "cuda" else (_CPU_SPEECH, _CPU_TEXT)
         self._detecting = Detecting()
         self._recognising = Batcher[SpeechTurn, Transcript]("recogniser", self._transcribe)
@@ -60,7 +70,11 @@ class Engine:
         self._estimating_so_far = Batcher[Sequence[TurnEmbedding], EmotionEstimate](
             "provisional", self._estimate_so_far
         )
+        self._segmenting = Batcher[Samples, NDArray[np.bool_]]("segmentation", self._segment)
+        self._printing = Batcher[tuple[Samples, NDArray[np.bool_]], VoicePrint | None]("voice prints", self._print)
         self._models = (
+            self._segmenting,
+            self._printing,
             self._recognising,
             self._encoding_speech,
             self._encoding_text,
@@ -99,6 +113,14 @@ class Engine:
     async def listen(self, listener: Listener, samples: Samples, start: int) -> list[SpeechTurn]:
         """As ``listener.push(samples, start)``, its frames judged together with those of other listeners."""
         return await listener.hear(samples, start, partial(self._detecting.probability, listener.detector))
+
+    async def segment(self, samples: Samples) -> NDArray[np.bool_]:
+        """When each voice of a window is active; needs ``speaker_networks``. See ``Segmentation``."""
+        return await self._segmenting.ask(samples)
+
+    async def print_voice(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        """The print of a voice, of those frames that are clean; needs ``speaker_networks``. See ``VoicePrints``."""
+        return await self._printing.ask((samples, clean))
 
     async def recognise(self, turn: SpeechTurn) -> Transcript:
         """The words of ``turn``; none without a recogniser, or when words are left out before it was begun.
@@ -149,6 +171,14 @@ class Engine:
     def _estimate_so_far(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
         return [self.network.score_dialogue(turns)[-1] for turns in conversations]
 
+    def _segment(self, windows: Sequence[Samples]) -> list[NDArray[np.bool_]]:
+        assert self.speaker_networks is not None  # noqa: S101
+        return [self.speaker_networks.segmentation(window) for window in windows]
+
+    def _print(self, voices: Sequence[tuple[Samples, NDArray[np.bool_]]]) -> list[VoicePrint | None]:
+        assert self.speaker_networks is not None  # noqa: S101
+        return [self.speaker_networks.prints(samples, clean) for samples, clean in voices]
+
     def _characters(self, words: tuple[str, Sequence[str | None]]) -> float:
         """About how much the text encoder reads of a turn's words and of those before."""
         text, before = words
@@ -156,7 +186,7 @@ class Engine:
         return float(len(text) + sum(min(len(said), _MAX_EARLIER_CHARACTERS) for said in earlier))
 
     def _lateness(self) -> Lateness:
-        encoding = (self._encoding_speech, self._encoding_text, self._relating)
+        encoding = (self._encoding_speech, self._encoding_text, self._relating, self._segmenting)
         return Lateness(max(model.late_s for model in encoding), self._recognising.late_s)
 
 

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.speakers.networks import VoicePrint
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Transcript
 
@@ -24,6 +27,7 @@ class Interpretation:
     """How a turn sounds, and how long it took to find out."""
 
     transcript: Transcript
+    speaker: str | None
     estimate: EmotionEstimate
     revisions: list[Revision]
     """What the turn changes about earlier ones."""
@@ -42,9 +46,14 @@ class TurnWork:
     """
 
     def __init__(
-        self, engine: Engine, turn: SpeechTurn, words: Transcript | None, before: Sequence[str | None]
+        self,
+        engine: Engine,
+        turn: SpeechTurn,
+        words: Transcript | None,
+        before: Sequence[str | None],
+        clean: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Begin; the words are recognised unless they are given."""
+        """Begin; the words are recognised unless they are given, the voice is printed where it is ``clean``."""
         self.turn = turn
         self.given_words = words
         self.seconds = 0.0
@@ -54,7 +63,8 @@ class TurnWork:
         self.voice = asyncio.ensure_future(self._timed(engine.embed_speech(turn.samples)))
         self.words = asyncio.ensure_future(self._recognise())
         self._text = asyncio.ensure_future(self._embed_words())
-        for task in (self.voice, self.words, self._text):
+        self.voice_print = asyncio.ensure_future(self._print(clean))
+        for task in (self.voice, self.words, self._text, self.voice_print):
             task.add_done_callback(_look_at)
 
     async def text(self, before: Sequence[str | None]) -> Tensor | None:
@@ -67,7 +77,7 @@ class TurnWork:
 
     def cancel(self) -> None:
         """Nobody wants it any more: what a model has not begun by now is left undone."""
-        for task in (self.voice, self.words, self._text):
+        for task in (self.voice, self.words, self._text, self.voice_print):
             task.cancel()
 
     def when_over(self, act: Callable[[], None]) -> None:
@@ -79,6 +89,9 @@ class TurnWork:
         if self.given_words is not None:
             return self.given_words
         return await self._timed(self._engine.recognise(self.turn))
+
+    async def _print(self, clean: NDArray[np.bool_] | None) -> VoicePrint | None:
+        return None if clean is None else await self._engine.print_voice(self.turn.samples, clean)
 
     async def _embed_words(self) -> Tensor | None:
         text = (await self.words).text
@@ -110,22 +123,24 @@ class Interpreter:
         self._engine = engine
         self._notify = notify
 
-    def begin(self, turn: SpeechTurn, words: Transcript | None) -> TurnWork:
+    def begin(self, turn: SpeechTurn, words: Transcript | None, clean: NDArray[np.bool_] | None = None) -> TurnWork:
         """Begin what can be found out of a turn without the turns before; not while one is being interpreted."""
-        return TurnWork(self._engine, turn, words, self.context.words)
+        return TurnWork(self._engine, turn, words, self.context.words, clean)
 
-    async def interpret(self, work: TurnWork, speaker: str | None) -> Interpretation:
-        """Score the turn that was begun."""
+    async def interpret(self, work: TurnWork, identify: Callable[[], Awaitable[str | None]]) -> Interpretation:
+        """Score the turn that was begun; ``identify`` tells who says it, once voice and words are there."""
         began = time.perf_counter()
         words = await self._words(work)
         recognised = time.perf_counter()
         text = None if words.text is None else await work.text(self.context.words)
         speech = await work.voice
         encoded = time.perf_counter()
+        speaker = await identify()
         embedding = TurnEmbedding(speech, text, speaker, words.text)
         estimate, revisions = await self._engine.update(self.context, embedding)
         return Interpretation(
             transcript=words,
+            speaker=speaker,
             estimate=estimate,
             revisions=revisions,
             recognition_s=recognised - began,

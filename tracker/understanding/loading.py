@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import EmotrackError
@@ -15,6 +16,7 @@ from emotrack.tracker.understanding.recognisers import open_recogniser
 
 if TYPE_CHECKING:
     from emotrack.models.network import EmotionNetwork
+    from emotrack.tracker.speakers.networks import SpeakerNetworks
     from emotrack.tracker.understanding.engine import Engine
 
 
@@ -26,8 +28,10 @@ def load_engine(
     notify: Callable[[str], None],
     *,
     own_process: bool = False,
+    speakers: bool = False,
+    speaker_model: Path | None = None,
 ) -> Engine:
-    """Load and warm the network and the recogniser side by side.
+    """Load and warm the network and the recogniser side by side, and with ``speakers`` what tells voices apart.
 
     With ``own_process`` the process is the tracker's alone, and its threads and its garbage collector are set for the
     models; otherwise the process is left as it is.
@@ -45,7 +49,22 @@ def load_engine(
         network = _load_network(bundle, device)
         from emotrack.tracker.understanding.engine import Engine
 
-        return Engine(network, recogniser.result(), notify)
+        return Engine(
+            network, recogniser.result(), notify, _speaker_networks(speaker_model, notify) if speakers else None
+        )
+
+
+def _speaker_networks(speaker_model: Path | None, notify: Callable[[str], None]) -> SpeakerNetworks | None:
+    """Where they cannot be had, everything else works; a model that somebody named must be there."""
+    from emotrack.tracker.speakers.networks import load_speaker_networks
+
+    try:
+        return load_speaker_networks(speaker_model)
+    except EmotrackError as error:
+        if speaker_model is not None:
+            raise
+        notify(f"voices are not told apart: {error}")
+        return None
 
 
 @contextmanager

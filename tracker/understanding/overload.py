@@ -4,6 +4,7 @@ Several times a second it looks at how late things are. Each level leaves out wh
 before it do:
 
     nothing      everything is done
+    speakers     voices are not told apart
     extras       only what a turn needs once it has ended: no work ahead, no estimates while somebody speaks
     words        turns are scored on the voice alone
     short turns  turns end after longer silence, so that there are fewer; what is still too much is dropped
@@ -37,13 +38,15 @@ class LeftOut(IntEnum):
     """How much is left out."""
 
     NOTHING = 0
-    EXTRAS = 1
-    WORDS = 2
-    SHORT_TURNS = 3
+    SPEAKERS = 1
+    EXTRAS = 2
+    WORDS = 3
+    SHORT_TURNS = 4
 
 
 _NOTICES: Final = {
     LeftOut.NOTHING: "the models keep up again",
+    LeftOut.SPEAKERS: "the models are late: voices are not told apart",
     LeftOut.EXTRAS: "the models are late: nothing is estimated before its turn has ended",
     LeftOut.WORDS: "the models are late: turns are scored on the voice alone",
     LeftOut.SHORT_TURNS: "the models are late: turns end after longer silence, and some may be lost",

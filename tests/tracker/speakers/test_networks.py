@@ -43,9 +43,7 @@ def test_segmentation_hears_who_speaks_when(segmentation: PackagedSegmentation) 
     first = round(ana["start"] * SAMPLE_RATE)
     active = segmentation(samples()[first : first + 10 * SAMPLE_RATE].mean(axis=1))
     assert active.shape == (FRAMES, VOICES)
-    middles = [
-        round((SAMPLE_RATE * (turn["start"] + turn["end"]) / 2 - first) / STEP) for turn in (ana, ben)
-    ]
+    middles = [round((SAMPLE_RATE * (turn["start"] + turn["end"]) / 2 - first) / STEP) for turn in (ana, ben)]
     assert [active[middle].sum() for middle in middles] == [1, 1]
     assert (active[middles[0]] != active[middles[1]]).any(), "two people"
 

@@ -17,7 +17,7 @@ from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
 from emotrack.tracker.mqtt.sites.site_source import SiteSource
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.live_session import LiveSession
-from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
@@ -29,6 +29,7 @@ class SiteOptions:
     """What every site's session is made with."""
 
     segmenter: SegmenterOptions
+    speakers: SpeakerOptions | None
     context_turns: int | None
     with_text: bool
     max_sites: int
@@ -103,6 +104,7 @@ class Site:
             sinks.append(JsonLines.to_stdout())
         session_options = SessionOptions(
             segmenter=options.segmenter,
+            speakers=options.speakers,
             context_turns=options.context_turns,
             with_text=options.with_text,
             keeper=self._keeper,

@@ -28,6 +28,8 @@ from emotrack.tracker.events import (
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
     Turn,
 )
 
@@ -154,7 +156,7 @@ def _can_be(event: Event) -> bool:
             return _are_times(0, event.at_s)
         case Correction():
             return event.turn_id <= MAX_TURN_ID
-        case SessionStarted():
+        case SessionStarted() | SpeakerRenamed() | SpeakersMerged():
             return True
 
 

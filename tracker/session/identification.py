@@ -1,0 +1,103 @@
+"""Who says a turn: by what is known of it, else by its voice, and by names that people give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from emotrack.tracker.session.options import SpeakerOptions
+from emotrack.tracker.session.turn_queue import QueuedTurn
+from emotrack.tracker.speakers.channel_voices import VoicedTurn, overlapping
+from emotrack.tracker.speakers.clusters import REMEMBERED, Speakers
+from emotrack.tracker.understanding.interpreter import TurnWork
+
+PATIENCE_S: Final = 0.03  # that a live turn waits for its voice print once voice and words are there
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What has become known about speakers, in the order in which events should say it."""
+
+    merged: Mapping[str, str] = field(default_factory=dict)
+    """Speakers that turned out to be another one."""
+    revised: Mapping[int, str | None] = field(default_factory=dict)
+    """Speakers of earlier turns, by turn."""
+
+
+class Identification:
+    """The speakers of one session.
+
+    A live turn whose voice print takes too long leaves with the speaker that it most likely has; what the print then
+    tells is a revision.
+    """
+
+    def __init__(self, options: SpeakerOptions | None, *, lossless: bool) -> None:
+        self._speakers = Speakers(options.count if options else None)
+        for name, voice_print in (options.enrolled if options else {}).items():
+            self._speakers.enroll(name, voice_print)
+        self._patience_s = None if lossless else PATIENCE_S
+        self._recent: deque[tuple[int, VoicedTurn]] = deque(maxlen=REMEMBERED)
+        self._given: dict[str, str] = {}  # new names of speakers who are known by other means than their voice
+        self._told: asyncio.Queue[Told | None] = asyncio.Queue()
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def identify(self, queued: QueuedTurn, work: TurnWork) -> str | None:
+        """The speaker of a turn, as far as can be told by now; call it for one turn after the other."""
+        known, voiced = queued.attributed.speaker, queued.attributed.voiced
+        if known is not None:
+            return self._given.get(known, known)
+        if voiced is None:
+            return None
+        neighbours = [(turn_id, other) for turn_id, other in self._recent if other.turn.channel == voiced.turn.channel]
+        alike = [turn_id for turn_id, other in neighbours if other.voice == voiced.voice is not None]
+        apart = [
+            turn_id
+            for turn_id, other in neighbours
+            if other.voice != voiced.voice and overlapping(other.turn, voiced.turn)
+        ]
+        like = alike[-1] if alike else None
+        self._recent.append((queued.turn_id, voiced))
+        printing = asyncio.ensure_future(self._hear(queued.turn_id, voiced, work, like, apart))
+        await asyncio.wait([printing], timeout=self._patience_s)
+        if printing.done():
+            return printing.result()
+        guess = self._speakers.speaker(like) if like is not None else None
+        late = asyncio.ensure_future(self._follow(queued.turn_id, guess, printing))
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
+        return guess
+
+    def rename(self, speaker: str, name: str) -> None:
+        """Call a speaker by another name from now on. Raises ``ValueError`` for a speaker whom nobody knows."""
+        if speaker in self._speakers.names:
+            self._told.put_nowait(Told(revised=self._speakers.rename(speaker, name).revised))
+        else:
+            self._given.update({known: name for known, given in self._given.items() if given == speaker})
+            self._given[speaker] = name
+
+    async def told(self) -> AsyncGenerator[Told, None]:
+        """What becomes known about earlier turns, until ``close``."""
+        while (told := await self._told.get()) is not None:
+            yield told
+
+    async def close(self) -> None:
+        """No more turns come."""
+        await asyncio.gather(*self._late)
+        await self._told.put(None)
+
+    async def _hear(
+        self, turn_id: int, voiced: VoicedTurn, work: TurnWork, like: int | None, apart: list[int]
+    ) -> str | None:
+        voice_print = await work.voice_print
+        found = self._speakers.hear(turn_id, voice_print, voiced.clean_s, like=like, apart=apart)
+        if found.merged or found.revised:
+            await self._told.put(Told(found.merged, found.revised))
+        return found.speaker
+
+    async def _follow(self, turn_id: int, guess: str | None, printing: asyncio.Task[str | None]) -> None:
+        speaker = await printing
+        if speaker != guess:
+            await self._told.put(Told(revised={turn_id: speaker}))
