@@ -7,6 +7,7 @@ import asyncio
 import secrets
 
 from emotrack.errors import UsageError
+from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
 from emotrack.tracker.mqtt.format import topics
@@ -16,7 +17,7 @@ from emotrack.tracker.mqtt.ownership.forget import end, forget
 
 def run_forget(arguments: argparse.Namespace) -> int:
     """Forget each of the sites; returns the exit code. Raises ``EmotrackError`` for what the user can mend."""
-    broker = read_broker(arguments.broker, arguments)
+    broker = read_broker(arguments.broker, broker_options(arguments))
     if not all(0 < len(site) <= MAX_NAME_CHARS for site in arguments.site):
         raise UsageError(f"SITE: a name of 1 to {MAX_NAME_CHARS} characters")
 

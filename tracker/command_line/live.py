@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from emotrack.errors import UsageError
+from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.notices import NoticeBoard
@@ -70,7 +71,7 @@ def run_live(arguments: argparse.Namespace) -> int:
 
     segmenter = read_options(arguments, SegmenterOptions)
     captions = Captions(read_captions(arguments.captions, notices)) if arguments.captions else None
-    broker = read_broker(arguments.publish, arguments) if arguments.publish else None
+    broker = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else None
     source = _open_source(arguments, notices)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
@@ -99,7 +100,8 @@ def run_live(arguments: argparse.Namespace) -> int:
     controls = Controls(status, engine.network.labels)
     if broker:
         from emotrack.tracker.command_line.service import Once, worker_name
-        from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
+        from emotrack.tracker.mqtt.publishing.options import Publishing
+        from emotrack.tracker.mqtt.publishing.sink import MqttSink
 
         publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices), engine)
         takes_commands = arguments.commands == "on"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from emotrack.models.bounds import MAX_CONTEXT
+from emotrack.tracker.command_line.broker_options import add_broker_options
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
-from emotrack.tracker.mqtt.connection.broker import add_broker_options
 from emotrack.tracker.options import Bounds, add_options
 
 if TYPE_CHECKING:

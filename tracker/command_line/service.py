@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from emotrack.errors import UsageError
+from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.command_line.live import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to, speaker_options
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
@@ -33,8 +34,8 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         raise UsageError("--commands off: the sites of a group are opened by commands")
     segmenter = read_options(arguments, SegmenterOptions)
     audio_topics = AudioTopics(arguments.audio_topic)
-    broker = read_broker(arguments.mqtt, arguments)
-    publish_to = read_broker(arguments.publish, arguments) if arguments.publish else broker
+    broker = read_broker(arguments.mqtt, broker_options(arguments))
+    publish_to = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else broker
     asr = arguments.asr or "auto"
     speakers = speaker_options(arguments)
     engine = load_engine(
@@ -47,7 +48,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         speakers=speakers is not None,
         speaker_model=arguments.speaker_model,
     )
-    from emotrack.tracker.mqtt.publishing.sink import Publishing
+    from emotrack.tracker.mqtt.publishing.options import Publishing
     from emotrack.tracker.mqtt.sites.site import SiteOptions
     from emotrack.tracker.mqtt.sites.sites import Sites
 
@@ -73,7 +74,6 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         ),
         audio_topics,
         arguments.group,
-        once,
         on_ready=lambda: notify(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {broker}"),
     )
     kept = saved_to(arguments)

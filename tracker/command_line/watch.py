@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from emotrack.errors import UsageError
+from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.view import render as render_site
@@ -32,7 +33,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
 
     Raises ``UsageError`` where there is no terminal to show them on, ``BrokerError`` if the broker turns us away.
     """
-    broker = read_broker(arguments.broker, arguments)
+    broker = read_broker(arguments.broker, broker_options(arguments))
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         raise UsageError("watch needs a terminal; any MQTT client can read the topics emotrack/#")
     asyncio.run(_Watch(broker, arguments.site, Console()).run())

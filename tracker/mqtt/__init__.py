@@ -10,6 +10,8 @@ What is said
 To the broker
     broker          which one, and how to be let in
     connection      one that heals itself, over client, the only place that knows the MQTT libraries
+    outbox          what waits to be sent, and what is sent again
+    blame           which message or subscription makes a broker hang up
 
 In
     audio_topics    which topics carry audio, and whose
@@ -19,13 +21,19 @@ In
     commands        what may be asked of a site; controls does it
 
 Out
-    sink            one session's events, and what they add up to
+    sink            one session's events, over site_voice, the site's own connection
     state           from turns to the state of a room and its speakers
+    status_reports  what is told without being an event: the source, who speaks, metrics
+    snapshots       what another worker needs to go on
+    own_claim       that a process serves one site alone
     losses          what was lost and what was sent in vain
     discovery       how Home Assistant finds the sites
 
 Many sites
-    sites           the conversations of all, over site, one of them
+    sites           what comes in for all of them, and where it goes
+    open_sites      opening and closing them; site is one of them
+    absent          those that audio alone does not open
+    site_errors     what goes wrong at each
     group           several workers that share them
     service         the process that serves them
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
-import numpy as np
-
 from emotrack.tracker.events import Percentiles, Turn
 from emotrack.tracker.summary.mood import Mood
 
@@ -59,6 +57,8 @@ class Tally:
 
 
 def _percentiles(milliseconds: Iterable[float]) -> Percentiles:
+    import numpy as np  # a screen that watches a session needs the status, not this
+
     values = np.fromiter(milliseconds, dtype=np.float64)
     if not len(values):
         return Percentiles(p50=None, p95=None, max=None)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.mqtt.connection.connection import MAX_LOSSY, Connection
+from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
+from emotrack.tracker.mqtt.connection.outbox import MAX_LOSSY
 from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
-from emotrack.tracker.mqtt.publishing.sink import Publishing
+from emotrack.tracker.mqtt.publishing.options import Publishing
 from emotrack.tracker.mqtt.sites.site import SiteOptions
 from emotrack.tracker.mqtt.sites.sites import Sites
 from emotrack.tracker.understanding.engine import Engine
@@ -60,7 +61,6 @@ class House:
             SiteOptions(**known),
             AudioTopics(audio_topic),
             None,
-            self.notices.append,
             on_ready=lambda: None,
         )
         filters = ("emotrack/#", "homeassistant/#", "hermes/asr/textCaptured", "hermes/error/#")
@@ -77,7 +77,7 @@ class House:
         """The tracker at work; stopped in order at the end."""
         tasks = [asyncio.create_task(self.sites.run()), asyncio.create_task(self.person.run())]
         try:
-            await until(lambda: self.sites._connection.connected and self.person.connected)
+            await until(lambda: self.sites.connection.connected and self.person.connected)
             yield self
             self.sites.stop("interrupted")
             await asyncio.wait_for(tasks[0], 40)
@@ -97,7 +97,7 @@ class House:
         """Send a frame and wait for the time of the next; longer on a busy machine, which would drop some of them."""
         self.person.publish(message)
         await asyncio.sleep(seconds)
-        await until(lambda: len(self.person._lossy) < MAX_LOSSY / 2)
+        await until(lambda: self.person.outbox.lossy_waiting < MAX_LOSSY / 2)
 
     def tell(self, topic: str, payload: dict[str, Any] | bytes, **properties: Any) -> None:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

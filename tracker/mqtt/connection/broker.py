@@ -6,7 +6,6 @@ can read.
 
 from __future__ import annotations
 
-import argparse
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,36 +41,31 @@ class Broker:
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
-def add_broker_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every command that talks to a broker needs besides its URL."""
-    group = parser.add_argument_group(
-        "broker",
-        f"User name and password come from {USERNAME_VARIABLE} and {PASSWORD_VARIABLE} in the environment, or from a "
-        "file; the user name may also stand in the URL. mqtts:// is MQTT over TLS.",
-    )
-    group.add_argument("--mqtt-credentials", type=Path, metavar="FILE", help="a file whose first line is USER:PASSWORD")
-    group.add_argument(
-        "--mqtt-ca", type=Path, metavar="FILE", help="trust this certificate authority, not the system's (PEM)"
-    )
-    group.add_argument("--mqtt-cert", type=Path, metavar="FILE", help="the certificate to present (PEM)")
-    group.add_argument(
-        "--mqtt-key", type=Path, metavar="FILE", help="the certificate's key, where it is in a file of its own (PEM)"
-    )
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """The files that tell how to be let in; a certificate's key may be in a file of its own."""
+
+    credentials: Path | None = None
+    """Its first line is USER:PASSWORD."""
+    ca: Path | None = None
+    """The certificate authority to trust, not the system's (PEM)."""
+    certificate: Path | None = None
+    key: Path | None = None
 
 
-def read_broker(url: str, arguments: argparse.Namespace) -> Broker:
-    """The broker at ``url``, with the options of ``add_broker_options``.
+def read_broker(url: str, options: BrokerOptions) -> Broker:
+    """The broker at ``url``.
 
     Raises ``UsageError`` for a URL that cannot be, ``BrokerError`` for files that cannot be read.
     """
     parts, port = _split(url)
     username = unquote(parts.username) if parts.username else os.environ.get(USERNAME_VARIABLE)
     password = os.environ.get(PASSWORD_VARIABLE)
-    if arguments.mqtt_credentials:
-        username, password = _read_credentials(arguments.mqtt_credentials)
+    if options.credentials:
+        username, password = _read_credentials(options.credentials)
     if password is not None and username is None:
         raise UsageError(f"a password needs a user name: set {USERNAME_VARIABLE} too")
-    files = (arguments.mqtt_ca, arguments.mqtt_cert, arguments.mqtt_key)
+    files = (options.ca, options.certificate, options.key)
     if parts.scheme == "mqtts":
         tls = _tls(*files)
     elif any(files):

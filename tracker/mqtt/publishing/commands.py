@@ -32,7 +32,7 @@ class RefusedError(Exception):
     """A command that cannot be followed; the message is one line."""
 
 
-class Controls(Protocol):
+class SiteControls(Protocol):
     """What a site can be made to do. Each raises ``RefusedError`` when it cannot."""
 
     session: str | None
@@ -59,7 +59,7 @@ class Outcome:
     """One line: why it was not done, or why it got no answer."""
 
 
-def follow(message: Message, site: str, controls: Controls, publish: Callable[[Message], None]) -> Outcome:
+def follow(message: Message, site: str, controls: SiteControls, publish: Callable[[Message], None]) -> Outcome:
     """Do what ``message``, sent to ``site``, asks, and answer it.
 
     A retained command is not followed: somebody gave it before anybody listened, and it would come again at every
@@ -100,7 +100,7 @@ def _unanswerable(response_topic: str, correlation: bytes | None) -> str | None:
     return None
 
 
-def _do(command: Command, controls: Controls) -> None:
+def _do(command: Command, controls: SiteControls) -> None:
     match command:
         case Start():
             controls.start()

@@ -9,72 +9,42 @@ has the same name for all workers, so that the one who takes the site over silen
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from statistics import median
 from typing import Final
 
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, Turn
-from emotrack.tracker.mqtt.connection.broker import Broker, BrokerError
+from emotrack.tracker.mqtt.connection.broker import BrokerError
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import channels, topics
-from emotrack.tracker.mqtt.format.payloads import (
-    COMMANDS,
-    MAX_CONTEXT_BYTES,
-    Hermes,
-    Metrics,
-    SitePayload,
-    Snapshot,
-    Source,
-    TextCaptured,
-    Vad,
-)
-from emotrack.tracker.mqtt.ownership.claims import Claims, TakenError
+from emotrack.tracker.mqtt.format.payloads import COMMANDS, TextCaptured
+from emotrack.tracker.mqtt.ownership.claims import TakenError
 from emotrack.tracker.mqtt.ownership.forget import ForgetError, forget
 from emotrack.tracker.mqtt.publishing import commands
 from emotrack.tracker.mqtt.publishing.controls import SessionControls
 from emotrack.tracker.mqtt.publishing.discovery import discovery
 from emotrack.tracker.mqtt.publishing.losses import Losses, Told
+from emotrack.tracker.mqtt.publishing.options import Publishing, Serving
+from emotrack.tracker.mqtt.publishing.own_claim import OwnClaim
+from emotrack.tracker.mqtt.publishing.site_voice import SiteVoice
+from emotrack.tracker.mqtt.publishing.snapshots import Snapshots
 from emotrack.tracker.mqtt.publishing.state import SiteState
+from emotrack.tracker.mqtt.publishing.status_reports import StatusReports
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.status import Status
-from emotrack.tracker.understanding.engine import Engine
 
-POLL_S: Final = 0.1  # how often the session's activity is looked at
 TAKE_OVER_S: Final = 10  # how long the status of a site whose worker is gone waits for another one of its group
-VAD_REPEAT_S: Final = 1.0  # levels go out this often even when nobody begins or ends to speak
-METRICS_S: Final = 5.0
-_STAGE_TURNS: Final = 64  # the latest turns whose stages are measured
-
-
-@dataclass(frozen=True, slots=True)
-class Publishing:
-    """How a process publishes: to which broker, and how much."""
-
-    broker: Broker
-    worker: str
-    """The process's own name on the broker; client ids begin with it."""
-    is_full: bool
-    """Publish the voice activity and the metrics too."""
-    notify: Callable[[str], None]
-    engine: Engine
-    """Whose queues the metrics tell."""
-    with_text: bool = True
-    """Whether what is left to another worker has words."""
 
 
 class MqttSink:
     """A sink that publishes the session of ``status``.
 
-    The connection opens with the first event. ``claims`` are those of the worker, which has claimed the site; without
-    them the sink claims it, and with ``takes_commands`` lets commands act on the ``controls``. ``hermes_session`` is
-    that of the voice assistant which asked for the words. In a ``group`` it leaves after every turn what another worker
-    needs to go on.
+    The connection opens with the first event. ``serving`` is how a worker serves the site as one of many; without it
+    the sink claims the site by itself, and with ``takes_commands`` lets commands act on the ``controls``.
     """
 
     def __init__(
@@ -82,97 +52,44 @@ class MqttSink:
         publishing: Publishing,
         status: Status,
         controls: Controls,
+        serving: Serving | None = None,
         *,
-        losses: Losses | None = None,
-        claims: Claims | None = None,
         takes_commands: bool = True,
-        group: str | None = None,
-        hermes_session: str | None = None,
-        resumed: Snapshot | None = None,
     ) -> None:
         self._publishing = publishing
-        self._site = site = status.site
         self._status = status
         self._controls = controls
-        self._losses = losses or Losses(site)
+        self._serving = serving
+        self._site = status.site
+        self._losses = serving.losses if serving else Losses(self._site)
         self._told = Told()
-        self._hermes_session = hermes_session
-        self._keeps_snapshots = group is not None
-        self._state = SiteState(site)
-        if resumed:
-            self._state.restore(resumed.session, resumed.recent)
-        self._stage_ms: dict[str, deque[float]] = {}
+        self._own_claim: OwnClaim | None = None
+        confirm: Callable[[], Awaitable[None]]
+        if serving is None:
+            own = OwnClaim(publishing, self._site, self._leave)
+            self._own_claim, self._claims, confirm = own, own.claims, own.confirm
+        else:
+            self._claims, confirm = serving.claims, partial(serving.claims.confirm, self._site)
+        self._voice = SiteVoice(self._site, self._connection(confirm, takes_commands=takes_commands))
+        self._state = SiteState(self._site)
+        if serving and serving.snapshot:
+            self._state.restore(serving.snapshot.session, serving.snapshot.recent)
+        self._snapshots = Snapshots(publishing, serving, status, self._state, self._voice)
+        self._reports = StatusReports(publishing, status, self._losses, self._snapshots, self._voice)
         self._discovery: Message | None = None
-        self._fingerprint = ""
-        self._turns_heard = resumed.turns_heard if resumed else 0
-        self._is_handed_over = False
-        self._is_muted = False
-        self._is_claimed = False
         self._taken: TakenError | None = None
-        self._is_online = False
+        self._is_handed_over = False
         self._is_forgotten = False
-        self._told_source: tuple[bool, bool] | None = None  # of the source: lost, paused
         self._tasks: list[asyncio.Task[None]] = []
-        self._worker: Connection | None = None
-        if claims is None:
-            claims, self._worker = self._standing_alone()
-        self._claims = claims
-        subscriptions = [(topics.HOME_ASSISTANT_STATUS, 1), (topics.status(site), 1)]
-        if self._worker and takes_commands:
-            subscriptions += [(topics.command(site, name), 1) for name in COMMANDS]
-        owner = publishing.worker if group is None else f"{topics.ROOT}-{topics.level(group)}"
-        self._connection = Connection(
-            publishing.broker,
-            f"{owner}-{topics.level(site)}",
-            notify=publishing.notify,
-            on_message=self._receive,
-            subscriptions=subscriptions,
-            will=channels.to_status(topics.status(site), "offline"),
-            session_expiry_s=0 if group is None else TAKE_OVER_S,
-            before_connecting=self._confirm,
-        )
 
     @property
     def has_delivered(self) -> bool:
         """Whether the broker has taken anything."""
-        return self._connection.delivered > 0
+        return self._voice.connection.delivered > 0
 
-    def _standing_alone(self) -> tuple[Claims, Connection]:
-        """Claims, and a worker's connection for them, of a process that serves this site alone."""
-        claims = Claims(self._publishing.worker, None, self._leave, site=self._site)
-
-        def receive(message: Message) -> None:
-            claims.receive(message)
-
-        claims.connection = Connection(
-            self._publishing.broker,
-            self._publishing.worker,
-            notify=self._publishing.notify,
-            on_message=receive,
-            on_connected=claims.on_connected,
-            subscriptions=claims.subscriptions,
-        )
-        return claims, claims.connection
-
-    async def _confirm(self) -> None:
-        """Return once it is certain that the site is served here. Raises ``TakenError`` if it is not."""
-        if self._worker and not self._is_claimed:
-            if taken_by := await self._claims.obtain(self._site):
-                raise TakenError(self._site, taken_by)
-            self._is_claimed = True
-        else:
-            await self._claims.confirm(self._site)
-
-    def _leave(self, _site: str, worker: str) -> None:
-        """Another process has claimed the site, as this one seemed to be gone."""
-        self._taken = TakenError(self._site, worker)
-        self._publishing.notify(str(self._taken))
-        self.mute()
-
-    def publish(self, message: Message, *, latest_only: bool = False) -> None:
+    def publish(self, message: Message) -> None:
         """Send a message on the site's connection."""
-        if not self._is_muted:
-            self._connection.publish(message, latest_only=latest_only)
+        self._voice.publish(message)
 
     def hand_over(self) -> None:
         """Another worker will go on with the session: do not say that it has ended."""
@@ -180,13 +97,12 @@ class MqttSink:
 
     def mute(self) -> None:
         """Another worker has the site already: say no more about it."""
-        self._is_muted = True
-        self._connection.abandon()
+        self._voice.mute()
 
     def forget(self) -> None:
         """Let the state begin anew, for whoever looks at it too."""
         self._delete_speakers()
-        self._send(self._state.forget(datetime.now(UTC)))
+        self._voice.send(self._state.forget(datetime.now(UTC)))
 
     # -- the sink ------------------------------------------------------------------------------------------------
 
@@ -194,7 +110,7 @@ class MqttSink:
         if not self._tasks:
             self._open()
             await asyncio.sleep(0)
-        if self._is_muted and not self._worker:
+        if self._voice.is_muted and self._own_claim is None:
             return
         if failure := self._taken or next((task.exception() for task in self._tasks if task.done()), None):
             await self._stop()
@@ -207,39 +123,58 @@ class MqttSink:
             case SessionStarted():
                 self._introduce(event)
             case SessionEnded():
-                self._clear_away()
-        self._send(event, *self._state.apply(event))
-        if isinstance(event, Turn):
-            self._add_up(event)
-        if self._keeps_snapshots and isinstance(event, SessionStarted | Turn):
-            self._leave_snapshot()
+                self._delete_speakers()
+                self._snapshots.clear()
+        self._voice.send(event, *self._state.apply(event))
+        if isinstance(event, Turn) and not event.revision:
+            self._reports.time_stages(event)
+            self._tell_hermes(event)
+        if isinstance(event, SessionStarted | Turn):
+            self._snapshots.leave(after=event)
 
     async def close(self) -> None:
         """Say goodbye. Raises ``SinkError`` if the broker has taken nothing from the beginning to the end."""
-        self._is_online = False
-        self.publish(channels.to_status(topics.status(self._site), "offline"))
-        waiting = self._connection.waiting
-        await self._connection.close(is_away=self._claims.connection.is_away)
+        self._voice.say_offline()
+        waiting = self._voice.connection.waiting
+        await self._voice.connection.close(is_away=self._claims.connection.is_away)
         reason = f"{self._publishing.broker}: none of {waiting} messages could be delivered"
         try:
             await self._tasks[0]
         except BrokerError as error:
             reason = str(error)
-        if self._worker:
-            self._claims.release(self._site, is_forgotten=self._is_forgotten)
-            await self._worker.close()
+        if self._own_claim:
+            await self._own_claim.release(is_forgotten=self._is_forgotten)
         await self._stop()
         if self._is_forgotten:
             await self._forget_site()
-        if not (self.has_delivered or self._is_muted):
+        if not (self.has_delivered or self._voice.is_muted):
             raise SinkError(reason)
 
+    def _connection(self, confirm: Callable[[], Awaitable[None]], *, takes_commands: bool) -> Connection:
+        publishing, site = self._publishing, self._site
+        group = self._serving.group if self._serving else None
+        owner = publishing.worker if group is None else f"{topics.ROOT}-{topics.level(group)}"
+        subscriptions = [(topics.HOME_ASSISTANT_STATUS, 1), (topics.status(site), 1)]
+        if self._own_claim and takes_commands:
+            subscriptions += [(topics.command(site, name), 1) for name in COMMANDS]
+        return Connection(
+            publishing.broker,
+            f"{owner}-{topics.level(site)}",
+            notify=publishing.notify,
+            on_message=self._receive,
+            subscriptions=subscriptions,
+            will=channels.to_status(topics.status(site), "offline"),
+            session_expiry_s=0 if group is None else TAKE_OVER_S,
+            before_connecting=confirm,
+        )
+
     def _open(self) -> None:
-        self._tasks = [asyncio.create_task(self._connection.run()), asyncio.create_task(self._watch())]
-        if self._worker:
-            self._tasks.append(asyncio.create_task(self._worker.run()))
+        work = [self._voice.connection.run(), self._reports.watch()]
+        if self._own_claim:
+            work.append(self._own_claim.run())
         if self._publishing.is_full:
-            self._tasks.append(asyncio.create_task(self._measure()))
+            work.append(self._reports.measure())
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -248,147 +183,43 @@ class MqttSink:
 
     def _introduce(self, event: SessionStarted) -> None:
         """Say that the site is there, to everybody and to Home Assistant."""
-        self._fingerprint = event.bundle.fingerprint
+        self._snapshots.fingerprint = event.bundle.fingerprint
         with_vad = self._publishing.is_full
         self._discovery = discovery(self._site, event.labels, event.bundle.name, version("emotrack"), with_vad=with_vad)
-        self._is_online = True
-        self.publish(channels.to_status(topics.status(self._site), "online"))
-        self._tell_source()
+        self._voice.say_online()
+        self._reports.tell_source()
         self.publish(self._discovery)
-
-    def _clear_away(self) -> None:
-        """Let the broker forget what is of no meaning without the session."""
-        self._delete_speakers()
-        if self._keeps_snapshots:
-            self.publish(channels.to_deletion(topics.snapshot(self._site)))
 
     def _delete_speakers(self) -> None:
         for speaker in self._state.speakers:
             self.publish(channels.to_deletion(topics.speaker_state(self._site, speaker)))
 
-    def _send(self, *payloads: Event | SitePayload | Hermes) -> None:
-        for payload in payloads:
-            # Of what is merely a state, only the latest matters to somebody who was away.
-            self.publish(channels.to_message(payload), latest_only=isinstance(payload, SitePayload | Provisional))
-
-    def _add_up(self, turn: Turn) -> None:
-        self._turns_heard = max(self._turns_heard, turn.turn_id)
-        if turn.revision:
-            return
-        for stage in ("queued", "recognition", "encoding", "context"):
-            kept = self._stage_ms.setdefault(stage, deque(maxlen=_STAGE_TURNS))
-            kept.append(getattr(turn.latency_ms, stage))
-        if self._hermes_session is not None and turn.text is not None:
-            self._send(
+    def _tell_hermes(self, turn: Turn) -> None:
+        """Give the voice assistant that asked for them the words of a new turn."""
+        if self._serving is not None and self._serving.hermes_session is not None and turn.text is not None:
+            self._voice.send(
                 TextCaptured(
                     site_id=self._site,
-                    session_id=self._hermes_session,
+                    session_id=self._serving.hermes_session,
                     text=turn.text,
                     likelihood=1.0,  # Hermes wants a number; what was not believed has no text
                     seconds=turn.end_s - turn.start_s,
                 )
             )
 
-    def _leave_snapshot(self) -> None:
-        if self._status.context is None:
-            return
-        context = self._status.context.to_bytes(with_words=self._publishing.with_text)
-        if len(context) > MAX_CONTEXT_BYTES:
-            self._keeps_snapshots = False
-            self.publish(channels.to_deletion(topics.snapshot(self._site)))
-            self._publishing.notify(
-                f"{self._site}: {len(context)} bytes of context are too many to be left to another worker, which would "
-                "start without them; choose a smaller --context"
-            )
-            return
-        self._send(
-            Snapshot(
-                **self._status.stamp(),
-                worker=self._publishing.worker,
-                hermes_session=self._hermes_session or "",
-                fingerprint=self._fingerprint,
-                stream_s=self._status.stream_s,
-                turns_heard=self._turns_heard,
-                paused=self._status.paused,
-                context=context,
-                recent=self._state.dump(),
-            )
-        )
-
-    # -- what is told without being an event ---------------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        """Tell whether the source can be heard, and who speaks: when that changes, and then and now while audio comes.
-
-        Who speaks is repeated every ``VAD_REPEAT_S``.
-        """
-        status = self._status
-        told, told_at_s = None, 0.0
-        while True:
-            self._tell_source()
-            changed = status.speaking != told
-            is_due = changed or status.stream_s - told_at_s >= VAD_REPEAT_S
-            if self._publishing.is_full and status.speaking and is_due:
-                told, told_at_s = status.speaking, status.stream_s
-                self._send(
-                    Vad(
-                        **self._status.stamp(),
-                        at_s=status.stream_s,
-                        speaking=any(status.speaking),
-                        channels=status.speaking,
-                        levels_dbfs=status.levels_dbfs,
-                    )
-                )
-            await asyncio.sleep(POLL_S)
-
-    def _tell_source(self) -> None:
-        """Say so when the microphone is lost or back, or somebody has paused or gone on."""
-        status = self._status
-        lost, paused = now = status.source_lost, status.paused
-        if self._is_online and now != self._told_source:
-            was_paused = self._told_source is not None and self._told_source[1]
-            self._told_source = now
-            self._send(Source(**self._status.stamp(), lost=lost, paused=paused))
-            if self._keeps_snapshots and paused != was_paused:  # who takes over must not listen where nobody should
-                self._leave_snapshot()
-
-    async def _measure(self) -> None:
-        status, tally = self._status, self._status.tally
-        while True:
-            await asyncio.sleep(METRICS_S)
-            self._send(
-                Metrics(
-                    **self._status.stamp(),
-                    at_s=status.stream_s,
-                    paused=status.paused,
-                    source_lost=status.source_lost,
-                    turns=dict(tally.emotions),
-                    turn_latency_ms=tally.after_end,
-                    stage_ms={stage: median(values) for stage, values in self._stage_ms.items()},
-                    dropped_frames=dict(self._losses.dropped) or {"overrun": status.dropped_frames},
-                    dropped_turns=status.dropped_turns,
-                    text_skipped=status.text_skipped,
-                    left_out=status.left_out,
-                    queue_depth={
-                        "turns": status.thinking,
-                        "mqtt": self._connection.waiting,
-                        **self._publishing.engine.waiting,
-                    },
-                    errors={**self._losses.errors, "mqtt_refused": self._connection.refused},
-                    mqtt_reconnects=self._connection.reconnects,
-                )
-            )
+    # -- what arrives --------------------------------------------------------------------------------------------
 
     def _receive(self, message: Message) -> None:
         if message.topic == topics.HOME_ASSISTANT_STATUS:
             if message.payload == b"online" and not message.retain and self._discovery:
                 self.publish(self._discovery)
-            return
-        if message.topic == topics.status(self._site):
-            if self._is_online and message.payload != b"online" and not message.retain:
-                # The Will of another connection, of a worker that served the site before.
-                self.publish(channels.to_status(message.topic, "online"))
-            return
+        elif message.topic == topics.status(self._site):
+            if self._voice.is_online and message.payload != b"online" and not message.retain:
+                self._voice.say_online()  # the Will of another connection, of a worker that served the site before
+        else:
+            self._command(message)
+
+    def _command(self, message: Message) -> None:
         controls = SessionControls(self._status.session, self._controls, self.forget, self._forget_soon)
         complaint = commands.follow(message, self._site, controls, self.publish).complaint
         if complaint is None:
@@ -396,7 +227,13 @@ class MqttSink:
         if self._told.is_news(self._site, "bad_command"):
             self._publishing.notify(f"{self._site}: {complaint}")
         if told := self._losses.report("bad_command", complaint, message.topic, self._status.session):
-            self._send(told)
+            self._voice.send(told)
+
+    def _leave(self, _site: str, worker: str) -> None:
+        """Another process has claimed the site, as this one seemed to be gone."""
+        self._taken = TakenError(self._site, worker)
+        self._publishing.notify(str(self._taken))
+        self.mute()
 
     def _forget_soon(self) -> None:
         """End the session; once it has ended, let nothing of the site remain on the broker."""

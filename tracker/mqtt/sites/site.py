@@ -11,9 +11,8 @@ from emotrack.models.context import RollingContext
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.payloads import Snapshot
-from emotrack.tracker.mqtt.ownership.claims import Claims
-from emotrack.tracker.mqtt.publishing.losses import Losses
-from emotrack.tracker.mqtt.publishing.sink import MqttSink, Publishing
+from emotrack.tracker.mqtt.publishing.options import Publishing, Serving
+from emotrack.tracker.mqtt.publishing.sink import MqttSink
 from emotrack.tracker.mqtt.sites.site_source import SiteSource
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.live_session import LiveSession
@@ -55,10 +54,9 @@ class SiteOptions:
 
 
 class Site:
-    """A session with its source and its sinks.
+    """A session with its source and its sinks, which goes on from a snapshot where there is one.
 
-    ``snapshot`` is where another worker left the conversation that goes on here. Raises ``SinkError`` when its events
-    cannot be kept.
+    Raises ``SinkError`` when its events cannot be kept.
     """
 
     def __init__(
@@ -68,17 +66,12 @@ class Site:
         engine: Engine,
         publishing: Publishing,
         options: SiteOptions,
-        losses: Losses,
-        *,
-        claims: Claims,
-        group: str | None,
-        hermes_session: str | None,
-        snapshot: Snapshot | None,
+        serving: Serving,
         notify: Callable[[str], None],
     ) -> None:
         self.name = name
         self.source = source
-        self.hermes_session = hermes_session
+        self.hermes_session = serving.hermes_session
         self.start_again = False
         """It was told to start while its session was ending."""
         self._opened_s = time.monotonic()
@@ -87,18 +80,9 @@ class Site:
         self._notify = notify
         saved_to = options.saved_to(name)
         self._keeper = AudioKeeper(saved_to) if saved_to and options.keep_audio else None
-        self.status = self._status(snapshot) if snapshot else LiveStatus(site=name)
+        self.status = self._status(serving.snapshot) if serving.snapshot else LiveStatus(site=name)
         self.controls = Controls(self.status, engine.network.labels)
-        self.sink = MqttSink(
-            publishing,
-            self.status,
-            self.controls,
-            losses=losses,
-            claims=claims,
-            group=group,
-            hermes_session=hermes_session,
-            resumed=snapshot,
-        )
+        self.sink = MqttSink(publishing, self.status, self.controls, serving)
         sinks: list[Sink] = [JsonLines.to_file(saved_to)] if saved_to else []
         if options.to_stdout:
             sinks.append(JsonLines.to_stdout())

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from emotrack.errors import UsageError
+from emotrack.tracker.command_line.broker_options import add_broker_options, broker_options
 from emotrack.tracker.mqtt.connection.broker import (
     PASSWORD_VARIABLE,
     USERNAME_VARIABLE,
     Broker,
     BrokerError,
-    add_broker_options,
     read_broker,
 )
 from tests.tracker.mqtt.certificates import Authority
@@ -22,7 +22,7 @@ from tests.tracker.mqtt.certificates import Authority
 def read(url: str, *options: object) -> Broker:
     parser = argparse.ArgumentParser()
     add_broker_options(parser)
-    return read_broker(url, parser.parse_args([str(option) for option in options]))
+    return read_broker(url, broker_options(parser.parse_args([str(option) for option in options])))
 
 
 @pytest.mark.parametrize(

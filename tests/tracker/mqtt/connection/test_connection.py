@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emotrack.tracker.mqtt.connection import connection
+from emotrack.tracker.mqtt.connection import connection, outbox
 from emotrack.tracker.mqtt.connection.broker import Broker, BrokerError
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
@@ -153,17 +153,17 @@ def test_pauses_between_attempts_grow_and_differ() -> None:
 
 
 def test_what_waits_is_bounded_and_the_newest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_SPOOLED", 10)
+    monkeypatch.setattr(outbox, "MAX_SPOOLED", 10)
     one = Connection(Broker("house", 1883), "x", notify=print)
     for number in range(25):
         one.publish(turn(number))
         one.publish(Message("emotrack/kitchen/state", f"{number}".encode(), qos=1, retain=True), latest_only=True)
         one.publish(Message("emotrack/kitchen/vad", b"", qos=0))
-    waiting = list(one._spool.values())
+    waiting = one.outbox.waiting
     assert [message.payload for message in waiting if not message.retain] == [b"%d" % n for n in range(16, 25)]
     assert [message.payload for message in waiting if message.retain] == [b"24"]
-    assert one.dropped == 16
-    assert not one._lossy
+    assert one.outbox.dropped == 16
+    assert not one.outbox.lossy_waiting
 
 
 def test_the_will_speaks_for_the_dead_and_a_clean_goodbye_silences_it(mosquitto: Mosquitto) -> None:

@@ -19,7 +19,7 @@ from emotrack.tracker.audio import FRAME_SAMPLES
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
-from emotrack.tracker.mqtt.sites import site_source, sites
+from emotrack.tracker.mqtt.sites import absent, open_sites, site_source
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Transcript
 from tests.tracker.kitchen_table import TRUTH
@@ -228,7 +228,7 @@ def test_what_cannot_be_used_is_answered_and_counted_and_the_session_goes_on(
             house.person.publish(Message("emotrack/kitchen/cmd/label", payload[:200]))
             house.tell("hermes/asr/startListening", payload[:500]) if len(payload) % 7 == 0 else None
             await asyncio.sleep(0)
-            await until(lambda: len(house.person._lossy) < 30)
+            await until(lambda: house.person.outbox.lossy_waiting < 30)
         house.tell("hermes/asr/startListening", b'{"siteId": ' + b"[" * 20_000)
         await until(lambda: house.on("emotrack/default/error"))
         await asyncio.sleep(0.5)
@@ -290,7 +290,7 @@ def test_only_the_sites_that_are_wanted_get_a_place(
 def test_a_site_where_nobody_has_spoken_makes_room_and_one_where_somebody_has_does_not(
     mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sites, "SILENT_S", 0.5)
+    monkeypatch.setattr(open_sites, "SILENT_S", 0.5)
     silence = wav(np.zeros(FRAME_SAMPLES, np.float32))
 
     async def story(house: House) -> None:
@@ -318,14 +318,14 @@ def test_a_site_where_nobody_has_spoken_makes_room_and_one_where_somebody_has_do
 def test_a_second_tracker_of_the_same_sites_is_told_and_leaves_them_alone(
     mosquitto: Mosquitto, engine: Engine, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sites, "ASK_AGAIN_S", 1.0)
+    monkeypatch.setattr(absent, "ASK_AGAIN_S", 1.0)
     second = House(mosquitto, engine, worker="second")
 
     async def story(house: House) -> None:
         await house.say(KITCHEN, three_lines[:100])
         await until(lambda: house.status("kitchen"))
         running = asyncio.create_task(second.sites.run())
-        await until(lambda: second.sites._connection.connected)
+        await until(lambda: second.sites.connection.connected)
         await house.say(KITCHEN, three_lines)
         await until(lambda: house.on("emotrack/kitchen/error"))
         await until(lambda: len(house.turns("kitchen")) >= 3)
@@ -334,7 +334,7 @@ def test_a_second_tracker_of_the_same_sites_is_told_and_leaves_them_alone(
         await until(lambda: house.status("kitchen")[-1] == b"offline")
         await asyncio.sleep(1.0)
         await house.say(KITCHEN, three_lines[:100])
-        await until(lambda: "kitchen" in second.sites._sites)  # which did not hear of the stop: it was not its own
+        await until(lambda: "kitchen" in second.sites.open.sites)  # which did not hear of the stop: it was not its own
         second.sites.stop("interrupted")
         await asyncio.wait_for(running, 20)
 
@@ -419,7 +419,7 @@ def test_a_site_without_audio_is_closed_and_opens_again(
             await house.say(KITCHEN, three_lines[:150])
             await until(lambda sessions=sessions: house.status("kitchen").count(b"offline") == sessions)  # type: ignore[misc]
             await asyncio.sleep(0.2)
-            assert not house.sites._sites
+            assert not house.sites.open.sites
 
     house = live(House(mosquitto, engine, idle_s=0.6), story)
     ended = house.on("emotrack/kitchen/session", "session_ended")

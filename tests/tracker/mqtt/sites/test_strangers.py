@@ -72,7 +72,7 @@ def test_what_the_broker_retained_is_not_taken_for_now(
     async def story(house: House) -> None:
         for site in ("kitchen", "cellar", "hall", "default"):
             await until(lambda site=site: house.on(f"emotrack/{site}/error"))  # type: ignore[misc]
-        assert not house.sites._sites
+        assert not house.sites.open.sites
         assert not house.on("emotrack/den/session")
         await house.say(KITCHEN, speech)
         await until(lambda: house.turns("kitchen"))
@@ -139,7 +139,7 @@ def test_an_answer_goes_nowhere_that_its_asker_could_not_go(
     assert replies == ["emotrack/person/reply/1"]
     assert not [message for message in house.got if message.topic == "homeassistant/status"]
     assert len([line for line in house.notices if "answers go to emotrack/NAME/reply" in line]) == 1
-    assert house.sites._connection.reconnects == 0
+    assert house.sites.connection.reconnects == 0
 
 
 def test_commands_that_are_off_are_not_followed(mosquitto: Mosquitto, engine: Engine, speech: list[bytes]) -> None:
@@ -153,7 +153,7 @@ def test_commands_that_are_off_are_not_followed(mosquitto: Mosquitto, engine: En
         await until(lambda: not house.person.waiting)
         await house.say(KITCHEN, speech)
         await until(lambda: house.turns("kitchen"))
-        assert list(house.sites._sites) == ["kitchen"]
+        assert list(house.sites.open.sites) == ["kitchen"]
 
     live(House(mosquitto, engine, takes_commands=False), story)
 
