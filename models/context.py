@@ -97,7 +97,7 @@ class RollingContext:
         self._published[place] = emotion
 
     def to_bytes(self, *, with_words: bool = True) -> bytes:
-        """The state, so that another process can go on from here (``EmotionNetwork.restore_context``).
+        """The state, so that another process can go on from here (``ConversationScorer.restore_context``).
 
         Without words, the next turns are read without what was said before them.
         """

@@ -112,7 +112,7 @@ class LiveSession:
         self._notify = notify
         self._segmenter = segmenter or SegmenterOptions()
         self._listeners = [Listener(channel, self._segmenter) for channel in range(source.channels)]
-        context = resumed.context if resumed else engine.network.new_context(self._context_turns)
+        context = resumed.context if resumed else engine.scorer.new_context(self._context_turns)
         self._interpreter = Interpreter(engine, context, notify)
         self._speculation = Speculation(self._segmenter) if speculate else None
         self._glances = [Glances(listener) for listener in self._listeners] if provisional else []
@@ -177,7 +177,7 @@ class LiveSession:
 
     def forget(self) -> None:
         """Let the turns so far no longer colour the ones to come."""
-        self._interpreter.context = self._engine.network.new_context(self._context_turns)
+        self._interpreter.context = self._engine.scorer.new_context(self._context_turns)
         self._recent.clear()
 
     def correct(self, turn_id: int, emotion: str) -> None:

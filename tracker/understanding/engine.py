@@ -17,6 +17,7 @@ from torch import Tensor
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.vad import Detecting
@@ -50,13 +51,14 @@ class Engine:
     ) -> None:
         """``notify`` hears of overload, once for all conversations."""
         self.network = network
+        self.scorer = ConversationScorer(network)
         self.recogniser = recogniser
         speech, text = (_GPU_SPEECH, _GPU_TEXT) if network.device.type == "cuda" else (_CPU_SPEECH, _CPU_TEXT)
         self._detecting = Detecting()
         self._recognising = Batcher[SpeechTurn, Transcript]("recogniser", self._transcribe)
         self._encoding_speech = Batcher("speech", network.embed_speech_batch, _seconds, speech)
         self._encoding_text = Batcher("text", network.embed_text_batch, self._characters, text)
-        self._relating = Batcher("context", network.update_batch, limits=_CONTEXT)
+        self._relating = Batcher("context", self.scorer.update_batch, limits=_CONTEXT)
         self._glancing = Batcher[Sequence[TurnEmbedding], EmotionEstimate]("glance", self._glance)
         self._models = (
             self._recognising,
@@ -143,7 +145,7 @@ class Engine:
         return [self.recogniser.transcribe(turn) for turn in turns]
 
     def _glance(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
-        return [self.network.score_dialogue(turns)[-1] for turns in conversations]
+        return [self.scorer.score_dialogue(turns)[-1] for turns in conversations]
 
     def _characters(self, words: tuple[str, Sequence[str | None]]) -> float:
         """About how much the text encoder reads of a turn's words and of those before."""

@@ -26,6 +26,7 @@ from emotrack.models.bundle import bundle_folder, load_bundle, save_bundle
 from emotrack.models.context import RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.sessions.correct.audio_player import audio_path
 from emotrack.tracker.sessions.reading.reader import Session, missing_lines, read_sessions
@@ -180,7 +181,8 @@ def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
 
 
 def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
-    context = network.new_context()
+    scorer = ConversationScorer(network)
+    context = scorer.new_context()
     found = []
     for turn in session.turns:
         voice = audio_path(session.path, turn.audio) if turn.audio else None
@@ -192,7 +194,7 @@ def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
             speaker=turn.speaker,
             words=turn.text,
         )
-        network.estimate(context, embedding)
+        scorer.estimate(context, embedding)
         correction = session.corrections.get(turn.turn_id)
         if correction is None:
             continue
@@ -215,8 +217,13 @@ def _as_met(network: EmotionNetwork, context: RollingContext, truth: int) -> Cor
     has_say = both or not network.config.conversation.residual
     evidence = scores.fused[0, -1]  # (C,)
     if has_say:
-        evidence = evidence - network.co_attention.classify(state)  # (C,)
+        evidence = evidence - _last_layer(network)(state)  # (C,)
     return CorrectedTurn(state, evidence, float(network.temperatures(turns)[0, -1]), truth, has_say)
+
+
+def _last_layer(network: EmotionNetwork) -> nn.Module:
+    """The classifier of Stage III."""
+    return network.co_attention.get_submodule("classify")
 
 
 def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
@@ -224,7 +231,7 @@ def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
     states = torch.stack([turn.state for turn in turns])  # (N, D)
     evidence = torch.stack([turn.evidence for turn in turns])  # (N, C)
     temperature = torch.tensor([turn.temperature for turn in turns]).unsqueeze(1)  # (N, 1)
-    said: Tensor = network.co_attention.classify(states)  # (N, C)
+    said: Tensor = _last_layer(network)(states)  # (N, C)
     has_say = torch.tensor([turn.has_say for turn in turns]).unsqueeze(1)  # (N, 1)
     scores = evidence + said.masked_fill(~has_say, 0.0)  # (N, C)
     return (scores / temperature).log_softmax(dim=1)  # (N, C)
@@ -233,7 +240,7 @@ def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
 def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float) -> EmotionNetwork:
     """A copy of the network whose last layer moved a little towards ``turns``."""
     adapted = copy.deepcopy(network)
-    heads = list(adapted.co_attention.classify.parameters())
+    heads = list(_last_layer(adapted).parameters())
     origin = [parameter.clone() for parameter in heads]
     for parameter in heads:
         parameter.requires_grad_(True)

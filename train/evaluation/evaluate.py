@@ -21,6 +21,7 @@ from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.train.corpora import Corpus, Turn
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
@@ -162,13 +163,14 @@ def judge(
     """
     probabilities: list[tuple[float, ...]] = []
     truth: list[int] = []
+    scorer = ConversationScorer(network)
     for dialogue in dialogues:
         turns = [turn.embedding for turn in dialogue]
         if mode == "offline":
-            found = network.score_dialogue(turns)
+            found = scorer.score_dialogue(turns)
         else:
-            context = network.new_context()
-            found = [network.estimate(context, turn) for turn in turns]
+            context = scorer.new_context()
+            found = [scorer.estimate(context, turn) for turn in turns]
         for turn, estimate in zip(dialogue, found, strict=True):
             known = None if turn.emotion is None else counterpart(turn.emotion, network.labels)
             if known is not None:

@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.care import CareConfig
+from emotrack.models.config import SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
-from emotrack.models.network import SpeechHeadConfig
 from emotrack.models.sizes import Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
 from emotrack.train.corpora import READERS
 from emotrack.train.corpora.acted_corpora import ACTED

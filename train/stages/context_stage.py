@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.conversation import Conversations as Batch
+from emotrack.models.conversation import ConversationBatch
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, prefixes
 from emotrack.train.evaluation.metrics import Scores, score
@@ -80,7 +80,7 @@ class ConversationTask:
         probabilities = torch.cat(found).softmax(dim=1)[known]  # (N, C)
         return score(probabilities.numpy(), torch.tensor(truth)[known].numpy(), self.network.labels)
 
-    def _collate(self, batch: Sequence[EncodedDialogue]) -> Batch:
+    def _collate(self, batch: Sequence[EncodedDialogue]) -> ConversationBatch:
         return self.network.collate([each.turns for each in batch])
 
     def _as_heard(self, dialogue: EncodedDialogue) -> EncodedDialogue:

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from emotrack.models.bundle import load_bundle, save_bundle
-from emotrack.models.network import Calibration, EmotionNetwork
+from emotrack.models.config import Calibration
+from emotrack.models.network import EmotionNetwork
 from emotrack.train.data.conversations import EncodedDialogue
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature, uncertain_threshold

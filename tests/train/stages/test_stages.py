@@ -21,6 +21,7 @@ from torch import Tensor
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import EMOTIONS
+from emotrack.models.scorer import ConversationScorer
 from emotrack.train.command_line.commands import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
 from emotrack.train.corpora import Corpus, Dialogue, Turn
 from emotrack.train.errors import TrainError
@@ -101,10 +102,11 @@ def test_every_stage_is_a_bundle_that_can_be_evaluated(
 def test_stage_one_does_not_look_at_other_turns(toy: Path) -> None:
     network = load_bundle(toy / "stage1")
     turn = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
-    alone = network.estimate(network.new_context(), turn)
-    context = network.new_context()
-    network.estimate(context, TurnEmbedding(None, network.embed_text("i hate you"), "Ben"))
-    assert network.estimate(context, turn).probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    scorer = ConversationScorer(network)
+    alone = scorer.estimate(scorer.new_context(), turn)
+    context = scorer.new_context()
+    scorer.estimate(context, TurnEmbedding(None, network.embed_text("i hate you"), "Ben"))
+    assert scorer.estimate(context, turn).probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
 def test_a_finished_run_is_not_trained_again(
