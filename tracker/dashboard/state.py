@@ -87,7 +87,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Tally:
+class SpeakerTally:
     """What one speaker has shown so far."""
 
     turns: int = 0
@@ -145,7 +145,7 @@ class DashboardState:
     uncertain_count: int = 0
     marks: int = 0
     emotions: Counter[str] = field(default_factory=Counter)
-    speakers: dict[str | None, Tally] = field(default_factory=dict)
+    speakers: dict[str | None, SpeakerTally] = field(default_factory=dict)
     last_after_end_ms: float | None = None
     after_end_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEEP_LATENCIES))
     stream_s: float = 0.0
@@ -325,7 +325,7 @@ class DashboardState:
         )
 
     def _count(self, turn: ShownTurn, step: int) -> None:
-        tally = self.speakers.setdefault(turn.row, Tally())
+        tally = self.speakers.setdefault(turn.row, SpeakerTally())
         tally.turns += step
         tally.emotions[turn.emotion] += step
         tally.last_turn = max(tally.last_turn, turn.turn_id)

@@ -40,7 +40,7 @@ class Clip:
     text: str | None  # what was said, where the index tells
 
 
-class Turn(BaseModel):
+class ActedTurn(BaseModel):
     """One turn of an acted conversation; times in seconds."""
 
     speaker: str
@@ -54,7 +54,7 @@ class ActedConversation(BaseModel):
     """What an ``acted-*.json`` says; ``audio`` is a file beside it."""
 
     audio: str
-    turns: list[Turn]
+    turns: list[ActedTurn]
 
 
 def split_of(speaker: str) -> str:

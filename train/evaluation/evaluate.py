@@ -22,7 +22,7 @@ from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
-from emotrack.train.corpora import Corpus, Turn
+from emotrack.train.corpora import Corpus, CorpusTurn
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, calibration_error_by_chance, score
@@ -98,7 +98,7 @@ def evaluate_corpus(
     return Evaluation(scores, by_chance, dict(left_out.most_common()))
 
 
-def _needed(turn: Turn, only: Modalities | None) -> Turn:
+def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
     """The turn without what is not scored, so that it is not encoded either."""
     return replace(turn, audio=None if only == "text" else turn.audio, text=None if only == "speech" else turn.text)
 

@@ -23,7 +23,7 @@ from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.scorer import ConversationScorer
 from emotrack.train.command_line.commands import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
-from emotrack.train.corpora import Corpus, Dialogue, Turn
+from emotrack.train.corpora import Corpus, CorpusTurn, Dialogue
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.evaluate import judge
@@ -226,7 +226,7 @@ def test_readings_of_another_corpus_are_not_taken(tmp_path: Path) -> None:
     network, path = tiny_network(1), tmp_path / "readings.safetensors"
 
     def read(*dialogues: list[str]) -> Tensor:
-        turns = [tuple(Turn(str(n), text, ("joy",)) for n, text in enumerate(texts)) for texts in dialogues]
+        turns = [tuple(CorpusTurn(str(n), text, ("joy",)) for n, text in enumerate(texts)) for texts in dialogues]
         corpus = Corpus("home", EMOTIONS, tuple(Dialogue(str(n), each) for n, each in enumerate(turns)))
         found = readings._recorded(network, corpus, path)
         return torch.stack([turn.text for each in found for turn in each.turns if turn.text is not None])  # (N, E)

@@ -148,7 +148,7 @@ class Vad(SitePayload):
     levels_dbfs: Annotated[tuple[LevelDbfs, ...], Field(max_length=64, description="Each channel's level.")]
 
 
-class Source(SitePayload):
+class SourceState(SitePayload):
     """Whether the site's microphone can be heard. Retained, replaced as soon as that changes."""
 
     type: Literal["source"] = "source"

@@ -30,7 +30,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     Metrics,
     SitePayload,
     Snapshot,
-    Source,
+    SourceState,
     TextCaptured,
     Vad,
 )
@@ -339,7 +339,7 @@ class MqttSink:
         if self._is_online and now != self._told_source:
             was_paused = self._told_source is not None and self._told_source[1]
             self._told_source = now
-            self._send(Source(**self._stamp(), lost=lost, paused=paused))
+            self._send(SourceState(**self._stamp(), lost=lost, paused=paused))
             if self._keeps_snapshots and paused != was_paused:  # who takes over must not listen where nobody should
                 self._leave_snapshot()
 

@@ -18,7 +18,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     PayloadError,
     Shift,
     SiteStatus,
-    Source,
+    SourceState,
     State,
     Vad,
     parse,
@@ -76,7 +76,7 @@ class WatchedSite:
             case "status":
                 self._status = parse_status(message.payload) if message.payload else None
             case "source" if message.payload:
-                source = parse(Source, message.payload)
+                source = parse(SourceState, message.payload)
                 self.activity.paused, self.activity.source_lost = source.paused, source.lost
             case "shift":
                 self._shift(parse(Shift, message.payload))

@@ -20,7 +20,7 @@ from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Correction
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.output import show
-from emotrack.tracker.sessions.correct.audio_player import Voices
+from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
 from emotrack.tracker.sessions.correct.correct_view import QUIT, Scene, label_keys, paint
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk, Decision
 from emotrack.tracker.sessions.reading.reader import Session
@@ -100,7 +100,7 @@ class _Correcting:
             conversation.apply(turn)
         self._scene = Scene(walk, conversation, session.labels, str(session.path), what)
         self._scene.notice = "; ".join(session.problems) or None
-        self._voices = Voices(session.path, self._notify)
+        self._voices = VoicePlayer(session.path, self._notify)
         self._canvas = Canvas(Console(), self._picture, self._press)
         self._decided: asyncio.Queue[Decision | None] = asyncio.Queue()
         self._failure: SinkError | None = None

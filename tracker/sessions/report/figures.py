@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emotrack.tracker.sessions.report.timeline import share
-from emotrack.tracker.sessions.report.view import Label, SeenTurn, View
+from emotrack.tracker.sessions.report.view import LabelStyle, SeenTurn, View
 from emotrack.tracker.sessions.report.wording import (
     counted,
     duration,
@@ -34,7 +34,7 @@ _STAGES = (
 class Part:
     """So many of some turns, by one emotion."""
 
-    label: Label
+    label: LabelStyle
     count: int
     of: int
 

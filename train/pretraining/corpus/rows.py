@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnRow:
     """One turn of speech and its words."""
 
     TABLE: ClassVar[str] = "turns/1"  # the number is the schema's version
@@ -32,7 +32,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class LabelRow:
     """What one annotator makes of one turn's words."""
 
     TABLE: ClassVar[str] = "labels/1"
