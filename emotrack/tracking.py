@@ -22,6 +22,7 @@ from emotrack.tracker.events import Event, SessionStarted, Turn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.session.status import Activity
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
+from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.sources.blocks import Blocks
 from emotrack.tracker.understanding.captions import Captions, read_captions
@@ -95,7 +96,7 @@ class Tracker:
         *,
         captions: str | Path | None = None,
         save: str | Path | None = None,
-        site: str = "default",
+        site: str = DEFAULT_SITE,
         context_turns: int | None = None,
         segmenter: SegmenterOptions | None = None,
         with_text: bool = True,

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.models.care import CareConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.sizes import Context, Name, Share, Temperature, Width
 from emotrack.models.text_encoder import TextConfig

@@ -18,8 +18,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models import hub
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.models.care import SpeechFeatures
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.front_end import padding_mask
 from emotrack.models.hub import HubError
 from emotrack.models.sizes import EarlierTurns, Tokens

@@ -25,6 +25,7 @@ from emotrack.tracker.options import read_options
 from emotrack.tracker.session.status import Activity
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
+from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from emotrack.tracker.understanding.loading import load_engine
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from emotrack.tracker.dashboard import Dashboard
     from emotrack.tracker.session.pipeline import LiveSession
 
-DEFAULT_SITE = "default"
 MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
 

@@ -14,6 +14,7 @@ from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
 from emotrack.tracker.mqtt.connection.broker import add_broker_options
 from emotrack.tracker.options import Bounds, add_options
+from emotrack.tracker.site import DEFAULT_SITE
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -125,7 +126,9 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="with --file: the audio track of that number, the first being 1 (default: the one that the file prefers)",
     )
-    live.add_argument("--site", type=unicode, default="default", help="a name for this place, carried by every event")
+    live.add_argument(
+        "--site", type=unicode, default=DEFAULT_SITE, help="a name for this place, carried by every event"
+    )
 
     sites = live.add_argument_group("microphones on a broker", "with --mqtt; emotions are published there too")
     sites.add_argument(

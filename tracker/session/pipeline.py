@@ -19,7 +19,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import reduce
-from typing import cast
 
 from emotrack.errors import EmotrackError
 from emotrack.models.context import EmotionEstimate, RollingContext
@@ -29,7 +28,6 @@ from emotrack.tracker.events import (
     BundleInfo,
     Correction,
     Event,
-    LeftOutName,
     Mark,
     OverloadEvent,
     Provisional,
@@ -50,6 +48,7 @@ from emotrack.tracker.session.turn_events import HeardTurn, estimated, turn_even
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, KeepingError
 from emotrack.tracker.sinks.json_lines import Sink
 from emotrack.tracker.sinks.publisher import Publisher
+from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.summary.session_summary import Tally
 from emotrack.tracker.understanding.captions import Captions
@@ -85,7 +84,7 @@ class LiveSession:
         captions: Captions | None = None,
         segmenter: SegmenterOptions | None = None,
         context_turns: int | None = None,
-        site: str = "default",
+        site: str = DEFAULT_SITE,
         with_text: bool = True,
         keeper: AudioKeeper | None = None,
         speculate: bool = False,
@@ -218,7 +217,7 @@ class LiveSession:
         """The models keep up less well, or better, than they did."""
         for listener in self._listeners:
             listener.wait(PATIENCE if level >= LeftOut.SHORT_TURNS else 1.0)
-        self.activity.left_out = cast("LeftOutName", level.name.lower())
+        self.activity.left_out = level.event_name
         event = OverloadEvent(**self._publisher.stamp(), at_s=self.activity.stream_s, left_out=self.activity.left_out)
         self._publisher.send_soon(event)
 

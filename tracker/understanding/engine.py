@@ -18,6 +18,7 @@ from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
+from emotrack.models.text_encoder import MAX_EARLIER_TOKENS
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.vad import Detecting
@@ -38,7 +39,7 @@ _CPU_TEXT: Final = BatchLimits(requests=8, padded=1000.0, alike=0.75)  # charact
 _GPU_SPEECH: Final = BatchLimits(requests=32, padded=240.0, alike=0.5)
 _GPU_TEXT: Final = BatchLimits(requests=64, padded=32_000.0, alike=0.0)
 _CONTEXT: Final = BatchLimits(requests=8, padded=math.inf, alike=0.0)
-_MAX_EARLIER_CHARACTERS: Final = 160  # of a turn before; the text encoder reads 40 tokens of it
+_MAX_EARLIER_CHARACTERS: Final = 4 * MAX_EARLIER_TOKENS  # of a turn before: a token has about four
 
 _GLANCING_SHARE: Final = 0.2  # of the time is spent on turns under way at most, however many rooms talk
 

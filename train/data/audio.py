@@ -13,7 +13,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.tracker.sources.decoder import open_container
 from emotrack.train.errors import TrainError
 

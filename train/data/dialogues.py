@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emotrack.models.bounds import MIN_SPEECH_S
-from emotrack.models.features import HOP, SAMPLE_RATE, LogMel
+from emotrack.models.bounds import MIN_SPEECH_S, SAMPLE_RATE
+from emotrack.models.features import HOP, LogMel
 from emotrack.models.labels import EMOTIONS, canonical
 from emotrack.train.corpora import READERS, Corpus, CorpusTurn, Dialogue
 from emotrack.train.corpora.acted_corpora import ACTED, Clip, read_conversations, read_index, split_of

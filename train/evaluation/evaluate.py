@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from emotrack.models.bounds import MAX_SPEECH_S
+from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.conversation import TurnEmbedding
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer

@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emotrack.models.bounds import MAX_SPEECH_S
+from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.care import Care, SpeechFeatures
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
 from emotrack.train.corpora import Corpus, CorpusTurn

@@ -14,12 +14,12 @@ from emotrack.errors import UsageError
 from emotrack.tracker.dashboard import DashboardState
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
-from emotrack.tracker.dashboard.panels import counted
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Correction
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.output import show
+from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
 from emotrack.tracker.sessions.correct.correct_view import QUIT, Scene, label_keys, paint
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk, Decision

@@ -16,6 +16,7 @@ from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.session.status import Activity
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.replay.replay_timeline import Playhead, TimedEvent, moments
+from emotrack.tracker.site import DEFAULT_SITE
 
 TICK_S = 0.05  # between looks at the clock; the screen is drawn less often
 KEEP_EVERY = 5_000  # events after which a picture is kept to go back to; they take a tenth of a second
@@ -53,7 +54,7 @@ class _Replay:
             self._activity.dropped_frames = session.ended.dropped_frames
             self._activity.dropped_turns = session.ended.dropped_turns
             self._activity.text_skipped = session.ended.text_skipped
-        site = next((moment.event.site for moment in self._moments), "default")
+        site = next((moment.event.site for moment in self._moments), DEFAULT_SITE)
         self._dashboard = Dashboard(
             site=site, activity=self._activity, controls=self, console=Console(), playback=self._playback
         )

@@ -7,8 +7,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from emotrack.tracker.events import SourceLostEvent
+from emotrack.tracker.messages.wording import clock
 from emotrack.tracker.sessions.report.view import View
-from emotrack.tracker.sessions.report.wording import clock, without_folders
+from emotrack.tracker.sessions.report.wording import without_folders
 from emotrack.tracker.summary.shifts import MoodShift
 
 MAX_MOMENTS = 2_000  # a person reads no more, and each is drawn three times

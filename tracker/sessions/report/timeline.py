@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from emotrack.tracker.messages.wording import clock
 from emotrack.tracker.sessions.report.moments import Moment
 from emotrack.tracker.sessions.report.view import SeenTurn, View
-from emotrack.tracker.sessions.report.wording import clock, percent
+from emotrack.tracker.sessions.report.wording import percent
 
 STRETCH_S = 60.0
 STRETCHES_IN_ROW = 4

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.train.data.audio import read_audio
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.corpus.rows import TurnRow

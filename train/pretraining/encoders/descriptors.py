@@ -19,7 +19,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.features import FFT, MELS, SAMPLE_RATE, WINDOW, mel_filters
+from emotrack.models.bounds import SAMPLE_RATE
+from emotrack.models.features import FFT, MELS, WINDOW, mel_filters
 
 FRAME = 320  # samples from one frame to the next: 20 ms
 CEPSTRA = 12
