@@ -1,4 +1,4 @@
-"""What the network takes, for those that must know it before torch is imported."""
+"""Limits of the network's input, for modules that need them before torch is imported."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
     model.safetensors  weights, half precision
     tokenizer.json     vocabulary
     config.json        class, labels, dimensions, calibration, and the SHA-256 of the two files above
-    metrics.json       what it was measured to do
+    metrics.json       its measurements
     README.md          model card
 
-Loading reads these files and nothing else: no pickle, no network. What a file claims is checked before memory is taken
-for it: its size, every number of the configuration, and the shapes of all weights.
+Loading reads these files and nothing else: no pickle, no network. The claims of a file are checked before memory is
+taken for it: its size, every number of the configuration, and the shapes of all weights.
 """
 
 from __future__ import annotations

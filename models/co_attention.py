@@ -45,7 +45,7 @@ class CoAttention(nn.Module):
         self.residual = config.residual  # a turn with one modality keeps the scores of Stage II
 
     def forward(self, text: Tensor, speech: Tensor, text_missing: Tensor, speech_missing: Tensor) -> Tensor:
-        """Contextual turns of both modalities, as the blocks take them -> (B, K, D), what ``classify`` reads."""
+        """Contextual turns of both modalities, as the blocks take them -> (B, K, D), the input of ``classify``."""
         for block in self.blocks:
             text, speech = block(text, speech, text_missing, speech_missing)  # (B, K, D), (B, K, D)
         joined = self.norm(torch.cat([text, speech], dim=-1))  # (B, K, 2 D)

@@ -1,4 +1,4 @@
-"""What a network is made of: everything its weights need to become one again."""
+"""The configuration of a network: everything its weights need to become a network again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SpeechHeadConfig:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Temperatures by which scores are divided, by what was heard of a turn; fitted on dev."""
+    """Temperatures that divide the scores of turns with words, with a voice, with both; fitted on dev."""
 
     text: Temperature = 1.0
     speech: Temperature = 1.0

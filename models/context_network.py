@@ -60,7 +60,7 @@ class ContextNetwork(nn.Module):
         """Relate the turns of conversations.
 
         Args:
-            embeddings: (B, K, E); what stands at a missing turn does not matter.
+            embeddings: (B, K, E); the values at a missing turn do not matter.
             missing: (B, K) True where a turn lacks this modality, or there is no turn.
             lengths: (B,) turns in each conversation.
             relation: (B, K, K) whether two turns have the same speaker (see ``conversation``).
@@ -70,7 +70,7 @@ class ContextNetwork(nn.Module):
         """
         inputs = self.input_norm(torch.where(missing.unsqueeze(-1), self.absent, embeddings))  # (B, K, E)
         inputs = self.input_dropout(inputs)  # (B, K, E)
-        with torch.autocast("cuda", enabled=False):  # which would take float16 for a GRU, whatever it is told
+        with torch.autocast("cuda", enabled=False):  # autocast takes float16 for a GRU, even where told bfloat16
             states = self._recur(inputs, lengths.cpu())  # (B, K, D)
         bias = None if self.speaker_bias is None else self.speaker_bias[:, relation].transpose(0, 1)  # (B, H, K, K)
         attended: Tensor = self.attention(states, states, missing, bias)  # (B, K, D)
@@ -93,8 +93,8 @@ class ContextNetwork(nn.Module):
 
         Args:
             states: (B, K, D) of the turns, as ``forward`` gives them.
-            head: Stage I's classifier of the modality. With ``residual``, its scores are what the context adds to, and
-                all there is of the only turn with the modality.
+            head: Stage I's classifier of the modality. With ``residual``, the context adds to its scores, and the only
+                turn with the modality has nothing but them.
             embeddings: (B, K, E), which the head reads.
             missing: (B, K).
         """

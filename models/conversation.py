@@ -23,14 +23,14 @@ class TurnEmbedding:
     speech: Tensor | None
     text: Tensor | None
     speaker: str | None
-    words: str | None = None  # what was said, for the text encoder to read with the next turns
+    words: str | None = None  # its text, which the text encoder reads with the next turns
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationBatch:
     """A batch of conversations, padded at the end."""
 
-    text: Tensor  # (B, K, E); what stands where it is missing does not matter
+    text: Tensor  # (B, K, E); the values where words are missing do not matter
     text_missing: Tensor  # (B, K) True where a turn has no words, or there is no turn
     speech: Tensor  # (B, K, E)
     speech_missing: Tensor  # (B, K)
@@ -66,7 +66,7 @@ def collate(
 
 
 def relate(speakers: Sequence[str | None]) -> Tensor:
-    """Who speaks in K turns -> (K, K) how the speakers of two turns are related."""
+    """The speakers of K turns -> (K, K) how the speakers of two turns are related."""
     names = list(dict.fromkeys(speakers))
     who = torch.tensor([-1 if speaker is None else names.index(speaker) for speaker in speakers])  # (K,)
     relation = torch.where(who[:, None] == who, SAME_SPEAKER, OTHER_SPEAKER)  # (K, K)

@@ -1,4 +1,4 @@
-"""Log-mel features: what the speech encoder sees of a waveform.
+"""Log-mel features: the input of the speech encoder, made of a waveform.
 
 The level is removed (corpora and microphones differ in loudness, which would otherwise stand for the corpus), and
 everything more than ``DYNAMIC_RANGE`` below the loudest point is cut off, so that room noise and the floor of a

@@ -104,7 +104,7 @@ class EmotionNetwork(Pretrained):
     def embed_speech_batch(self, waveforms: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """The same for several turns at once: (samples,) each -> (E,) each, the same as alone but for rounding.
 
-        The longest decides what the batch costs.
+        The longest decides the cost of the batch.
         """
         read = [self._prepare(waveform) for waveform in waveforms]  # (T0, ...) each
         lengths = torch.tensor([len(inputs) for inputs in read], device=self.device)  # (B,)
@@ -118,7 +118,7 @@ class EmotionNetwork(Pretrained):
         return list(self.speech_head.embed(features)[: len(read)])
 
     def _prepare(self, waveform: NDArray[np.float32]) -> Tensor:
-        """(samples,) -> (T0, ...) what the speech encoder reads of it."""
+        """(samples,) -> (T0, ...) the speech encoder's input."""
         samples = np.asarray(waveform, dtype=np.float32)
         if samples.ndim != 1:
             raise ValueError(f"a waveform is one-dimensional, not of shape {samples.shape}")
@@ -163,7 +163,7 @@ class EmotionNetwork(Pretrained):
         return self.device.type == "cuda"
 
     def _autocast(self) -> torch.autocast:
-        """bfloat16 where it is quick; what is handed on is float32 again."""
+        """bfloat16 where it is quick; embeddings are float32 again."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     # -- Stages II and III ----------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class EmotionNetwork(Pretrained):
     def forward(self, turns: ConversationBatch, *, with_states: bool = True) -> TurnScores:
         """Score every turn of a batch of conversations, each turn seeing all others of its conversation.
 
-        Without states, what no score depends on is left out.
+        Without states, modules on which no score depends are left out.
         """
         needed = {"text", "speech", "fused"} if with_states else self._needed(turns)
         words, voices = (turns.text, turns.text_missing), (turns.speech, turns.speech_missing)

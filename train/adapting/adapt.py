@@ -1,4 +1,4 @@
-"""Adapting a bundle to a room: the last layer, slightly re-trained on what people corrected.
+"""Adapting a bundle to a room: the last layer, slightly re-trained on people's corrections.
 
 Everything before the co-attention's classifier stays as it is. The classifier's weights may move a little from where
 they were (a ridge penalty on the move), which also calibrates it anew. How far is decided by what they knew before: the
@@ -6,7 +6,7 @@ penalty is the least at which they are no more than a point worse on general dat
 also does better than the bundle on corrections that it was not trained on. Where the classifier has no part in turns
 with one modality (``residual``), corrections of those teach it nothing, and are counted only to be named.
 
-Notation: N corrected turns, D width of what the classifier reads, C labels.
+Notation: N corrected turns, D width of the classifier's input, C labels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from emotrack.train.evaluation.evaluate import EncodedTurn, encode, judge
 from emotrack.train.evaluation.metrics import Scores, score
 from emotrack.train.running.progress import track
 
-GENERAL = ("meld", *ACTED)  # what may guard the bundle's general knowledge
+GENERAL = ("meld", *ACTED)  # corpora that may guard the bundle's general knowledge
 MIN_CORRECTIONS = 20  # fewer say nothing about turns they were not made for
 FOLDS = 5
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # tried in turn, on the squared move of the weights; divided by N
@@ -50,7 +50,7 @@ STEPS = 100
 class CorrectedTurn:
     """A turn that a person judged, as the bundle's last layer met it."""
 
-    state: Tensor  # (D,) what the classifier reads
+    state: Tensor  # (D,) the classifier's input
     evidence: Tensor  # (C,) scores that are added to the classifier's
     temperature: float  # by which the sum is divided
     truth: int  # index into the bundle's labels
@@ -59,7 +59,7 @@ class CorrectedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What came of it."""
+    """The outcome of an adaptation."""
 
     corrections: int
     penalty: float
@@ -109,7 +109,7 @@ def adapt(bundle: str, sessions: Path, general: dict[str, Path], out: Path, seed
     Args:
         bundle: a packaged name or a folder.
         sessions: folder of saved sessions, with the audio that was kept beside them.
-        general: corpora whose dev split guards what the bundle knew: meld, or folders of acted speech.
+        general: corpora whose dev split guards the bundle's earlier knowledge: meld, or folders of acted speech.
         out: the adapted bundle's folder.
         seed: of the folds.
 

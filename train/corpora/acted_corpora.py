@@ -4,7 +4,7 @@
     conversations  acted-*.json, each naming its audio file and its turns
 
 Clips are split by speaker, never by clip. The lists below name the speakers that are for choosing (dev) and those that
-are for training; whoever is in neither is for testing.
+are for training; a speaker in neither is for testing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Clip:
     path: Path
     speaker: str
     emotion: str
-    text: str | None  # what was said, where the index tells
+    text: str | None  # the words, where the index tells
 
 
 class ActedTurn(BaseModel):

@@ -1,7 +1,7 @@
 """Evaluation on a corpus: how well the network does, from voice, from words and from both.
 
 Online is as a live tracker is judged: every turn when it ends, from the past alone. Offline, every turn sees the whole
-dialogue. A turn is encoded once, and scored with whatever of it is to be heard.
+dialogue. A turn is encoded once, and scored by its voice, its words or both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EncodedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a network did on a corpus."""
+    """A network's results on a corpus."""
 
     scores: dict[Modalities, Scores]  # the fullest first
     ece_by_chance: dict[Modalities, float]
@@ -64,9 +64,9 @@ def evaluate_corpus(
     """Score a network on a corpus: with voice and words, with voice alone and with words alone, as far as it has them.
 
     Args:
-        network: what is judged.
-        corpus: what it is judged on.
-        mode: what a turn may see of its dialogue.
+        network: the network to judge.
+        corpus: the corpus to judge it on.
+        mode: the turns of its dialogue that a turn may see.
         only: nothing but this is scored.
 
     Raises:
@@ -98,18 +98,18 @@ def evaluate_corpus(
 
 
 def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
-    """The turn without what is not scored, so that it is not encoded either."""
+    """The turn without a modality that is not scored, so that it is not encoded either."""
     return replace(turn, audio=None if only == "text" else turn.audio, text=None if only == "speech" else turn.text)
 
 
 def counterpart(emotion: str, labels: Sequence[str]) -> str | None:
-    """What a bundle with these labels calls an emotion of a corpus; None if it knows nothing like it."""
+    """The label, of these, for an emotion of a corpus; None if none of them means it."""
     names = (emotion, canonical(emotion))
     return next((name for name in names if name in labels), None)
 
 
 def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> list[list[EncodedTurn]]:
-    """Run the encoders over conversations; what follows them can then be judged again and again at little cost."""
+    """Run the encoders over conversations; the later stages can then be judged again and again at little cost."""
     return [encode_dialogue(network, dialogue) for dialogue in dialogues]
 
 

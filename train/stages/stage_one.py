@@ -45,7 +45,7 @@ from emotrack.train.stages.text_teacher import opinions
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A trained speech encoder and head, and what was measured on the way."""
+    """A trained speech encoder and head, and the measurements made on the way."""
 
     config: AnySpeechConfig
     encoder: nn.Module

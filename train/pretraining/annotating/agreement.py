@@ -1,4 +1,4 @@
-"""Several annotators of the same sentences: how far they agree, and what most of them say.
+"""Several annotators of the same sentences: how far they agree, and the label that most of them give.
 
 Their tables are walked shard by shard, side by side, so that memory does not grow with them.
 """
@@ -107,7 +107,7 @@ def fleiss_kappa(ratings: Mapping[tuple[int, ...], int]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SharedStretch:
-    """What several annotators made of one stretch: a shard of each."""
+    """Several annotators' labels of one stretch: a shard of each."""
 
     key: str
     shards: tuple[Path, ...]

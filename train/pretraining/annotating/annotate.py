@@ -35,7 +35,7 @@ def annotate(
     only_estimate: bool,
     run: Engine = run_plainly,
 ) -> None:
-    """Label the sentences of corpora by every annotator, into ``out/NAME``; print what came of it.
+    """Label the sentences of corpora by every annotator, into ``out/NAME``; print a summary.
 
     Several annotators are compared, ``out/vote-NAME+NAME/agreement.md`` and ``.json``, and the majority's labels are
     a table in that folder. What is done is not done again.

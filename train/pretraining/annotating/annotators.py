@@ -1,4 +1,4 @@
-"""What an annotator is: it looks at sentences and says positive, negative, neutral, or why it cannot say."""
+"""Annotators: each looks at sentences and says positive, negative, neutral, or why it cannot say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENTIMENTS = ("positive", "negative", "neutral")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an annotator makes of a sentence."""
+    """An annotator's verdict on a sentence."""
 
     label: str | None
     """One of ``SENTIMENTS``."""
@@ -26,7 +26,7 @@ class Verdict:
 
 
 class Annotator(Protocol):
-    """Says what it makes of sentences."""
+    """Gives a verdict on each sentence."""
 
     def judge(self, texts: Sequence[str]) -> list[Verdict]:
         """One verdict a text, in their order. Raises ``TrainError`` where it cannot go on at all."""

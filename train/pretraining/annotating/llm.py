@@ -1,8 +1,8 @@
 """A language model behind an OpenAI-compatible server as the annotator: many questions at a time, none asked twice.
 
-A server may be slow, throttle, break off or talk nonsense. What can pass is tried again, later and later; what one
-sentence brings about costs that sentence its label; what no sentence is to blame for ends the run, so that nothing is
-set aside for it.
+A server may be slow, throttle, break off or talk nonsense. A failure that can pass is tried again, later and later. A
+failure that one sentence brings about costs that sentence its label. A failure for which no sentence is to blame ends
+the run, so that no sentence is set aside for it.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _reason(error: _Failure, timeout_s: float) -> str:
 
 
 def _retry_after_s(error: APIStatusError) -> float | None:
-    """What the header says: seconds or a date (RFC 9110, section 10.2.3)."""
+    """The wait that the header asks for: seconds or a date (RFC 9110, section 10.2.3)."""
     header = error.response.headers.get("retry-after", "")
     if header.isdecimal():
         return float(header)

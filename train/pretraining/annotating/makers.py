@@ -60,7 +60,7 @@ class LlmMaker(Server):
 
     @property
     def workers(self) -> int | None:
-        """One, so that ``concurrency`` is what the server bears."""
+        """One, so that ``concurrency`` is the number of questions at a time."""
         return 1
 
     @property

@@ -1,4 +1,4 @@
-"""A server's reply -> what the model answered, in the forms that OpenAI-compatible servers give it.
+"""A server's reply -> the model's answer, in the forms that OpenAI-compatible servers give it.
 
 They differ: text as a string or in parts, thoughts beside it in a field of their own, an event stream that nobody asked
 for, an error under the status of success.

@@ -101,7 +101,7 @@ class Recognise:
 
 
 def transcribe(audio: Path, out: Path, manner: Manner, device: str, batch: int, run: Engine = run_plainly) -> None:
-    """Transcribe a folder or list of audio into ``out/turns``, print what came of it. What is done is not done again.
+    """Transcribe a folder or list of audio into ``out/turns``, print a summary. Finished work is not done again.
 
     Args:
         audio: what ``find_audio`` takes.
@@ -109,7 +109,7 @@ def transcribe(audio: Path, out: Path, manner: Manner, device: str, batch: int, 
         manner: how.
         device: auto, cpu or cuda.
         batch: files in a shard at most; on average they are not larger than a megabyte, or there are fewer.
-        run: what does the work.
+        run: the loop, or the cluster, that does the work.
 
     Raises:
         TrainError: there is no audio, or the corpus cannot be read or written. What was done until then is kept.

@@ -59,7 +59,7 @@ class Utterances:
 
     @property
     def texts(self) -> list[str]:
-        """What is said, each text once, in the order of the alphabet."""
+        """The texts, each once, in the order of the alphabet."""
         return sorted({utterance.text for utterance in [*self.train, *self.held_out]})
 
 

@@ -1,4 +1,4 @@
-"""Pre-training of the text encoder: it learns to call a sentence what an annotator called it.
+"""Pre-training of the text encoder: it learns the labels that an annotator gave to sentences.
 
     labels/*.parquet -> 80 % to learn from, 20 % for dev -> OUT/encoder, which Stage I begins with (--data encoder=...)
 
@@ -50,7 +50,7 @@ Its licence is that of the first weights and of the sentences. In use: `emotrack
 
 @dataclass(frozen=True, slots=True)
 class SilverLabels:
-    """What one annotator made of sentences, each of them once."""
+    """One annotator's labels of sentences, each sentence once."""
 
     annotator: str
     train: TextCorpus
@@ -112,7 +112,7 @@ def run_pretraining(recipe: Recipe, labels: Path, data: dict[str, Path], out: Pa
         recipe: says how, and which encoder.
         labels: folder of a table of labels.
         data: has the first weights as ``encoder``, unless the recipe names an encoder of the hub.
-        out: what is made goes here.
+        out: the folder for the results.
         seed: of the split and of everything else that is random.
 
     Raises:
