@@ -23,6 +23,7 @@ from emotrack.models.context import EmotionEstimate
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.features import LogMel
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.models.text_encoder import TextEncoder, read_turn
 from emotrack.tracker.audio import FRAME_SAMPLES, Samples
 from emotrack.tracker.events import Latency, Turn, to_json
@@ -67,7 +68,8 @@ def measure(settings: Settings) -> Found:
     network = load_bundle("mini")
     clocks = Clocks()
     _watch(network, clocks)
-    detector, context = VoiceActivityDetector(), network.new_context()
+    scorer = ConversationScorer(network)
+    detector, context = VoiceActivityDetector(), scorer.new_context()
     for repeat in range(3 if settings.quick else 8):
         for place, (turn, said) in enumerate(zip(turns(), words(), strict=True)):
             before = context.words
@@ -80,7 +82,7 @@ def measure(settings: Settings) -> Found:
             window = [*context.turns[1 - context.size :], newest]
             clocks.time("newest", partial(_score, network, window))
             stages = clocks.ms["stage II"], clocks.ms["stage III"]
-            estimate, _ = clocks.time("update", partial(network.update, context, newest))
+            estimate, _ = clocks.time("update", partial(scorer.update, context, newest))
             clocks.time("event", partial(_event, turn, said, estimate))
             if repeat:  # the first time round is for warming up
                 yield from _figures(clocks.ms, stages)

@@ -24,11 +24,11 @@ import transformers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.models.care import SpeechFeatures
 from emotrack.models.co_attention import CoAttention
 from emotrack.models.context_network import ContextConfig, ContextNetwork
 from emotrack.models.conversation import TurnEmbedding, collate
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubTextConfig, HubTextEncoder
 from emotrack.models.published_care import PublishedCare, PublishedCareConfig

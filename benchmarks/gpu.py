@@ -16,8 +16,9 @@ from benchmarks import encoders
 from benchmarks.figures import Benchmark, Figure, Found, Note, Settings, UnavailableError, percentile
 from benchmarks.rooms import LATE_MS, hold
 from emotrack.models.bundle import load_bundle
+from emotrack.models.config import NetworkConfig, SpeechHeadConfig
 from emotrack.models.hub_encoders import HubTextConfig
-from emotrack.models.network import EmotionNetwork, NetworkConfig, SpeechHeadConfig
+from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCareConfig
 from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.understanding.engine import Engine

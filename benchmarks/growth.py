@@ -45,21 +45,23 @@ class Ours:
         import torch
 
         from emotrack.models.bundle import load_bundle
+        from emotrack.models.scorer import ConversationScorer
 
         torch.set_num_threads(1)
         self._network = load_bundle("mini")
+        self._scorer = ConversationScorer(self._network)
         self.begin()
         self._ready = [self._embedded(place) for place in range(len(turns()))]
 
     def begin(self) -> None:
         """Begin a conversation."""
-        self.context = self._network.new_context()
+        self.context = self._scorer.new_context()
 
     def skip(self, place: int) -> None:
-        self._network.update(self.context, self._ready[place % len(self._ready)])
+        self._scorer.update(self.context, self._ready[place % len(self._ready)])
 
     def read(self, place: int) -> None:
-        self._network.update(self.context, self._embedded(place))
+        self._scorer.update(self.context, self._embedded(place))
 
     def _embedded(self, place: int) -> TurnEmbedding:
         from emotrack.models.conversation import TurnEmbedding

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from benchmarks.figures import Benchmark, Figure, Found, Note, Settings
 from benchmarks.speech import turns, words
+from emotrack.models.bounds import MAX_SPEECH_S
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.front_end import padding_mask
-from emotrack.models.network import MAX_SPEECH_S, EmotionNetwork
+from emotrack.models.network import EmotionNetwork
 from emotrack.models.shapes import with_few_lengths
 from emotrack.models.text_encoder import read_turn
 from emotrack.models.transformer import TransformerLayer

@@ -27,6 +27,7 @@ from benchmarks.speech import mono
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
@@ -56,7 +57,7 @@ class StraightLine:
             self._embedded.clear()
         for place in range(len(self._embedded), len(self.history)):
             self._embedded.append(self._embed(place))
-        return self.network.score_dialogue(self._embedded)[-1].emotion
+        return ConversationScorer(self.network).score_dialogue(self._embedded)[-1].emotion
 
     def remember(self, samples: Samples, words: str | None, speaker: str | None) -> None:
         """Add a turn to the history, to be encoded with the next one."""

@@ -23,6 +23,7 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
+from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.sources.blocks import Blocks
 from emotrack.tracker.understanding.captions import Captions, read_captions
@@ -99,7 +100,7 @@ class Tracker:
         *,
         captions: str | Path | None = None,
         save: str | Path | None = None,
-        site: str = "default",
+        site: str = DEFAULT_SITE,
         context_turns: int | None = None,
         segmenter: SegmenterOptions | None = None,
         with_text: bool = True,

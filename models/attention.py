@@ -33,8 +33,8 @@ class TurnAttention(nn.Module):
         """Attend.
 
         Args:
-            turns: (B, Q, D) what attends.
-            others: (B, K, D) what is attended to.
+            turns: (B, Q, D) the turns that attend.
+            others: (B, K, D) the turns that are attended to.
             missing: (B, K) True where there is nothing to attend to; a turn with nothing at all attends to nothing.
             bias: (B, H, Q, K) added to the attention scores.
 

@@ -1,9 +1,10 @@
-"""What the network takes, for those that must know it before torch is imported."""
+"""Limits of the network's input, for modules that need them before torch is imported."""
 
 from __future__ import annotations
 
 from typing import Final
 
+SAMPLE_RATE: Final = 16_000  # Hz
 MIN_SPEECH_S: Final = 0.1  # of a turn
 MAX_SPEECH_S: Final = 30.0
 MAX_CONTEXT: Final = 1_000  # turns in a rolling context

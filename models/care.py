@@ -1,6 +1,6 @@
-"""CARE: a speech encoder that hears both what is said and how (Dutta and Ganapathy, arXiv 2409.05566, Fig. 1).
+"""CARE: a speech encoder for the words and for their sound (Dutta and Ganapathy, arXiv 2409.05566, Fig. 1).
 
-    front end -> common encoder -+-> semantic encoder   (learns to predict what the words mean)
+    front end -> common encoder -+-> semantic encoder   (learns to predict the words' meaning)
                                  +-> acoustic encoder   (learns to predict how the frames sound)
 
 An utterance is handed on as what every layer says of it: the states of the semantic path and of the acoustic path side
@@ -29,12 +29,12 @@ from emotrack.models.transformer import TransformerLayer
 
 
 class FrontEnd(Protocol):
-    """What turns an utterance into frames."""
+    """A module that turns an utterance into frames."""
 
     width: int
 
     def prepare(self, waveform: Tensor) -> Tensor:
-        """(samples,) at 16 kHz -> (T0, ...) what it reads of one utterance."""
+        """(samples,) at 16 kHz -> (T0, ...) the input of ``forward`` for one utterance."""
         ...
 
     def __call__(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ class Care(nn.Module):
         self.summary_width = pooled
 
     def prepare(self, waveform: Tensor) -> Tensor:
-        """(samples,) at 16 kHz -> (T0, ...) what ``forward`` reads of one utterance."""
+        """(samples,) at 16 kHz -> (T0, ...) the input of ``forward`` for one utterance."""
         return cast("FrontEnd", self.front_end).prepare(waveform)
 
     def states(self, inputs: Tensor, lengths: Tensor) -> CareStates:
@@ -168,7 +168,7 @@ class Care(nn.Module):
         )
 
     def pool(self, states: CareStates) -> SpeechFeatures:
-        """What the layers say of each utterance as a whole."""
+        """Features of each utterance as a whole, by layer."""
         weights = self._frame_weights(states)  # (B, T)
         semantic = self._over_time(states.semantic, weights)  # (B, L, F / 2)
         acoustic = self._over_time(states.acoustic, weights)  # (B, L, F / 2)
@@ -178,7 +178,7 @@ class Care(nn.Module):
         """Encode utterances.
 
         Args:
-            inputs: (B, T0, ...) what ``prepare`` made of each, padded.
+            inputs: (B, T0, ...) the utterances as ``prepare`` gives them, padded.
             lengths: (B,) the T0 of each.
         """
         return self.pool(self.states(inputs, lengths))
@@ -215,7 +215,7 @@ def small_care(config: CareConfig) -> Care:
 
 
 def _run(layers: nn.ModuleList, frames: Tensor, padding: Tensor) -> list[Tensor]:
-    """(B, T, D) frames, and what each layer in turn makes of them."""
+    """(B, T, D) frames, and the output of each layer in turn."""
     states = [frames]
     for layer in layers:
         states.append(layer(states[-1], padding))

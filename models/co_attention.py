@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from emotrack.models.attention import TurnAttention
 from emotrack.models.context_network import ContextConfig, classifier
+from emotrack.models.conversation import where_heard
 
 
 class CoAttentionBlock(nn.Module):
@@ -41,10 +42,36 @@ class CoAttention(nn.Module):
         self.norm = nn.LayerNorm(2 * width)
         self.reduce = nn.Linear(2 * width, width)
         self.classify = classifier(width, labels, config)
+        self.residual = config.residual  # a turn with one modality keeps the scores of Stage II
 
     def forward(self, text: Tensor, speech: Tensor, text_missing: Tensor, speech_missing: Tensor) -> Tensor:
-        """Contextual turns of both modalities, as the blocks take them -> (B, K, D), what ``classify`` reads."""
+        """Contextual turns of both modalities, as the blocks take them -> (B, K, D), the input of ``classify``."""
         for block in self.blocks:
             text, speech = block(text, speech, text_missing, speech_missing)  # (B, K, D), (B, K, D)
         joined = self.norm(torch.cat([text, speech], dim=-1))  # (B, K, 2 D)
         return torch.relu(self.reduce(joined))  # (B, K, D)
+
+    def scores(self, states: Tensor, evidence: Tensor, alone: Tensor) -> Tensor:
+        """The scores of both modalities together -> (B, K, C).
+
+        Args:
+            states: (B, K, D) of the turns, as ``forward`` gives them.
+            evidence: (B, K, C) log probabilities of the modalities, added up. With ``residual`` the scores add to them.
+            alone: (B, K) True where a turn has one modality, of which Stage II has said all there is to say.
+        """
+        scores: Tensor = self.classify(states)  # (B, K, C)
+        return evidence + where_heard(scores, alone) if self.residual else scores
+
+
+class NoFusion(nn.Module):
+    """In the place of Stage III, where a network has none: the evidence of both modalities is added up."""
+
+    residual = True
+
+    def forward(self, text: Tensor, *_: Tensor) -> Tensor:
+        """(B, K, D) -> (B, K, 0): there is no state."""
+        return text[..., :0]
+
+    def scores(self, _: Tensor, evidence: Tensor, alone: Tensor) -> Tensor:  # noqa: ARG002
+        """(B, K, C) -> (B, K, C)."""
+        return evidence

@@ -17,7 +17,7 @@ from emotrack.errors import EmotrackError
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.models.conversation import TurnEmbedding
 
-Part = Literal["speech", "text", "context"]  # what an estimate rests on
+Part = Literal["speech", "text", "context"]  # the parts on which an estimate rests
 
 SNAPSHOT_VERSION = 1
 MAX_SNAPSHOT_BYTES = 1 << 20
@@ -32,7 +32,7 @@ class SnapshotError(EmotrackError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EmotionEstimate:
-    """What the network believes of one turn; ``probabilities`` are in the order of ``labels`` and sum to 1."""
+    """The network's estimate of one turn; ``probabilities`` are in the order of ``labels`` and sum to 1."""
 
     probabilities: tuple[float, ...]
     labels: tuple[str, ...]
@@ -44,7 +44,7 @@ class EmotionEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What the network has come to believe of an earlier turn."""
+    """A new estimate of an earlier turn."""
 
     turns_ago: int  # 1 is the turn before the newest
     estimate: EmotionEstimate
@@ -74,12 +74,12 @@ class RollingContext:
 
     @property
     def turns(self) -> list[TurnEmbedding]:
-        """What is remembered, oldest first."""
+        """The remembered turns, oldest first."""
         return list(self._turns)
 
     @property
     def words(self) -> list[str | None]:
-        """What was said in each turn, oldest first."""
+        """The words of each turn, oldest first."""
         return [turn.words for turn in self._turns]
 
     @property
@@ -97,9 +97,9 @@ class RollingContext:
         self._published[place] = emotion
 
     def to_bytes(self, *, with_words: bool = True) -> bytes:
-        """The state, so that another process can go on from here (``EmotionNetwork.restore_context``).
+        """The state, so that another process can go on from here (``ConversationScorer.restore_context``).
 
-        Without words, the next turns are read without what was said before them.
+        Without words, the next turns are read without the words before them.
         """
         tensors: dict[str, Tensor] = {}
         for place, turn in enumerate(self._turns):
@@ -122,7 +122,7 @@ class RollingContext:
     def from_bytes(
         cls, snapshot: bytes, fingerprint: str, widths: tuple[int, int], labels: Sequence[str], device: torch.device
     ) -> RollingContext:
-        """Restore what ``to_bytes`` wrote, for a bundle with this fingerprint, these widths (text, speech) and labels.
+        """Restore a snapshot, for a bundle with this fingerprint, these widths (text, speech) and labels.
 
         Raises:
             SnapshotError: it is none, is too large, is of another version or bundle, or does not fit together.

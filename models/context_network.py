@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models.attention import TurnAttention
+from emotrack.models.conversation import only_one, where_heard
 from emotrack.models.sizes import Dropout, Heads, Layers, Width
 
 
@@ -44,6 +45,7 @@ class ContextNetwork(nn.Module):
         super().__init__()
         width = 2 * config.hidden
         self.width = width
+        self.residual = config.residual  # the only turn with the modality keeps Stage I's scores
         self.absent = nn.Parameter(torch.empty(embedding))
         nn.init.normal_(self.absent, std=embedding**-0.5)
         self.input_norm = nn.LayerNorm(embedding)
@@ -58,7 +60,7 @@ class ContextNetwork(nn.Module):
         """Relate the turns of conversations.
 
         Args:
-            embeddings: (B, K, E); what stands at a missing turn does not matter.
+            embeddings: (B, K, E); the values at a missing turn do not matter.
             missing: (B, K) True where a turn lacks this modality, or there is no turn.
             lengths: (B,) turns in each conversation.
             relation: (B, K, K) whether two turns have the same speaker (see ``conversation``).
@@ -68,7 +70,7 @@ class ContextNetwork(nn.Module):
         """
         inputs = self.input_norm(torch.where(missing.unsqueeze(-1), self.absent, embeddings))  # (B, K, E)
         inputs = self.input_dropout(inputs)  # (B, K, E)
-        with torch.autocast("cuda", enabled=False):  # which would take float16 for a GRU, whatever it is told
+        with torch.autocast("cuda", enabled=False):  # autocast takes float16 for a GRU, even where told bfloat16
             states = self._recur(inputs, lengths.cpu())  # (B, K, D)
         bias = None if self.speaker_bias is None else self.speaker_bias[:, relation].transpose(0, 1)  # (B, H, K, K)
         attended: Tensor = self.attention(states, states, missing, bias)  # (B, K, D)
@@ -86,9 +88,36 @@ class ContextNetwork(nn.Module):
         states, _ = nn.utils.rnn.pad_packed_sequence(related, batch_first=True, total_length=inputs.shape[1])
         return states
 
-    def scores(self, states: Tensor) -> Tensor:
-        """(B, K, D) -> (B, K, C), what this modality alone says."""
+    def scores(self, states: Tensor, head: nn.Module, embeddings: Tensor, missing: Tensor) -> Tensor:
+        """The scores of this modality alone -> (B, K, C), meaningless where it is missing.
+
+        Args:
+            states: (B, K, D) of the turns, as ``forward`` gives them.
+            head: Stage I's classifier of the modality. With ``residual``, the context adds to its scores, and the only
+                turn with the modality has nothing but them.
+            embeddings: (B, K, E), which the head reads.
+            missing: (B, K).
+        """
         scores: Tensor = self.classify(states)  # (B, K, C)
+        if not self.residual:
+            return scores
+        scores = scores.masked_fill(only_one(missing)[:, None, None], 0.0)  # (B, K, C)
+        return scores + where_heard(head(embeddings), missing)
+
+
+class NoContext(nn.Module):
+    """In the place of Stage II, where a network has none: each turn is scored by Stage I alone."""
+
+    width = 0
+    residual = False
+
+    def forward(self, embeddings: Tensor, *_: Tensor) -> Tensor:
+        """(B, K, E) -> (B, K, 0): there is no state."""
+        return embeddings[..., :0]
+
+    def scores(self, _: Tensor, head: nn.Module, embeddings: Tensor, missing: Tensor) -> Tensor:  # noqa: ARG002
+        """Stage I's own -> (B, K, C)."""
+        scores: Tensor = head(embeddings)  # (B, K, C)
         return scores
 
 

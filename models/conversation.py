@@ -23,14 +23,14 @@ class TurnEmbedding:
     speech: Tensor | None
     text: Tensor | None
     speaker: str | None
-    words: str | None = None  # what was said, for the text encoder to read with the next turns
+    words: str | None = None  # its text, which the text encoder reads with the next turns
 
 
 @dataclass(frozen=True, slots=True)
-class Conversations:
+class ConversationBatch:
     """A batch of conversations, padded at the end."""
 
-    text: Tensor  # (B, K, E); what stands where it is missing does not matter
+    text: Tensor  # (B, K, E); the values where words are missing do not matter
     text_missing: Tensor  # (B, K) True where a turn has no words, or there is no turn
     speech: Tensor  # (B, K, E)
     speech_missing: Tensor  # (B, K)
@@ -45,7 +45,7 @@ class Conversations:
 
 def collate(
     conversations: Sequence[Sequence[TurnEmbedding]], text_width: int, speech_width: int, device: torch.device
-) -> Conversations:
+) -> ConversationBatch:
     """Conversations of any lengths as one batch, on ``device``."""
     lengths = torch.tensor([len(turns) for turns in conversations])  # (B,)
     shape = (len(conversations), int(lengths.max()))
@@ -62,12 +62,22 @@ def collate(
                 speech_missing[row, place] = False
         relation[row, : len(turns), : len(turns)] = relate([turn.speaker for turn in turns])
     found = (text, text_missing, speech, speech_missing, lengths, relation)
-    return Conversations(*(tensor.to(device) for tensor in found))
+    return ConversationBatch(*(tensor.to(device) for tensor in found))
 
 
 def relate(speakers: Sequence[str | None]) -> Tensor:
-    """Who speaks in K turns -> (K, K) how the speakers of two turns are related."""
+    """The speakers of K turns -> (K, K) how the speakers of two turns are related."""
     names = list(dict.fromkeys(speakers))
     who = torch.tensor([-1 if speaker is None else names.index(speaker) for speaker in speakers])  # (K,)
     relation = torch.where(who[:, None] == who, SAME_SPEAKER, OTHER_SPEAKER)  # (K, K)
     return relation.masked_fill((who[:, None] < 0) | (who < 0), UNKNOWN_SPEAKER)
+
+
+def only_one(missing: Tensor) -> Tensor:
+    """(B, K) True where a turn lacks a modality -> (B,) True for conversations in which a single turn has it."""
+    return (~missing).sum(dim=1) == 1
+
+
+def where_heard(scores: Tensor, missing: Tensor) -> Tensor:
+    """(B, K, C) scores of a modality, zero where (B, K) the modality is missing."""
+    return scores.masked_fill(missing.unsqueeze(-1), 0.0)

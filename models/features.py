@@ -1,4 +1,4 @@
-"""Log-mel features: what the speech encoder sees of a waveform.
+"""Log-mel features: the input of the speech encoder, made of a waveform.
 
 The level is removed (corpora and microphones differ in loudness, which would otherwise stand for the corpus), and
 everything more than ``DYNAMIC_RANGE`` below the loudest point is cut off, so that room noise and the floor of a
@@ -8,12 +8,12 @@ codec look the same.
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-SAMPLE_RATE: Final = 16_000  # Hz
+from emotrack.models.bounds import SAMPLE_RATE
+
 WINDOW = 400  # samples: 25 ms
 HOP = 160  # samples: 10 ms, so 100 frames a second
 FFT = 512

@@ -13,7 +13,7 @@ def write_files(files: Mapping[Path, str | bytes], *, private: bool = False) -> 
     """Write files that belong together, text in UTF-8; where one cannot be written, all are as they were.
 
     Args:
-        files: what each holds. Their folders exist.
+        files: the content of each. Their folders exist.
         private: see ``whole_file``.
 
     Raises:
@@ -29,16 +29,16 @@ def write_files(files: Mapping[Path, str | bytes], *, private: bool = False) -> 
 def whole_file(path: Path, *, private: bool = False, new: bool = False) -> Iterator[Path]:
     """A file to write, which takes the place of ``path`` when the block ends, and is gone where the block fails.
 
-    Links are followed; what cannot be replaced, such as a pipe or a device, is itself the file to write.
+    Links are followed; a file that cannot be replaced, such as a pipe or a device, is written itself.
 
     Args:
         path: in a folder that exists.
-        private: only its owner may read it, whatever the umask, and whoever could read what was there before.
+        private: only its owner may read it, even if the umask, or the file there before, allows others.
         new: nothing may be there yet.
 
     Raises:
         FileExistsError: something is there, and ``new`` forbids that.
-        OSError: it cannot be written; what was there is as it was.
+        OSError: it cannot be written; a file that was there is unchanged.
     """
     if new and os.path.lexists(path):
         raise FileExistsError(f"{path} exists")

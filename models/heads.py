@@ -1,6 +1,6 @@
 """Stage I: one classifier a modality, utterance by utterance (system of the paper, Sec. III-B).
 
-What stands before a head's classifier is the embedding that Stage II reads.
+The input of a head's classifier is the embedding that Stage II reads.
 
 Notation: B batch, L layers of the speech encoder, F features a layer, S features of its summary, H hidden, E embedding,
 C labels.

@@ -28,7 +28,7 @@ from emotrack.models.extras import missing_extra
 DESCRIPTION = ("*.json", "*.txt", "*.model")  # configuration and vocabulary
 FILES = (*DESCRIPTION, "*.safetensors")  # and weights
 VOCABULARY = ("tokenizer.json", "vocab.*", "*.model")
-# Of where an encoder was and what for, and not of what it is.
+# These name an encoder's place and purpose, and are no part of the encoder itself.
 LOCAL = ("_name_or_path", "transformers_version", "auto_map", "architectures", "dtype", "id2label", "label2id")
 
 
@@ -108,7 +108,7 @@ def download(name: str, files: Sequence[str], revision: str | None = None, **opt
 
 
 def origin(name: str, folder: Path) -> str:
-    """What a bundle notes of where an encoder came from: hub id and commit, or the folder's own name."""
+    """A bundle's note of an encoder's origin: hub id and commit, or the folder's own name."""
     return folder.name if Path(name).expanduser().is_dir() else f"{name.partition('@')[0]}@{folder.name}"
 
 
@@ -224,7 +224,7 @@ def load_tokenizer(name: str, max_tokens: int = 128) -> Tokenizer:
 def reads_normalised(name: str, folder: Path) -> bool:
     """Whether a speech encoder was trained on waveforms of zero mean and unit variance, as its folder says.
 
-    Where it says nothing, it was, which is what transformers takes for granted too.
+    Where it says nothing, it was, as transformers takes for granted too.
     """
     try:
         document = json.loads((folder / "preprocessor_config.json").read_text())
@@ -271,7 +271,7 @@ def _config(document: dict[str, Any]) -> Any:
 
 
 def _without_pooler(model: Any) -> Any:
-    """What pooling layers a model adds on top would be dead weight: the encoders here pool by themselves."""
+    """The pooling layers that a model adds on top would be dead weight: the encoders here pool by themselves."""
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
@@ -279,7 +279,7 @@ def _without_pooler(model: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without progress bars and reports of what was expected; what matters is raised."""
+    """Without progress bars and reports of expected differences; errors are raised."""
     logging = _transformers().utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -1,11 +1,11 @@
 """Text and speech encoders of the Hugging Face hub, in the place of the small ones.
 
-    text    RoBERTa, BERT, DistilBERT, ELECTRA, MPNet, ...: whatever was trained to fill gaps in text
+    text    RoBERTa, BERT, DistilBERT, ELECTRA, MPNet, ...: any model trained to fill gaps in text
     speech  WavLM, HuBERT, wav2vec 2.0, and the encoder of Whisper
 
 An utterance reads the same alone and in a padded batch. Layers of speech are pooled over an utterance's own frames.
 
-Notation: B batch, N tokens, T frames at 50 a second, D width, L layers (what the first one reads, then each one's).
+Notation: B batch, N tokens, T frames at 50 a second, D width, L layers (the first one's input, then each one's output).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emotrack.models import hub
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.models.care import SpeechFeatures
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.front_end import padding_mask
 from emotrack.models.hub import HubError
 from emotrack.models.sizes import EarlierTurns, Tokens
 from emotrack.models.wavlm import own_frames_norm
 
 SPEECH_FAMILIES = ("wavlm", "hubert", "wav2vec2", "whisper")
-WHISPER_SAMPLES = 30 * SAMPLE_RATE  # Whisper reads 30 s, whatever there is
+WHISPER_SAMPLES = 30 * SAMPLE_RATE  # Whisper always reads 30 s
 WHISPER_FFT = 400  # samples: 25 ms
 WHISPER_HOP = 160  # samples: 10 ms
 
@@ -81,7 +81,7 @@ class HubTextEncoder(nn.Module):
         """Build the encoder.
 
         Args:
-            config: what it is.
+            config: the kind and dimensions of the encoder.
             model: transformers' model with its weights; without one, they are random until a bundle's are loaded.
 
         Raises:
@@ -120,13 +120,13 @@ class HubTextEncoder(nn.Module):
         return self.states(ids, padding)[:, 0]
 
     def states(self, ids: Tensor, padding: Tensor) -> Tensor:
-        """(B, N) token ids, (B, N) padding -> (B, N, D) what the last layer makes of every token."""
+        """(B, N) token ids, (B, N) padding -> (B, N, D) the last layer's state of every token."""
         found: Tensor = self.model(input_ids=ids, attention_mask=(~padding).long()).last_hidden_state  # (B, N, D)
         return found
 
 
 class HubSpeechEncoder(nn.Module):
-    """Waveforms -> what every layer of WavLM, HuBERT, wav2vec 2.0 or Whisper says of them, pooled over time."""
+    """Waveforms -> the states of every layer of WavLM, HuBERT, wav2vec 2.0 or Whisper, pooled over time."""
 
     summary_width = 0  # such a summary is CARE's own
 
@@ -134,7 +134,7 @@ class HubSpeechEncoder(nn.Module):
         """Build the encoder.
 
         Args:
-            config: what it is.
+            config: the kind and dimensions of the encoder.
             model: transformers' model with its weights; without one, they are random until a bundle's are loaded.
 
         Raises:
@@ -177,7 +177,7 @@ class HubSpeechEncoder(nn.Module):
         """Encode utterances.
 
         Args:
-            inputs: (B, samples) what ``prepare`` made of each, padded.
+            inputs: (B, samples) the waveforms as ``prepare`` gives them, padded.
             lengths: (B,) samples in each.
         """
         inputs = inputs.masked_fill(padding_mask(lengths, inputs.shape[1]), 0.0)  # (B, samples)

@@ -1,4 +1,4 @@
-"""The one table of emotion names: what corpora and people call them, and what the network calls them.
+"""The one table of emotion names: those of corpora and people, and the network's own.
 
 Inside, emotions have MELD's nouns. Every other name is translated here, at the edge, and nowhere else.
 """

@@ -1,23 +1,19 @@
-"""Networks on the Hugging Face hub: what is uploaded and downloaded are bundles."""
+"""Networks on the Hugging Face hub, where each is kept as a bundle."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self
 
 from huggingface_hub import PyTorchModelHubMixin
 
+from emotrack.models.bundle_files import FILES, BundleError, bundle_folder, read_bundle, save_bundle
 from emotrack.models.hub import HubError, download
+from emotrack.models.weights import Bundled
 
 
-class Pretrained(PyTorchModelHubMixin):
-    """Gives a network ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``.
-
-    A bundle's measurements and model card stay with the network, so that they are saved again with it.
-    """
-
-    metrics: dict[str, Any] = {}  # noqa: RUF012, replaced as a whole when a bundle is loaded
-    card: str = "# A network that has not been trained\n"
+class Pretrained(Bundled, PyTorchModelHubMixin):
+    """A network with ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``."""
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # no options that are silently for something else
@@ -45,8 +41,6 @@ class Pretrained(PyTorchModelHubMixin):
         Raises:
             BundleError: no such bundle, not to be had, altered, or its contents do not fit together.
         """
-        from emotrack.models.bundle import FILES, BundleError, bundle_folder, load_bundle
-
         name = str(pretrained_model_name_or_path)
         try:
             folder = bundle_folder(name)
@@ -68,10 +62,7 @@ class Pretrained(PyTorchModelHubMixin):
         else:
             if revision is not None:
                 raise BundleError(f"bundle {name}: a folder has no revision {revision!r}")
-        return cast("Self", load_bundle(folder, device))
+        return read_bundle(cls, folder, device)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        from emotrack.models.bundle import save_bundle
-        from emotrack.models.network import EmotionNetwork
-
-        save_bundle(cast("EmotionNetwork", self), save_directory, self.metrics, self.card)
+        save_bundle(self, save_directory, self.metrics, self.card)

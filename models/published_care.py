@@ -2,7 +2,7 @@
 
     front end         WavLM-base's, frozen
     common encoder    WavLM-base's layers 1 to 6
-    acoustic encoder  WavLM-base's layers 7 to 12; what they say of a frame predicts how it sounds
+    acoustic encoder  WavLM-base's layers 7 to 12; their states of a frame predict its sound
     semantic encoder  RoBERTa-base's layers 7 to 12, frozen, each between two trained adapters that make of 50 frames a
                       second something like the rate of words, and back; its mean over time predicts what the words mean
 
@@ -37,7 +37,7 @@ class PublishedCareConfig:
     """Dimensions of a CARE made of WavLM and RoBERTa; the defaults are the published ones."""
 
     wavlm: WavLmConfig = field(default_factory=WavLmConfig)
-    origin: str = ""  # hub ids and commits of what it was made of
+    origin: str = ""  # hub ids and commits of the models it was made of
 
 
 class SemanticLayer(nn.Module):
@@ -55,7 +55,7 @@ class SemanticLayer(nn.Module):
         """(B, T, D), (B, T) True where padded -> (B, T, D)."""
         length = frames.shape[1]  # T
         frames = frames.masked_fill(padding.unsqueeze(-1), 0.0)  # (B, T, D)
-        # What is shorter than a window is one window.
+        # An utterance shorter than a window is one window.
         frames = nn.functional.pad(frames, (0, 0, 0, max(0, WINDOW - length)))  # (B, T, D), T >= WINDOW
         windows = (((~padding).sum(dim=1) - WINDOW) // STRIDE + 1).clamp(min=1)  # (B,)
         states = self.down(frames.mT).mT  # (B, W, D)
@@ -67,7 +67,7 @@ class SemanticLayer(nn.Module):
 
 
 class PublishedCare(Care):
-    """CARE as published; see ``Care`` for what it hands on."""
+    """CARE as published; its output is that of ``Care``."""
 
     def __init__(self, config: PublishedCareConfig) -> None:
         """Build it with random weights."""

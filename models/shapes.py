@@ -23,7 +23,7 @@ def with_few_lengths(batch: Tensor, limit: int) -> Tensor:
 def with_few_rows(batch: Tensor) -> Tensor:
     """Fill a batch up to the next power of two: (B, ...) -> (B', ...).
 
-    With its last row once more where there is none: any other row might break what reads it.
+    With its last row once more where there is none: any other row might break the module that reads it.
     """
     rows = 1 << (len(batch) - 1).bit_length()
     return torch.cat([batch, batch[-1:].expand(rows - len(batch), *batch.shape[1:])])  # (B', ...)

@@ -37,7 +37,7 @@ Positive = Annotated[float, Field(strict=True, gt=0.0, le=1e6, allow_inf_nan=Fal
 
 
 def fault(error: ValidationError) -> str:
-    """What is wrong with a configuration, in one line that names the field."""
+    """The fault of a configuration, in one line that names the field."""
     errors = error.errors(include_input=False, include_url=False)
     # Of several kinds of encoders, the one with the fewest faults was meant.
     faults = Counter(each["loc"][:2] for each in errors)

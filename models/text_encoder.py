@@ -23,7 +23,7 @@ MAX_EARLIER_TOKENS = 40  # of each earlier turn, the token that begins a text co
 
 
 class ReadsTurns(Protocol):
-    """What the configuration of any text encoder says of how much it reads."""
+    """The limits of reading that the configuration of any text encoder has."""
 
     @property
     def max_tokens(self) -> int: ...
@@ -96,7 +96,7 @@ def own_mean(states: Tensor, own: Tensor) -> Tensor:
 def read_turn(
     tokenizer: Tokenizer, text: str, before: Sequence[str | None], config: ReadsTurns
 ) -> tuple[list[int], int]:
-    """A turn and what was said before it as one sequence of token ids, and how many of them are the turn's own.
+    """A turn and the words before it as one sequence of token ids, and how many of them are the turn's own.
 
     Args:
         tokenizer: ends a text with a separator, and cuts it at the encoder's limit.

@@ -3,7 +3,7 @@
 Written out here rather than taken from a library because CARE cuts the model in two, and because padding must not be
 heard: the library's base model normalises its first convolution over the padded batch, so that an utterance reads
 differently in company. Here every step sees an utterance's own frames alone. Names of weights follow the roles in the
-paper; ``published_care`` knows what they are called in checkpoints.
+paper; ``published_care`` knows their names in checkpoints.
 
 Notation: B batch, T frames at 50 a second, D width, H heads, C channels.
 """
@@ -23,7 +23,7 @@ from emotrack.models.sizes import Dropout, Heads, Layers, Width
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)  # 320 samples a frame: 50 frames a second at 16 kHz
-MIN_SAMPLES = 400  # what one frame sees: 25 ms
+MIN_SAMPLES = 400  # of one frame: 25 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class WavLmConfig:
 
 
 class WavLmFrontEnd(nn.Module):
-    """Waveform -> what WavLM's first layer reads: convolutions, projection, positions from neighbouring frames."""
+    """Waveform -> the input of WavLM's first layer: convolutions, projection, positions from neighbouring frames."""
 
     def __init__(self, config: WavLmConfig) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class WavLmLayer(nn.Module):
 
         Args:
             config: dimensions.
-            position: the table shared by all layers; whoever holds the layers registers it.
+            position: the table shared by all layers; the module that holds the layers registers it.
             detach_position: read the table without training it.
         """
         super().__init__()
@@ -183,7 +183,7 @@ class WavLmLayer(nn.Module):
 
 
 class ChannelNorm(Protocol):
-    """The scale and shift of C channels, and what keeps a silent one from being divided by nothing."""
+    """The scale and shift of C channels, and a small number that keeps a silent one from division by zero."""
 
     eps: float
 

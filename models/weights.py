@@ -1,7 +1,7 @@
 """Weights in a file, and a network that is filled with them.
 
-What a configuration asks for and what the file holds are compared by their shapes alone, before any memory is taken. A
-network that is filled has been asked once, so that one which cannot answer is never handed on.
+The shapes that a configuration asks for are compared with those in the file before any memory is taken. A network that
+is filled is tried out once, so that a network which cannot answer is never handed on.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
@@ -19,10 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from emotrack.errors import EmotrackError
-from emotrack.models.conversation import TurnEmbedding
-from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.config import NetworkConfig
 from emotrack.models.hub import HubError
-from emotrack.models.network import EmotionNetwork, NetworkConfig
 
 MAX_HEADER_BYTES = 16 << 20  # of a safetensors file; that of the largest encoders has 100,000
 DTYPES = ("F16", "BF16", "F32")
@@ -32,6 +29,28 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 class WeightsError(EmotrackError, ValueError):
     """Weights that are none, or are not those of a configuration; the message says which, in one line."""
+
+
+class Bundled(nn.Module):
+    """A network that a bundle describes: it is made of a configuration and a vocabulary, and filled with weights."""
+
+    def __init__(self, config: NetworkConfig, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.fingerprint = "unsaved"
+        """The first digits of the weights' SHA-256."""
+        self.metrics: dict[str, Any] = {}
+        """A bundle's measurements; they are saved again with the network."""
+        self.card = "# A network that has not been trained\n"
+        """The model card, Markdown; saved again too."""
+
+    def try_out(self) -> list[float]:
+        """Probabilities of some turn, heard in every way that a turn may be heard."""
+        raise NotImplementedError
+
+
+Network = TypeVar("Network", bound=Bundled)
 
 
 def stored_shapes(path: Path) -> Shapes:
@@ -56,10 +75,10 @@ def stored_shapes(path: Path) -> Shapes:
     return shapes
 
 
-def check_shapes(stored: Shapes, config: NetworkConfig, tokenizer: Tokenizer) -> None:
-    """Compare what a file holds with what a configuration asks for. Raises ``WeightsError`` where they differ."""
+def check_shapes(stored: Shapes, kind: type[Bundled], config: NetworkConfig, tokenizer: Tokenizer) -> None:
+    """Compare a file's shapes with those of a configuration. Raises ``WeightsError`` where they differ."""
     with torch.device("meta"):  # no memory is taken there
-        wanted = {name: tuple(each.shape) for name, each in _unfilled(config, tokenizer).state_dict().items()}
+        wanted = {name: tuple(each.shape) for name, each in _unfilled(kind, config, tokenizer).state_dict().items()}
     for name, shape in wanted.items():
         if name not in stored:
             raise WeightsError(f"the weights do not fit config.json: {name} is missing")
@@ -69,35 +88,33 @@ def check_shapes(stored: Shapes, config: NetworkConfig, tokenizer: Tokenizer) ->
         raise WeightsError(f"the weights do not fit config.json: nothing is called {unknown}")
 
 
-def filled(config: NetworkConfig, tokenizer: Tokenizer, weights: dict[str, Tensor]) -> EmotionNetwork:
+def filled(kind: type[Network], config: NetworkConfig, tokenizer: Tokenizer, weights: dict[str, Tensor]) -> Network:
     """A network with these weights, for inference. Raises ``WeightsError`` for numbers that are none."""
-    network = _unfilled(config, tokenizer)
+    network = _unfilled(kind, config, tokenizer)
     state = {name: tensor.float() for name, tensor in weights.items()}
     for name, tensor in state.items():
-        # A sum takes a tenth of the time; only what is infinite, or adds up to it, is looked at one by one.
+        # A sum takes a tenth of the time; only a tensor whose sum is infinite is looked at number by number.
         if not tensor.sum().isfinite() and not tensor.isfinite().all():
             raise WeightsError(f"model.safetensors, {name}: holds numbers that are infinite or none")
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
 
 
-def check_answers(network: EmotionNetwork) -> None:
-    """Ask a network once, with voice and words. Raises ``WeightsError`` where no probabilities come of it."""
+def check_answers(network: Bundled) -> None:
+    """Try a network out. Raises ``WeightsError`` where no probabilities come of it."""
     try:
-        voice = network.embed_speech(np.full(SAMPLE_RATE // 4, 0.1, dtype=np.float32))
-        turn = TurnEmbedding(voice, network.embed_text("so am i"), None)
-        shares = network.estimate(network.new_context(), turn).probabilities
+        shares = network.try_out()
     except Exception as error:  # an encoder's library may fail in any way
         raise WeightsError(f"the network does not answer: {_one_line(error)}") from error
     if not all(math.isfinite(share) for share in shares):
         raise WeightsError("the network answers with numbers that are none")
 
 
-def _unfilled(config: NetworkConfig, tokenizer: Tokenizer) -> EmotionNetwork:
+def _unfilled(kind: type[Network], config: NetworkConfig, tokenizer: Tokenizer) -> Network:
     """A network whose weights may be anything. Raises ``WeightsError`` where there is none of such a configuration."""
     try:
         with _Unfilled():
-            return EmotionNetwork(config, tokenizer)
+            return kind(config, tokenizer)
     except HubError as error:
         raise WeightsError(str(error)) from error
     except Exception as error:  # an encoder's library may fail in any way

@@ -38,7 +38,10 @@ def test_imports_go_one_way(package: str, others: tuple[str, ...]) -> None:
 
 
 def graph(*, of_rooms: bool) -> dict[str, set[str]]:
-    """What each module, or each folder of modules, imports when it is imported itself."""
+    """The modules that each module imports, in functions too; or the folders that each folder's modules import at once.
+
+    A module that a function imports is imported there to save time, never to hide a circle.
+    """
     modules = {
         ".".join(("emotrack", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
         for package in ("tracker", "models", "train")
@@ -50,7 +53,7 @@ def graph(*, of_rooms: bool) -> dict[str, set[str]]:
 
     found: dict[str, set[str]] = {}
     for module, path in modules.items():
-        for node in at_once(ast.parse(path.read_text())):
+        for node in when_run(ast.parse(path.read_text()), with_functions=not of_rooms):
             named = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
             for name in named:
                 known = name if name in modules else name.rpartition(".")[0]
@@ -60,19 +63,30 @@ def graph(*, of_rooms: bool) -> dict[str, set[str]]:
     return {name: others - {name} for name, others in found.items()}
 
 
-def at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """What runs when a module is imported: no functions, nothing for type checkers alone."""
+def when_run(node: ast.AST, *, with_functions: bool) -> Iterator[ast.AST]:
+    """The parts of a module that run: nothing for type checkers alone."""
     for child in ast.iter_child_nodes(node):
         is_typing = isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
-        if not is_typing and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+        is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        if not is_typing and (with_functions or not is_function):
             yield child
-            yield from at_once(child)
+            yield from when_run(child, with_functions=with_functions)
 
 
 @pytest.mark.parametrize("of_rooms", [False, True])
 def test_nothing_is_imported_in_a_circle(of_rooms: bool) -> None:
     order = TopologicalSorter(graph(of_rooms=of_rooms))
     order.prepare()  # raises CycleError, which names the circle
+
+
+def test_no_two_classes_have_one_name() -> None:
+    named: dict[str, list[str]] = {}
+    for package in ("emotrack", "models", "tracker", "train"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    named.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in named.items() if len(files) > 1} == {}
 
 
 @pytest.mark.parametrize("package", ["models", "tracker", "train"])

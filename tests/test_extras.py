@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from emotrack.models.extras import EXTRAS, missing_extra
-from emotrack.train.pretraining.corpus.rows import Label, Turn
+from emotrack.train.pretraining.corpus.rows import LabelRow, TurnRow
 from emotrack.train.pretraining.corpus.table import Answer, Table
 
 ROOT = Path(__file__).parents[1]
@@ -38,10 +38,10 @@ TRAIN = {  # every command that needs an extra; nothing of what they name need b
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a corpus of one sentence and labels of forty, for commands that read them first."""
     folder = tmp_path_factory.mktemp("extras")
-    turn = Turn("0", "a.flac", "0" * 64, 0.0, 1.0, None, "I love this!", 0.9, "en", None)
-    Table(folder / "corpus" / "turns", Turn, "a recogniser").write([Answer("a.flac", [turn])])
-    labels = [Label(str(place), f"Sentence {place}.", "vader", "neutral", None) for place in range(40)]
-    Table(folder / "labels", Label, "vader").write([Answer("0", labels)])
+    turn = TurnRow("0", "a.flac", "0" * 64, 0.0, 1.0, None, "I love this!", 0.9, "en", None)
+    Table(folder / "corpus" / "turns", TurnRow, "a recogniser").write([Answer("a.flac", [turn])])
+    labels = [LabelRow(str(place), f"Sentence {place}.", "vader", "neutral", None) for place in range(40)]
+    Table(folder / "labels", LabelRow, "vader").write([Answer("0", labels)])
     (folder / "talks").mkdir()
     return folder
 

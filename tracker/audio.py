@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000  # Hz, everywhere behind a source
+from emotrack.models import bounds
+
+SAMPLE_RATE = bounds.SAMPLE_RATE  # Hz, everywhere behind a source
 FRAME_SAMPLES = 512  # 32 ms, the frame of the voice activity detector
 MAX_CHANNELS = 8  # a source with more is refused under `--channels split`
 

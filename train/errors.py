@@ -1,4 +1,4 @@
-"""What can go wrong for whoever trains or evaluates: each is one clear line."""
+"""Errors of training and evaluation: each message is one clear line."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from emotrack.models.bundle import save_bundle
 from emotrack.models.care import CareConfig
+from emotrack.models.config import NetworkConfig, SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
-from emotrack.models.network import EmotionNetwork, NetworkConfig, SpeechHeadConfig
+from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import TextConfig
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "happy", "sad", "not", "today", "!", ".")

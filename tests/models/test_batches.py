@@ -11,6 +11,7 @@ from torch import Tensor
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.models.shapes import with_few_lengths, with_few_rows
 from tests.models.conftest import tiny_network
 
@@ -38,7 +39,8 @@ def filled_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 def probabilities(network: EmotionNetwork, speech: Tensor | None, text: Tensor | None) -> Tensor:
-    estimate = network.estimate(network.new_context(), TurnEmbedding(speech, text, None))
+    scorer = ConversationScorer(network)
+    estimate = scorer.estimate(scorer.new_context(), TurnEmbedding(speech, text, None))
     return torch.tensor(estimate.probabilities)
 
 
@@ -85,15 +87,16 @@ def test_newest_turns_of_several_conversations(mini: EmotionNetwork, heard: str)
         return spoken(mini, ("speech", "text", "both")[seed % 3] if heard == "now this, now that" else heard, seed)
 
     lengths = (0, 1, 5, 15, 40)
-    alone, together = ([mini.new_context() for _ in lengths] for _ in range(2))
+    scorer = ConversationScorer(mini)
+    alone, together = ([scorer.new_context() for _ in lengths] for _ in range(2))
     for row, length in enumerate(lengths):
         for place in range(length):
             for contexts in (alone, together):
-                mini.update(contexts[row], turn(100 * row + place))
+                scorer.update(contexts[row], turn(100 * row + place))
     newest = [turn(100 * row + 99) for row in range(len(lengths))]
-    expected = [mini.update(*each) for each in zip(alone, newest, strict=True)]
+    expected = [scorer.update(*each) for each in zip(alone, newest, strict=True)]
     for (one, revised), (same, also) in zip(
-        mini.update_batch(list(zip(together, newest, strict=True))), expected, strict=True
+        scorer.update_batch(list(zip(together, newest, strict=True))), expected, strict=True
     ):
         np.testing.assert_allclose(one.probabilities, same.probabilities, atol=1e-6)
         assert one.why == pytest.approx(same.why, abs=1e-6)
@@ -102,10 +105,11 @@ def test_newest_turns_of_several_conversations(mini: EmotionNetwork, heard: str)
 
 
 def test_if_one_newest_turn_is_nothing_none_is_remembered(mini: EmotionNetwork) -> None:
-    first, second = mini.new_context(), mini.new_context()
+    scorer = ConversationScorer(mini)
+    first, second = scorer.new_context(), scorer.new_context()
     good = spoken(mini, "speech", 0)
     with pytest.raises(ValueError, match="needs speech, text or both"):
-        mini.update_batch([(first, good), (second, TurnEmbedding(None, None, "A"))])
+        scorer.update_batch([(first, good), (second, TurnEmbedding(None, None, "A"))])
     assert len(first) == len(second) == 0
 
 

@@ -13,6 +13,7 @@ import torch
 from emotrack.models.bundle import FILES, PACKAGED, BundleError, load_bundle, save_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from tests.models.test_files import full_disk
 
 
@@ -27,8 +28,11 @@ def test_what_is_saved_is_what_is_loaded(bundle: Path, network: EmotionNetwork) 
     assert len(loaded.fingerprint) == 12
     turn = TurnEmbedding(None, loaded.embed_text("i am so happy"), "Ana")
     before = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
-    expected = network.estimate(network.new_context(), before).probabilities
-    assert loaded.estimate(loaded.new_context(), turn).probabilities == pytest.approx(expected, abs=5e-3)  # fp16
+    scorer = ConversationScorer(network)
+    expected = scorer.estimate(scorer.new_context(), before).probabilities
+    assert ConversationScorer(loaded).estimate(
+        ConversationScorer(loaded).new_context(), turn
+    ).probabilities == pytest.approx(expected, abs=5e-3)  # fp16
 
 
 def test_a_full_disk_leaves_the_bundle_that_was_there(bundle: Path, network: EmotionNetwork) -> None:
@@ -138,7 +142,8 @@ class TestMini:
     )
     def test_it_reads_plain_words(self, mini: EmotionNetwork, text: str, emotion: str) -> None:
         turn = TurnEmbedding(None, mini.embed_text(text), None)
-        assert mini.estimate(mini.new_context(), turn).emotion == emotion
+        scorer = ConversationScorer(mini)
+        assert scorer.estimate(scorer.new_context(), turn).emotion == emotion
 
     def test_it_has_a_label_for_every_emotion(self, mini: EmotionNetwork) -> None:
         assert mini.labels == ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")

@@ -13,7 +13,7 @@ from emotrack.models.conversation import (
     OTHER_SPEAKER,
     SAME_SPEAKER,
     UNKNOWN_SPEAKER,
-    Conversations,
+    ConversationBatch,
     TurnEmbedding,
     relate,
 )
@@ -46,7 +46,7 @@ TURNS = [
 ]
 
 
-def overwritten(turns: Conversations, value: float) -> Conversations:
+def overwritten(turns: ConversationBatch, value: float) -> ConversationBatch:
     """The same conversations with ``value`` wherever nothing was heard."""
     return replace(
         turns,

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotrack.models.features import HOP, MELS, SAMPLE_RATE, LogMel, mel_filters, normalise
+from emotrack.models.bounds import SAMPLE_RATE
+from emotrack.models.features import HOP, MELS, LogMel, mel_filters, normalise
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import MAX_EARLIER_TOKENS, TextConfig, read_turn
 from tests.models.conftest import WORDS, tiny_tokenizer

@@ -8,9 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from emotrack.models.config import Calibration
 from emotrack.models.context import EmotionEstimate
 from emotrack.models.conversation import TurnEmbedding
-from emotrack.models.network import Calibration, EmotionNetwork
+from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from tests.models.conftest import tiny_network
 
 RATE = 16_000
@@ -47,7 +49,8 @@ def test_a_waveform_that_cannot_be_is_refused(
 
 def test_silence_is_scored(network: EmotionNetwork) -> None:
     turn = TurnEmbedding(network.embed_speech(np.zeros(RATE, np.float32)), None, None)
-    assert sum(network.estimate(network.new_context(), turn).probabilities) == pytest.approx(1.0, abs=1e-5)
+    scorer = ConversationScorer(network)
+    assert sum(scorer.estimate(scorer.new_context(), turn).probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
@@ -66,8 +69,9 @@ def test_any_text_can_be_read(network: EmotionNetwork, text: str) -> None:
 
 
 def estimates(network: EmotionNetwork, turns: list[TurnEmbedding]) -> list[EmotionEstimate]:
-    context = network.new_context()
-    return [network.estimate(context, turn) for turn in turns]
+    scorer = ConversationScorer(network)
+    context = scorer.new_context()
+    return [scorer.estimate(context, turn) for turn in turns]
 
 
 def test_either_modality_or_both(network: EmotionNetwork) -> None:

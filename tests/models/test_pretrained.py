@@ -15,9 +15,10 @@ import torch
 import transformers
 
 from emotrack.models.bundle import FILES, BundleError, load_bundle
+from emotrack.models.config import NetworkConfig
 from emotrack.models.encoders import AnySpeechConfig
 from emotrack.models.hub_encoders import HubSpeechConfig, HubTextConfig
-from emotrack.models.network import EmotionNetwork, NetworkConfig
+from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCareConfig
 from emotrack.models.wavlm import WavLmConfig
 from tests.models.conftest import WORDS, tiny_tokenizer

@@ -16,17 +16,19 @@ from torch import Tensor
 from emotrack.models.context import MAX_SNAPSHOT_BYTES, RollingContext, SnapshotError
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from tests.models.conftest import tiny_network
 from tests.models.test_conversation import TURNS, turn
 
 NETWORK = tiny_network()
+SCORER = ConversationScorer(NETWORK)
 TALK = [("Ana", "i am so happy"), ("Ben", "not today !"), (None, "so sad"), ("Ana", "happy ."), ("Ben", "i am")] * 2
 
 
 def snapshot(turns: int = 4) -> bytes:
-    context = NETWORK.new_context(turns)
+    context = SCORER.new_context(turns)
     for each in TURNS:
-        NETWORK.estimate(context, each)
+        SCORER.estimate(context, each)
     return context.to_bytes()
 
 
@@ -52,39 +54,42 @@ def talk(network: EmotionNetwork, context: RollingContext, numbers: range) -> li
         speaker, words = TALK[number]
         speech = None if number % 2 else turn(number).speech
         text = network.embed_text(words, context.words)
-        found.append(network.update(context, TurnEmbedding(speech, text, speaker, words)))
+        found.append(ConversationScorer(network).update(context, TurnEmbedding(speech, text, speaker, words)))
     return found
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 7])
 def test_it_goes_on_exactly_as_the_undisturbed_one(network: EmotionNetwork, stop: int) -> None:
-    undisturbed = network.new_context()
+    scorer = ConversationScorer(network)
+    undisturbed = scorer.new_context()
     expected = talk(network, undisturbed, range(len(TALK)))[stop:]
-    stopped = network.new_context()
+    stopped = scorer.new_context()
     talk(network, stopped, range(stop))
-    restored = network.restore_context(stopped.to_bytes())
+    restored = scorer.restore_context(stopped.to_bytes())
     assert (restored.size, restored.published, restored.words) == (stopped.size, stopped.published, stopped.words)
     assert talk(network, restored, range(stop, len(TALK))) == expected
     assert restored.to_bytes() == undisturbed.to_bytes()
 
 
 def test_without_words_there_are_none(network: EmotionNetwork) -> None:
-    context = network.new_context()
+    scorer = ConversationScorer(network)
+    context = scorer.new_context()
     talk(network, context, range(5))
     stored = context.to_bytes(with_words=False)
     assert b"sad" in context.to_bytes()
     assert not any(word in stored for word in (b"happy", b"sad", b"today"))
-    restored = network.restore_context(stored)
+    restored = scorer.restore_context(stored)
     assert restored.words == [None] * 3
     newest = turn(9)
-    assert network.estimate(restored, newest) == network.estimate(context, newest)  # what was encoded stays
+    assert scorer.estimate(restored, newest) == scorer.estimate(context, newest)  # what was encoded stays
 
 
 def test_long_names_and_texts_are_cut(network: EmotionNetwork) -> None:
-    context = network.new_context()
-    network.update(context, TurnEmbedding(None, turn(0).text, "A" * 9_999, "so " * 9_999))
+    scorer = ConversationScorer(network)
+    context = scorer.new_context()
+    scorer.update(context, TurnEmbedding(None, turn(0).text, "A" * 9_999, "so " * 9_999))
     assert len(context.to_bytes()) < 3_000
-    (restored,) = network.restore_context(context.to_bytes()).turns
+    (restored,) = scorer.restore_context(context.to_bytes()).turns
     assert restored.speaker == "A" * 100
 
 
@@ -128,7 +133,7 @@ def first(tensors: dict[str, Tensor], value: Tensor) -> None:
 )
 def test_what_does_not_fit_is_refused(stored: bytes, message: str) -> None:
     with pytest.raises(SnapshotError, match=message) as caught:
-        NETWORK.restore_context(stored)
+        SCORER.restore_context(stored)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 300
 
@@ -137,7 +142,7 @@ def test_another_bundle_or_other_widths_are_refused() -> None:
     other = tiny_network()
     other.fingerprint = "0123456789ab"
     with pytest.raises(SnapshotError, match="a snapshot of bundle 'unsaved', not of '0123456789ab'"):
-        other.restore_context(SNAPSHOT)
+        ConversationScorer(other).restore_context(SNAPSHOT)
 
 
 @given(st.binary(max_size=400))
@@ -145,7 +150,7 @@ def test_another_bundle_or_other_widths_are_refused() -> None:
 @example((1 << 63).to_bytes(8, "little"))
 def test_random_bytes_are_refused(stored: bytes) -> None:
     with pytest.raises(SnapshotError):
-        NETWORK.restore_context(stored)
+        SCORER.restore_context(stored)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=200)
@@ -154,7 +159,7 @@ def test_a_byte_that_changed_is_refused_or_can_be_gone_on_from(place: int, value
     stored = bytearray(SNAPSHOT)
     stored[place] = value
     try:
-        context = NETWORK.restore_context(bytes(stored))
+        context = SCORER.restore_context(bytes(stored))
     except SnapshotError:
         return
-    assert NETWORK.estimate(context, turn(9)).labels == NETWORK.labels
+    assert SCORER.estimate(context, turn(9)).labels == NETWORK.labels

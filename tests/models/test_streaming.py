@@ -10,13 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emotrack.models.config import Calibration
 from emotrack.models.context import EmotionEstimate, Revision
-from emotrack.models.conversation import Conversations, TurnEmbedding
-from emotrack.models.network import REVISION_MARGIN, Calibration, EmotionNetwork, Scores
+from emotrack.models.conversation import ConversationBatch, TurnEmbedding
+from emotrack.models.network import EmotionNetwork, TurnScores
+from emotrack.models.scorer import REVISION_MARGIN, ConversationScorer
 from tests.models.conftest import tiny_network
 from tests.models.test_conversation import TURNS, turn
 
 NETWORK = tiny_network()
+SCORER = ConversationScorer(NETWORK)
 ANYTHING = st.lists(
     st.builds(
         turn,
@@ -32,10 +35,10 @@ ANYTHING = st.lists(
 @settings(deadline=None, max_examples=40)
 @given(turns=ANYTHING, size=st.integers(1, 5))
 def test_streaming_equals_the_same_prefix_scored_offline(turns: list[TurnEmbedding], size: int) -> None:
-    context = NETWORK.new_context(size)
+    context = SCORER.new_context(size)
     for place, newest in enumerate(turns):
-        online = NETWORK.estimate(context, newest)
-        offline = NETWORK.score_dialogue(turns[max(0, place - size + 1) : place + 1])
+        online = SCORER.estimate(context, newest)
+        offline = SCORER.score_dialogue(turns[max(0, place - size + 1) : place + 1])
         assert online.probabilities == offline[-1].probabilities  # to the last bit
         assert (online.emotion, online.uncertain) == (offline[-1].emotion, offline[-1].uncertain)
         assert len(context) == min(place + 1, size)
@@ -44,39 +47,42 @@ def test_streaming_equals_the_same_prefix_scored_offline(turns: list[TurnEmbeddi
 @settings(deadline=None, max_examples=20)
 @given(turns=ANYTHING, size=st.integers(1, 4))
 def test_what_left_the_window_does_not_matter(turns: list[TurnEmbedding], size: int) -> None:
-    long, short = NETWORK.new_context(size), NETWORK.new_context(size)
+    long, short = SCORER.new_context(size), SCORER.new_context(size)
     for each in turns:
-        expected = NETWORK.estimate(long, each)
+        expected = SCORER.estimate(long, each)
     for each in turns[-size:]:
-        found = NETWORK.estimate(short, each)
+        found = SCORER.estimate(short, each)
     assert found == expected
 
 
 def test_the_past_matters_and_so_does_who_spoke(network: EmotionNetwork) -> None:
     newest = turn(9, "both", "Ana")
     found = set()
+    scorer = ConversationScorer(network)
     for past in ([], [turn(0, "text", "Ana")], [turn(0, "text", "Ben")], [turn(0, "text")], [turn(1, "text", "Ana")]):
-        context = network.new_context()
+        context = scorer.new_context()
         for each in [*past, newest]:
-            estimate = network.estimate(context, each)
+            estimate = scorer.estimate(context, each)
         found.add(estimate.probabilities)
     assert len(found) == 5
 
 
 def test_an_empty_dialogue_and_a_turn_of_which_nothing_was_heard(network: EmotionNetwork) -> None:
-    assert network.score_dialogue([]) == []
-    context = network.new_context()
+    scorer = ConversationScorer(network)
+    assert scorer.score_dialogue([]) == []
+    context = scorer.new_context()
     with pytest.raises(ValueError, match="a turn needs speech, text or both"):
-        network.estimate(context, TurnEmbedding(None, None, "Ana"))
+        scorer.estimate(context, TurnEmbedding(None, None, "Ana"))
     assert len(context) == 0
     with pytest.raises(ValueError, match="a context holds 1 or more turns, not 0"):
-        network.new_context(0)
+        scorer.new_context(0)
 
 
 class TestWhy:
     def why(self, network: EmotionNetwork, *turns: TurnEmbedding) -> EmotionEstimate:
-        context = network.new_context()
-        return [network.estimate(context, each) for each in turns][-1]
+        scorer = ConversationScorer(network)
+        context = scorer.new_context()
+        return [scorer.estimate(context, each) for each in turns][-1]
 
     @pytest.mark.parametrize(
         ("past", "parts", "expected"),
@@ -110,22 +116,23 @@ class TestWhy:
         }
         assert set(found.why) == set(without) - (set() if past else {"context"})
         for part in found.why:
-            left = network.score_dialogue(without[part])[-1].probabilities[emotion]
+            left = ConversationScorer(network).score_dialogue(without[part])[-1].probabilities[emotion]
             assert found.why[part] == pytest.approx(found.confidence - left, abs=1e-6)
 
     def test_its_sign_says_which_way(self) -> None:
         """A network that adds up what words and voice say for its first emotion."""
         network = Hand(lambda words, voice, others: words + voice + others)
         agreeing, opposing = said(words=2.0, voice=1.0), said(words=2.0, voice=-1.0)
-        assert network.update(network.new_context(), agreeing)[0].why["speech"] > 0
-        found = network.update(network.new_context(), opposing)[0]
+        scorer = ConversationScorer(network)
+        assert scorer.update(scorer.new_context(), agreeing)[0].why["speech"] > 0
+        found = scorer.update(scorer.new_context(), opposing)[0]
         assert found.why["text"] > 0 > found.why["speech"]
-        context = network.new_context()
-        network.update(context, said(words=-1.0))
-        assert network.update(context, said(words=2.0))[0].why["context"] < 0
+        context = scorer.new_context()
+        scorer.update(context, said(words=-1.0))
+        assert scorer.update(context, said(words=2.0))[0].why["context"] < 0
 
     def test_earlier_turns_have_none(self, network: EmotionNetwork) -> None:
-        assert all(estimate.why == {} for estimate in network.score_dialogue(TURNS))
+        assert all(estimate.why == {} for estimate in ConversationScorer(network).score_dialogue(TURNS))
 
 
 class Hand(EmotionNetwork):
@@ -137,14 +144,14 @@ class Hand(EmotionNetwork):
         self.requires_grad_(False).eval()
         self._belief = belief
 
-    def forward(self, turns: Conversations, *, with_states: bool = True) -> Scores:
+    def forward(self, turns: ConversationBatch, *, with_states: bool = True) -> TurnScores:
         words = turns.text[..., 0].masked_fill(turns.text_missing, 0.0)  # (B, K)
         voice = turns.speech[..., 0].masked_fill(turns.speech_missing, 0.0)  # (B, K)
         nothing = torch.zeros_like(words)  # (B, K)
         others = words.sum(dim=1, keepdim=True) - words  # (B, K)
         heard = ((words, nothing), (nothing, voice), (words, voice))
         first = [self._belief(*each, others) for each in heard]  # type: ignore[operator]  # (B, K) each
-        return Scores(*(torch.nn.functional.pad(each.unsqueeze(-1), (0, 6)) for each in first), states={})
+        return TurnScores(*(torch.nn.functional.pad(each.unsqueeze(-1), (0, 6)) for each in first), states={})
 
 
 def said(words: float | None = None, voice: float | None = None) -> TurnEmbedding:
@@ -161,8 +168,9 @@ class TestRevisions:
         return Hand(lambda words, voice, others: words + others)
 
     def run(self, network: EmotionNetwork, turns: Sequence[TurnEmbedding], size: int = 3) -> list[list[Revision]]:
-        context = network.new_context(size)
-        return [network.update(context, each)[1] for each in turns]
+        scorer = ConversationScorer(network)
+        context = scorer.new_context(size)
+        return [scorer.update(context, each)[1] for each in turns]
 
     def test_a_new_turn_revises_earlier_ones_once(self, network: Hand) -> None:
         found = self.run(network, [said(-1.0), said(-1.0), said(4.0), said(0.1)])
@@ -197,10 +205,11 @@ class TestRevisions:
 
     def test_a_revision_is_what_the_window_scored_offline_says(self) -> None:
         network, turns = tiny_network(), [turn(seed) for seed in range(40)]
-        context, count = network.new_context(4), 0
+        scorer = ConversationScorer(network)
+        context, count = scorer.new_context(4), 0
         for place, newest in enumerate(turns):
-            offline = network.score_dialogue(turns[max(0, place - 3) : place + 1])
-            for revision in network.update(context, newest)[1]:
+            offline = scorer.score_dialogue(turns[max(0, place - 3) : place + 1])
+            for revision in scorer.update(context, newest)[1]:
                 assert revision.estimate == offline[-1 - revision.turns_ago]
                 count += 1
         assert count > 0

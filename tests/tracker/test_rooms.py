@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import SAMPLE_RATE, SourceItem
 from emotrack.tracker.events import Event, OverloadEvent, Turn
 from emotrack.tracker.hearing.listener import SpeechTurn
@@ -109,7 +110,7 @@ def test_nothing_is_kept_of_turns_long_past(network: EmotionNetwork) -> None:
     held = list[int]()
 
     async def converse() -> None:
-        interpreter = Interpreter(engine, network.new_context(4), lambda _: None)
+        interpreter = Interpreter(engine, ConversationScorer(network).new_context(4), lambda _: None)
         for number in range(300):
             start = number * SAMPLE_RATE
             end = start + len(voice)

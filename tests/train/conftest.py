@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from emotrack.command_line import main
-from emotrack.train.pretraining.corpus.rows import Label
+from emotrack.train.pretraining.corpus.rows import LabelRow
 from emotrack.train.pretraining.corpus.table import Answer, Table
 
 RATE = 16_000
@@ -301,10 +301,10 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_labels(folder: Path, labels: Iterable[tuple[str, str | None]], annotator: str = "somebody") -> Path:
     rows = [
-        Label(str(number), text, annotator, label, None if label else "prose")
+        LabelRow(str(number), text, annotator, label, None if label else "prose")
         for number, (text, label) in enumerate(labels)
     ]
-    Table(folder, Label, f"{annotator}/1").write([Answer(f"{annotator} of {len(rows)}", rows)])
+    Table(folder, LabelRow, f"{annotator}/1").write([Answer(f"{annotator} of {len(rows)}", rows)])
     return folder
 
 

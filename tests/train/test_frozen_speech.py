@@ -17,6 +17,7 @@ from emotrack.models.bundle import load_bundle
 from emotrack.models.hub_encoders import HubSpeechConfig, HubSpeechEncoder, HubTextConfig
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCareConfig
+from emotrack.models.scorer import ConversationScorer
 from emotrack.train.data.dialogues import hear, read_corpus
 from emotrack.train.evaluation.evaluate import encode_dialogue
 from emotrack.train.stages import frozen_speech_stage, readings
@@ -162,9 +163,10 @@ def test_every_stage_is_a_bundle_that_scores(run: Path, whole_iemocap: Path) -> 
         network = load_bundle(run / f"stage{number}")
         assert network.config.stage == number
         turns = encode_dialogue(network, [hear(turn) for turn in dialogue.turns])
-        context = network.new_context()
+        scorer = ConversationScorer(network)
+        context = scorer.new_context()
         for turn in turns:
-            assert sum(network.estimate(context, turn.embedding).probabilities) == pytest.approx(1.0, abs=1e-5)
+            assert sum(scorer.estimate(context, turn.embedding).probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_the_encoder_is_the_one_that_was_frozen(run: Path, encoders: dict[str, Path]) -> None:

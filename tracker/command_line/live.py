@@ -11,14 +11,14 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.running import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
@@ -27,6 +27,7 @@ from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
+from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from emotrack.tracker.understanding.loading import load_engine
@@ -37,12 +38,8 @@ if TYPE_CHECKING:
     from emotrack.tracker.session.live_session import LiveSession
     from emotrack.tracker.session.status import Status
 
-DEFAULT_SITE = "default"
 MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
-CONSENT = "Everyone who can be heard should know that emotions are being estimated here."
-
-NO_COMMANDS = "Commands over MQTT are off: nobody there can start, stop, pause or label."
 
 
 class Notices:
@@ -192,13 +189,6 @@ def _is_same(path: Path, target: Path | int) -> bool:
     return os.path.samestat(one, other) and not stat.S_ISCHR(one.st_mode)
 
 
-def saved_to(arguments: argparse.Namespace) -> str | None:
-    """Where the session is kept, and whether the voices are; None when nothing is."""
-    if not arguments.save:
-        return None
-    return f"{arguments.save}, voices included" if arguments.keep_audio else str(arguments.save)
-
-
 def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -> Source:
     if arguments.file is not None:
         from emotrack.tracker.sources.file import File
@@ -227,15 +217,6 @@ def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls
     return dashboard
 
 
-class Stoppable(Protocol):
-    """What ends in order when it is told to."""
-
-    @property
-    def is_stopping(self) -> bool: ...
-
-    def stop(self, reason: str) -> None: ...
-
-
 async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None) -> None:
     screen = asyncio.create_task(dashboard.run()) if dashboard else None
     try:
@@ -243,20 +224,3 @@ async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | 
     finally:
         if screen:
             await screen  # it ends when the session has closed its sinks
-
-
-async def run_until_interrupted(work: Coroutine[None, None, None], controls: Stoppable) -> None:
-    """Run to the end; the first Ctrl-C, SIGTERM or SIGHUP ends it in order, a second one at once."""
-    loop = asyncio.get_running_loop()
-    running = loop.create_task(work)
-
-    def interrupt() -> None:
-        if controls.is_stopping:
-            running.cancel()
-        controls.stop("interrupted")
-
-    with stopped_by_signals(interrupt):
-        try:
-            await running
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None

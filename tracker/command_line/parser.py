@@ -14,6 +14,7 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
 from emotrack.tracker.options import Bounds, add_options
+from emotrack.tracker.site import DEFAULT_SITE
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -153,7 +154,9 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="PATH",
         help="a speaker embedding of your own, an ONNX file of WeSpeaker's kind (default: the one that is installed)",
     )
-    live.add_argument("--site", type=unicode, default="default", help="a name for this place, carried by every event")
+    live.add_argument(
+        "--site", type=unicode, default=DEFAULT_SITE, help="a name for this place, carried by every event"
+    )
 
     sites = live.add_argument_group("microphones on a broker", "with --mqtt; emotions are published there too")
     sites.add_argument(

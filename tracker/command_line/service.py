@@ -13,7 +13,8 @@ from typing import Final
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
-from emotrack.tracker.command_line.live import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to, speaker_options
+from emotrack.tracker.command_line.live import speaker_options
+from emotrack.tracker.command_line.running import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
 from emotrack.tracker.mqtt.format import topics

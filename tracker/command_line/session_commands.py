@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from emotrack.errors import UsageError
 from emotrack.tracker.messages.output import say, show, show_tables
 from emotrack.tracker.options import Bounds
+from emotrack.tracker.sessions.formats import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from emotrack.tracker.sessions.reading.reader import Session
 
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse names it nowhere else
-
-FORMATS = ("csv", "srt", "vtt", "emotionml", "rttm", "audacity")
 
 
 def add_session_commands(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -38,7 +37,7 @@ def add_session_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     )
 
     export = _command(commands, "export", "write a saved session in another format", run=_export)
-    export.add_argument("--to", required=True, choices=FORMATS, help="the format")
+    export.add_argument("--to", required=True, choices=FORMAT_NAMES, help="the format")
     export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
 
     correct = _command(commands, "correct", "tell what turns really sounded like", run=_correct)

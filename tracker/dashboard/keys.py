@@ -26,7 +26,7 @@ _PRESSED = re.compile(
 )
 
 
-class LiveControls(Protocol):
+class KeyControls(Protocol):
     """What the keys can do to a live session."""
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class ReplayControls(Protocol):
         """Take the next lower speed."""
 
 
-def bindings(controls: LiveControls | ReplayControls) -> dict[str, Callable[[], None]]:
+def bindings(controls: KeyControls | ReplayControls) -> dict[str, Callable[[], None]]:
     """What each key does, by the name that ``KeyReader`` gives it."""
     common = {"q": controls.stop, "p": controls.toggle_pause}
     if not isinstance(controls, ReplayControls):

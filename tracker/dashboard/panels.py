@@ -12,6 +12,7 @@ from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
 from emotrack.tracker.dashboard.palette import BAR_STRONG, GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
 from emotrack.tracker.dashboard.state import DashboardState, Note, Playback, ShownProvisional, ShownTurn
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import clock, counted
 from emotrack.tracker.session.status import Status
 
 LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
@@ -20,17 +21,6 @@ _LISTENING = Style(color=SKY)
 _SPEAKING = Style(color=GREEN)
 _LOUD = Style(color=VERMILLION, bold=True)
 _VOICE_ONLY = Style(dim=True, italic=True)
-
-
-def clock(seconds: float) -> str:
-    """Stream time as m:ss, or h:mm:ss from an hour on."""
-    minutes, whole = divmod(int(max(0.0, seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{whole:02}" if minutes >= 60 else f"{minutes}:{whole:02}"
-
-
-def counted(count: int, what: str) -> str:
-    """A number of things: ``1 turn``, ``2 turns``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def label_width(state: DashboardState) -> int:
@@ -273,7 +263,7 @@ def position(playback: Playback, status: Status, width: int) -> Line:
     return row.add(times).add(speed, STRONG).line()
 
 
-def file_name(path: str, width: int) -> str:
+def path_end(path: str, width: int) -> str:
     """The end of a path, which tells more than its beginning."""
     name = plain(path)
     return name if len(name) <= width else "…" + name[len(name) - width + 1 :]

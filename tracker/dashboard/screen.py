@@ -8,7 +8,7 @@ from rich.console import Console
 
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
-from emotrack.tracker.dashboard.keys import LiveControls, ReplayControls, bindings
+from emotrack.tracker.dashboard.keys import KeyControls, ReplayControls, bindings
 from emotrack.tracker.dashboard.state import DashboardState, Playback
 from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.dashboard.terminal import terminal_may_go
@@ -32,7 +32,7 @@ class Dashboard:
         *,
         site: str,
         status: Status,
-        controls: LiveControls | ReplayControls,
+        controls: KeyControls | ReplayControls,
         console: Console,
         saved_to: str | None = None,
         playback: Playback | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import copy
-import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,9 @@ from emotrack.tracker.events import (
 )
 from emotrack.tracker.messages.plain import plain
 from emotrack.tracker.session.status import Status
+from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.percentile import percentile
 
 KEEP_TURNS = 1000  # turns the screen can look back on
 KEEP_NOTES = 50
@@ -87,7 +88,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Tally:
+class SpeakerTally:
     """What one speaker has shown so far."""
 
     turns: int = 0
@@ -122,7 +123,7 @@ class Watching:
 class DashboardState:
     """The picture of a session that ``render`` and ``summary`` draw."""
 
-    site: str = "default"
+    site: str = DEFAULT_SITE
     saved_to: str | None = None
     keep_turns: int = KEEP_TURNS
     playback: Playback | None = None
@@ -147,7 +148,7 @@ class DashboardState:
     uncertain_count: int = 0
     marks: int = 0
     emotions: Counter[str] = field(default_factory=Counter)
-    speakers: dict[str | None, Tally] = field(default_factory=dict)
+    speakers: dict[str | None, SpeakerTally] = field(default_factory=dict)
     last_after_end_ms: float | None = None
     after_end_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEEP_LATENCIES))
     stream_s: float = 0.0
@@ -233,11 +234,8 @@ class DashboardState:
         return sorted(seen, key=lambda shown: shown.start_s)
 
     def latency_ms(self, percent: float) -> float | None:
-        """A percentile (nearest rank) of the time from the end of a turn to its event."""
-        if not self.after_end_ms:
-            return None
-        ordered = sorted(self.after_end_ms)
-        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+        """A percentile of the time from the end of a turn to its event."""
+        return percentile(self.after_end_ms, percent)
 
     def latest(self, count: int) -> list[ShownTurn | Note]:
         """The last ``count`` turns and the notes between them, in order."""
@@ -328,7 +326,7 @@ class DashboardState:
         )
 
     def _count(self, turn: ShownTurn, step: int) -> None:
-        tally = self.speakers.setdefault(turn.row, Tally())
+        tally = self.speakers.setdefault(turn.row, SpeakerTally())
         tally.turns += step
         tally.emotions[turn.emotion] += step
         tally.last_turn = max(tally.last_turn, turn.turn_id)

@@ -7,10 +7,10 @@ from rich.segment import Segment
 
 from emotrack.tracker.dashboard.frame import Line, Row, bar, wrap
 from emotrack.tracker.dashboard.palette import FAINT_LINE, QUIET, STRONG, TITLE, WARNING, look
-from emotrack.tracker.dashboard.panels import clock, counted
 from emotrack.tracker.dashboard.state import MAX_SPEAKERS, DashboardState
 from emotrack.tracker.events import SpeculationShare
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import clock, counted
 
 MAX_WIDTH = 100
 _NAME = 14  # cells for a speaker's or an emotion's name

@@ -26,6 +26,7 @@ from emotrack.tracker.dashboard.palette import (
 )
 from emotrack.tracker.dashboard.state import NOTICE_CHARS, DashboardState
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import clock, counted
 from emotrack.tracker.session.status import Status
 
 _CONSENT = (
@@ -109,7 +110,7 @@ def _figures(state: DashboardState, status: Status, width: int) -> list[Line]:
     lines = [panels.latency(state, width), panels.drops(status, width)]
     facts = []
     if state.playback is None:
-        facts.append(("In work", panels.counted(status.thinking, "turn")))
+        facts.append(("In work", counted(status.thinking, "turn")))
     if (started := state.started) is not None:
         facts += [
             ("Source", f"{plain(started.source)} ({started.channels} ch)"),
@@ -173,7 +174,7 @@ def _small(state: DashboardState, status: Status, width: int, height: int) -> li
 
 def _header(state: DashboardState, status: Status, width: int) -> Line:
     words, style = state_chip(state, status)
-    tail = Row(min(width, 28)).add(f" {words} ", style).add(f" {panels.clock(status.stream_s)} ", BAR_STRONG)
+    tail = Row(min(width, 28)).add(f" {words} ", style).add(f" {clock(status.stream_s)} ", BAR_STRONG)
     head = Row(width - tail.used).add(" emotrack ", BAR_STRONG).add(f" {state.site} ", BAR)
     if state.watching is not None and state.watching.place:
         head.add(f"({state.watching.place}) ", BAR)
@@ -213,7 +214,7 @@ def _is_over(state: DashboardState, status: Status) -> bool:
 
 def _timeline_box(state: DashboardState, width: int, height: int, cell: int) -> list[Line]:
     hidden = len(state.speakers) - (height - 2)
-    title = "Emotions over the turns" + (f", {panels.counted(hidden, 'more speaker')}" if hidden > 0 else "")
+    title = "Emotions over the turns" + (f", {counted(hidden, 'more speaker')}" if hidden > 0 else "")
     legend = "  ".join(f"{look(name).letter} {name}" for name in state.labels)
     sure = "small letter: not sure"
     foot = f"{legend}   {sure}" if legend and len(legend) + len(sure) + 12 <= width else sure
@@ -233,7 +234,7 @@ def _totals(state: DashboardState) -> str:
     if not state.turn_count:
         return ""
     unsure = f", {state.uncertain_count} not sure" if state.uncertain_count else ""
-    return panels.counted(state.turn_count, "turn") + unsure
+    return counted(state.turn_count, "turn") + unsure
 
 
 def _footer(state: DashboardState, status: Status, width: int) -> list[Line]:
@@ -268,14 +269,14 @@ def _consent(state: DashboardState, width: int) -> Line:
     room = width - 1
     if state.playback is not None:
         said = next((words for words in _REPLAY if len(words) + 20 <= room), _REPLAY[-1])
-        name = panels.file_name(state.playback.file, max(12, room - len(said) - 2))
+        name = panels.path_end(state.playback.file, max(12, room - len(said) - 2))
         return Row(width).gap().add(said, STRONG).add(f" {name}").line()
     if state.watching is not None:
         return watching_consent(width)
-    kept = f"Saved to {panels.file_name(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
+    kept = f"Saved to {panels.path_end(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
     law = next((words for words in _CONSENT if len(words) + 1 + len(kept) <= room), _CONSENT[-1])
     if state.saved_to:
-        kept = f"Saved to {panels.file_name(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
+        kept = f"Saved to {panels.path_end(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
     return Row(width).gap().add(law, STRONG).add(f" {kept}").line()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples, level_dbfs
 from emotrack.tracker.hearing.audio_buffer import Tape
 from emotrack.tracker.hearing.segmenter import Segmenter, SegmenterOptions, SpeechEnded
-from emotrack.tracker.hearing.silence import Heard
+from emotrack.tracker.hearing.silence import SoundHeard
 from emotrack.tracker.hearing.vad import VoiceActivityDetector
 
 MAX_BRIDGED_GAP_S = 1.0  # lost audio up to this long is heard as silence; more of it ends the turn
@@ -98,10 +98,10 @@ class Listener:
         return self._segmenter.speech_s
 
     @property
-    def heard(self) -> Heard:
+    def heard(self) -> SoundHeard:
         """What there was to hear so far."""
         frame_s = FRAME_SAMPLES / SAMPLE_RATE
-        return Heard(self._frames * frame_s, self._loudest_dbfs, self._speech_frames * frame_s)
+        return SoundHeard(self._frames * frame_s, self._loudest_dbfs, self._speech_frames * frame_s)
 
     @property
     def turn_start(self) -> int | None:

@@ -12,7 +12,7 @@ _SHORT_S = 0.5  # speech that stands alone takes longer, with the silence around
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SoundHeard:
     """What a session, or one of its channels, was given to hear."""
 
     seconds: float = 0.0
@@ -22,22 +22,22 @@ class Heard:
     speech_s: float = 0.0
     """Of frames that sounded like speech."""
 
-    def __or__(self, other: Heard) -> Heard:
+    def __or__(self, other: SoundHeard) -> SoundHeard:
         """What both heard, at the same time."""
-        return Heard(
+        return SoundHeard(
             max(self.seconds, other.seconds),
             max(self.loudest_dbfs, other.loudest_dbfs),
             max(self.speech_s, other.speech_s),
         )
 
 
-def why_no_speech(heard: Heard, paused_s: float, options: SegmenterOptions, elsewhere: str) -> str:
+def why_no_speech(heard: SoundHeard, paused_s: float, options: SegmenterOptions, elsewhere: str) -> str:
     """The likeliest reason in half a sentence; ``elsewhere`` names options with which there might be some."""
     hint = f"; another track may have it: {elsewhere}" if elsewhere else ""
     return _reason(heard, paused_s, options) + hint
 
 
-def _reason(heard: Heard, paused_s: float, options: SegmenterOptions) -> str:
+def _reason(heard: SoundHeard, paused_s: float, options: SegmenterOptions) -> str:
     loudest = f"the loudest moment has {heard.loudest_dbfs:.0f} dBFS"
     reasons = (
         (paused_s > heard.seconds, f"listening was paused for {paused_s:.1f} s of that"),

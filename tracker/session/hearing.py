@@ -6,11 +6,10 @@ import operator
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import reduce
-from typing import Final, cast
+from typing import Final
 
 from emotrack.errors import EmotrackError
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceLost
-from emotrack.tracker.events import LeftOutName
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.silence import why_no_speech
 from emotrack.tracker.session.controls import Controls
@@ -114,5 +113,5 @@ class Hearing:
         """The models keep up less well, or better, than they did."""
         for listener in self.listeners:
             listener.patience = PATIENCE if level >= LeftOut.SHORT_TURNS else 1.0
-        self._status.left_out = cast("LeftOutName", level.name.lower())
+        self._status.left_out = level.event_name
         self._publisher.send_soon(overload_event(self._status))

@@ -52,7 +52,7 @@ class Understanding:
         self._keeper = options.keeper
         self._notify = notify
         if status.context is None:
-            status.context = engine.network.new_context(self.context_turns)
+            status.context = engine.scorer.new_context(self.context_turns)
         self.interpreter = Interpreter(engine, status.context, notify)
 
     async def understand(self, queued: QueuedTurn, *, skip_text: bool) -> UnderstoodTurn:
@@ -73,7 +73,7 @@ class Understanding:
 
     def forget(self) -> None:
         """Let the turns so far no longer colour the ones to come."""
-        self.interpreter.context = self._status.context = self._engine.network.new_context(self.context_turns)
+        self.interpreter.context = self._status.context = self._engine.scorer.new_context(self.context_turns)
 
     async def _keep_audio(self, queued: QueuedTurn) -> str | None:
         """The file that keeps the turn's audio, if that was asked for and can be done."""

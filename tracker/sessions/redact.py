@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 
 from emotrack.models.files import whole_file
 from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, SourceLostEvent, Turn, to_json
-from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_event
+from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_line
 from emotrack.tracker.sessions.reading.reader import SessionError
+from emotrack.tracker.site import DEFAULT_SITE
 
 MAX_SPEAKERS = 1_000  # further ones become nobody, to bound the memory
 
@@ -63,7 +64,7 @@ def _copy(source: BinaryIO, target: BinaryIO, redaction: _Redaction) -> tuple[in
     kept = left_out = 0
     problems = Problems()
     for line in lines(source):
-        event = parse_event(line, problems)
+        event = parse_line(line, problems)
         if event is not None:
             target.write(to_json(redaction.apply(event)).encode() + b"\n")
             kept += 1
@@ -79,7 +80,7 @@ class _Redaction:
         self._pseudonyms: dict[str, str] = {}
 
     def apply(self, event: Event) -> Event:
-        changes: dict[str, Any] = {"site": "default"} if self._speakers else {}
+        changes: dict[str, Any] = {"site": DEFAULT_SITE} if self._speakers else {}
         match event:
             case Turn():
                 changes["audio"] = None

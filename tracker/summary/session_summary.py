@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from emotrack.tracker.events import Percentiles, Turn
 from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.percentile import percentile
 
 _MAX_SPEAKERS = 64  # further names are not counted apart
 _LATENCIES_KEPT = 10_000  # the latest turns; percentiles are of these
@@ -57,10 +58,5 @@ class Tally:
 
 
 def _percentiles(milliseconds: Iterable[float]) -> Percentiles:
-    import numpy as np  # a screen that watches a session needs the status, not this
-
-    values = np.fromiter(milliseconds, dtype=np.float64)
-    if not len(values):
-        return Percentiles(p50=None, p95=None, max=None)
-    p50, p95 = np.percentile(values, [50, 95])
-    return Percentiles(p50=float(p50), p95=float(p95), max=float(values.max()))
+    values = tuple(milliseconds)
+    return Percentiles(p50=percentile(values, 50), p95=percentile(values, 95), max=max(values, default=None))

@@ -22,7 +22,7 @@ STAYS_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class HeardTurn:
+class TurnMood:
     """What shifts need to know of a turn."""
 
     turn_id: int
@@ -33,7 +33,7 @@ class HeardTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class MoodShift:
     """The turn at which a mood changed for good."""
 
     turn_id: int
@@ -45,7 +45,7 @@ class Shift:
     after: str
 
 
-def find_shifts(turns: Iterable[HeardTurn]) -> list[Shift]:
+def find_shifts(turns: Iterable[TurnMood]) -> list[MoodShift]:
     """The shifts of the room and of every known speaker, in the order in which they happened."""
     room = ShiftWatch(None)
     speakers: dict[str, ShiftWatch] = {}
@@ -67,11 +67,11 @@ class ShiftWatch:
     """The emotion that last stayed."""
     rival: str | None = None
     """The emotion that prevails now, while it is not the settled one."""
-    since: HeardTurn | None = None
+    since: TurnMood | None = None
     turns: int = 0
     """For how many turns it has prevailed."""
 
-    def add(self, turn: HeardTurn) -> list[Shift]:
+    def add(self, turn: TurnMood) -> list[MoodShift]:
         """Count a turn; the shift that it proves, if it does."""
         self.mood.add(turn.probabilities, turn.start_s, turn.end_s)
         label = self.mood.label
@@ -86,4 +86,4 @@ class ShiftWatch:
         before, self.settled, self.rival = self.settled, label, None
         if before is None:
             return []
-        return [Shift(self.since.turn_id, self.since.end_s, self.speaker, before, label)]
+        return [MoodShift(self.since.turn_id, self.since.end_s, self.speaker, before, label)]

@@ -19,6 +19,8 @@ from torch import Tensor
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
+from emotrack.models.text_encoder import MAX_EARLIER_TOKENS
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.vad import Detecting
@@ -40,7 +42,7 @@ _CPU_TEXT: Final = BatchLimits(requests=8, padded=1000.0, alike=0.75)  # charact
 _GPU_SPEECH: Final = BatchLimits(requests=32, padded=240.0, alike=0.5)
 _GPU_TEXT: Final = BatchLimits(requests=64, padded=32_000.0, alike=0.0)
 _CONTEXT: Final = BatchLimits(requests=8, padded=math.inf, alike=0.0)
-_MAX_EARLIER_CHARACTERS: Final = 160  # of a turn before; the text encoder reads 40 tokens of it
+_MAX_EARLIER_CHARACTERS: Final = 4 * MAX_EARLIER_TOKENS  # of a turn before: a token has about four
 
 _SO_FAR_SHARE: Final = 0.2  # of the time is spent on turns under way at most, however many rooms talk
 
@@ -59,6 +61,8 @@ class Engine:
         apart.
         """
         self.network = network
+        self.scorer = ConversationScorer(network)
+        self.scorer = ConversationScorer(network)
         self.recogniser = recogniser
         self.speaker_networks = speaker_networks
         speech, text = (_GPU_SPEECH, _GPU_TEXT) if network.device.type == "cuda" else (_CPU_SPEECH, _CPU_TEXT)
@@ -66,7 +70,7 @@ class Engine:
         self._recognising = Batcher[SpeechTurn, Transcript]("recogniser", self._transcribe)
         self._encoding_speech = Batcher("speech", network.embed_speech_batch, _seconds, speech)
         self._encoding_text = Batcher("text", network.embed_text_batch, self._characters, text)
-        self._relating = Batcher("context", network.update_batch, limits=_CONTEXT)
+        self._relating = Batcher("context", self.scorer.update_batch, limits=_CONTEXT)
         self._estimating_so_far = Batcher[Sequence[TurnEmbedding], EmotionEstimate](
             "provisional", self._estimate_so_far
         )
@@ -169,7 +173,7 @@ class Engine:
         return [self.recogniser.transcribe(turn) for turn in turns]
 
     def _estimate_so_far(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
-        return [self.network.score_dialogue(turns)[-1] for turns in conversations]
+        return [self.scorer.score_dialogue(turns)[-1] for turns in conversations]
 
     def _segment(self, windows: Sequence[Samples]) -> list[NDArray[np.bool_]]:
         assert self.speaker_networks is not None  # noqa: S101

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from emotrack.tracker.events import LeftOutName
 from emotrack.tracker.messages.notices import Notice
 
 LOOK_EVERY_S: Final = 0.25
@@ -43,6 +44,18 @@ class LeftOut(IntEnum):
     WORDS = 3
     SHORT_TURNS = 4
 
+    @property
+    def event_name(self) -> LeftOutName:
+        """The level's name in events."""
+        return _EVENT_NAMES[self]
+
+
+_EVENT_NAMES: Final[dict[LeftOut, LeftOutName]] = {
+    LeftOut.NOTHING: "nothing",
+    LeftOut.EXTRAS: "extras",
+    LeftOut.WORDS: "words",
+    LeftOut.SHORT_TURNS: "short_turns",
+}
 
 _NOTICES: Final = {
     LeftOut.NOTHING: "the models keep up again",

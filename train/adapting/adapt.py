@@ -1,4 +1,4 @@
-"""Adapting a bundle to a room: the last layer, slightly re-trained on what people corrected.
+"""Adapting a bundle to a room: the last layer, slightly re-trained on people's corrections.
 
 Everything before the co-attention's classifier stays as it is. The classifier's weights may move a little from where
 they were (a ridge penalty on the move), which also calibrates it anew. How far is decided by what they knew before: the
@@ -6,7 +6,7 @@ penalty is the least at which they are no more than a point worse on general dat
 also does better than the bundle on corrections that it was not trained on. Where the classifier has no part in turns
 with one modality (``residual``), corrections of those teach it nothing, and are counted only to be named.
 
-Notation: N corrected turns, D width of what the classifier reads, C labels.
+Notation: N corrected turns, D width of the classifier's input, C labels.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from emotrack.models.bundle import bundle_folder, load_bundle, save_bundle
 from emotrack.models.context import RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.sessions.correct.audio_player import audio_path
 from emotrack.tracker.sessions.reading.reader import Session, missing_lines, read_sessions
@@ -37,7 +38,7 @@ from emotrack.train.evaluation.evaluate import EncodedTurn, encode, judge
 from emotrack.train.evaluation.metrics import Scores, score
 from emotrack.train.running.progress import track
 
-GENERAL = ("meld", *ACTED)  # what may guard the bundle's general knowledge
+GENERAL = ("meld", *ACTED)  # corpora that may guard the bundle's general knowledge
 MIN_CORRECTIONS = 20  # fewer say nothing about turns they were not made for
 FOLDS = 5
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # tried in turn, on the squared move of the weights; divided by N
@@ -49,7 +50,7 @@ STEPS = 100
 class CorrectedTurn:
     """A turn that a person judged, as the bundle's last layer met it."""
 
-    state: Tensor  # (D,) what the classifier reads
+    state: Tensor  # (D,) the classifier's input
     evidence: Tensor  # (C,) scores that are added to the classifier's
     temperature: float  # by which the sum is divided
     truth: int  # index into the bundle's labels
@@ -58,7 +59,7 @@ class CorrectedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What came of it."""
+    """The outcome of an adaptation."""
 
     corrections: int
     penalty: float
@@ -108,7 +109,7 @@ def adapt(bundle: str, sessions: Path, general: dict[str, Path], out: Path, seed
     Args:
         bundle: a packaged name or a folder.
         sessions: folder of saved sessions, with the audio that was kept beside them.
-        general: corpora whose dev split guards what the bundle knew: meld, or folders of acted speech.
+        general: corpora whose dev split guards the bundle's earlier knowledge: meld, or folders of acted speech.
         out: the adapted bundle's folder.
         seed: of the folds.
 
@@ -180,7 +181,8 @@ def collect(network: EmotionNetwork, sessions: Path) -> list[CorrectedTurn]:
 
 
 def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
-    context = network.new_context()
+    scorer = ConversationScorer(network)
+    context = scorer.new_context()
     found = []
     for turn in session.turns:
         voice = audio_path(session.path, turn.audio) if turn.audio else None
@@ -192,7 +194,7 @@ def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
             speaker=turn.speaker,
             words=turn.text,
         )
-        network.estimate(context, embedding)
+        scorer.estimate(context, embedding)
         correction = session.corrections.get(turn.turn_id)
         if correction is None:
             continue
@@ -215,8 +217,13 @@ def _as_met(network: EmotionNetwork, context: RollingContext, truth: int) -> Cor
     has_say = both or not network.config.conversation.residual
     evidence = scores.fused[0, -1]  # (C,)
     if has_say:
-        evidence = evidence - network.co_attention.classify(state)  # (C,)
+        evidence = evidence - _last_layer(network)(state)  # (C,)
     return CorrectedTurn(state, evidence, float(network.temperatures(turns)[0, -1]), truth, has_say)
+
+
+def _last_layer(network: EmotionNetwork) -> nn.Module:
+    """The classifier of Stage III."""
+    return network.co_attention.get_submodule("classify")
 
 
 def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
@@ -224,7 +231,7 @@ def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
     states = torch.stack([turn.state for turn in turns])  # (N, D)
     evidence = torch.stack([turn.evidence for turn in turns])  # (N, C)
     temperature = torch.tensor([turn.temperature for turn in turns]).unsqueeze(1)  # (N, 1)
-    said: Tensor = network.co_attention.classify(states)  # (N, C)
+    said: Tensor = _last_layer(network)(states)  # (N, C)
     has_say = torch.tensor([turn.has_say for turn in turns]).unsqueeze(1)  # (N, 1)
     scores = evidence + said.masked_fill(~has_say, 0.0)  # (N, C)
     return (scores / temperature).log_softmax(dim=1)  # (N, C)
@@ -233,7 +240,7 @@ def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
 def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float) -> EmotionNetwork:
     """A copy of the network whose last layer moved a little towards ``turns``."""
     adapted = copy.deepcopy(network)
-    heads = list(adapted.co_attention.classify.parameters())
+    heads = list(_last_layer(adapted).parameters())
     origin = [parameter.clone() for parameter in heads]
     for parameter in heads:
         parameter.requires_grad_(True)

@@ -121,7 +121,7 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
 
 
 def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Namespace) -> str | None:
-    """What is missing, named twice or misnamed on a figure's command line."""
+    """The fault of a figure's command line: a name missing, given twice or unknown."""
     from emotrack.train.recipes.recipe import misnamed
 
     names = [recipe.name for recipe in recipes], [name for name, _ in getattr(args, "labels", [])]

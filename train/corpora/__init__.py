@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, read_table
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, read_table
 from emotrack.train.corpora.emorynlp import read_emorynlp
 from emotrack.train.corpora.goemotions import read_goemotions
 from emotrack.train.corpora.iemocap import read_iemocap, read_iemocap_6
@@ -20,10 +20,10 @@ from emotrack.train.errors import TrainError
 __all__ = [
     "READERS",
     "Corpus",
+    "CorpusTurn",
     "Counts",
     "Dialogue",
     "TextCorpus",
-    "Turn",
     "Utterance",
     "read_table",
     "read_text_corpus",
@@ -40,7 +40,7 @@ READERS: dict[str, Callable[[Path, str], Corpus]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class LabelledUtterance:
     """One labelled utterance; ``labels`` has more than one name where annotators saw several emotions."""
 
     text: str
@@ -55,7 +55,7 @@ class TextCorpus:
 
     name: str
     labels: tuple[str, ...]
-    utterances: tuple[Utterance, ...]
+    utterances: tuple[LabelledUtterance, ...]
 
 
 def read_text_corpus(name: str, folder: Path, split: str) -> TextCorpus:
@@ -68,7 +68,7 @@ def read_text_corpus(name: str, folder: Path, split: str) -> TextCorpus:
         raise TrainError(f"no text corpus {name!r}: there are {', '.join(READERS)}")
     corpus = READERS[name](folder, split)
     utterances = tuple(
-        Utterance(turn.text, turn.labels, turn.speaker, dialogue.name)
+        LabelledUtterance(turn.text, turn.labels, turn.speaker, dialogue.name)
         for dialogue in corpus.dialogues
         for turn in dialogue.turns
         if turn.text is not None and turn.labels

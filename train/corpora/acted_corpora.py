@@ -4,7 +4,7 @@
     conversations  acted-*.json, each naming its audio file and its turns
 
 Clips are split by speaker, never by clip. The lists below name the speakers that are for choosing (dev) and those that
-are for training; whoever is in neither is for testing.
+are for training; a speaker in neither is for testing.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Clip:
     path: Path
     speaker: str
     emotion: str
-    text: str | None  # what was said, where the index tells
+    text: str | None  # the words, where the index tells
 
 
-class Turn(BaseModel):
+class ActedTurn(BaseModel):
     """One turn of an acted conversation; times in seconds."""
 
     speaker: str
@@ -54,7 +54,7 @@ class ActedConversation(BaseModel):
     """What an ``acted-*.json`` says; ``audio`` is a file beside it."""
 
     audio: str
-    turns: list[Turn]
+    turns: list[ActedTurn]
 
 
 def split_of(speaker: str) -> str:

@@ -15,7 +15,7 @@ from emotrack.train.errors import TrainError
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CorpusTurn:
     """One turn of a dialogue. Its voice stays in its file until it is heard (``dialogues.hear``)."""
 
     name: str  # as the corpus counts or calls it, unique in its dialogue
@@ -38,7 +38,7 @@ class Dialogue:
     """Turns in the order in which they were spoken."""
 
     name: str
-    turns: tuple[Turn, ...]
+    turns: tuple[CorpusTurn, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Corpus:
     dialogues: tuple[Dialogue, ...]
 
     @property
-    def turns(self) -> list[Turn]:
+    def turns(self) -> list[CorpusTurn]:
         """The turns of all dialogues."""
         return [turn for dialogue in self.dialogues for turn in dialogue.turns]
 

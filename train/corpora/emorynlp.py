@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, checked, read_table
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked, read_table
 
 LABELS = ("neutral", "joyful", "peaceful", "powerful", "scared", "mad", "sad")
 PUBLISHED = {"train": Counts(7_551, None), "dev": Counts(954, None)}
@@ -22,8 +22,8 @@ def read_emorynlp(folder: Path, split: str) -> Corpus:
     return checked(Corpus("emorynlp", LABELS, tuple(dialogues)), split, PUBLISHED.get(split))
 
 
-def _turn(row: dict[str, str]) -> Turn:
-    return Turn(
+def _turn(row: dict[str, str]) -> CorpusTurn:
+    return CorpusTurn(
         name=row["Utterance_ID"],
         text=row["Utterance"].strip(),
         labels=(row["Emotion"].strip().lower(),),

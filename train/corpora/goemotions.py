@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, checked, read_lines
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked, read_lines
 from emotrack.train.errors import TrainError
 
 PUBLISHED = {"train": Counts(43_410, None), "dev": Counts(5_426, None)}
@@ -25,5 +25,5 @@ def read_goemotions(folder: Path, split: str) -> Corpus:
             names = tuple(labels[int(index)] for index in ids.split(","))
         except (ValueError, IndexError) as error:
             raise TrainError(f"{path}, line {number}: not text, label ids and id, separated by tabs") from error
-        dialogues.append(Dialogue(str(number), (Turn("0", text.strip() or None, names),)))
+        dialogues.append(Dialogue(str(number), (CorpusTurn("0", text.strip() or None, names),)))
     return checked(Corpus("goemotions", labels, tuple(dialogues)), split, PUBLISHED.get(split))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, checked, existing, read_lines, visible
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked, existing, read_lines, visible
 from emotrack.train.errors import TrainError
 
 FOUR = {"neu": "neutral", "hap": "joy", "exc": "joy", "sad": "sadness", "ang": "anger"}
@@ -66,7 +66,7 @@ def _dialogue(session: Path, evaluation: Path, names: dict[str, str]) -> Dialogu
         label = names.get(found["label"])
         speaker = name[:5] + name.rpartition("_")[2][0]  # Ses01 and F or M: the actor who speaks
         turns.append(
-            Turn(
+            CorpusTurn(
                 name=name,
                 text=texts.get(name) or None,
                 labels=() if label is None else (label,),

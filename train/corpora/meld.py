@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from emotrack.models.labels import EMOTIONS
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, checked, existing, read_table
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked, existing, read_table
 
 PUBLISHED = {"train": Counts(9_989, 1_038), "dev": Counts(1_109, 114), "test": Counts(2_610, 280)}
 AUDIO = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
@@ -31,9 +31,9 @@ def read_meld(folder: Path, split: str) -> Corpus:
     return checked(Corpus("meld", EMOTIONS, tuple(dialogues)), split, PUBLISHED[split])
 
 
-def _turn(row: dict[str, str], clips: Path) -> Turn:
+def _turn(row: dict[str, str], clips: Path) -> CorpusTurn:
     clip = clips / f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}.mp4"
-    return Turn(
+    return CorpusTurn(
         name=row["Utterance_ID"],
         text=row["Utterance"].strip(),
         labels=(row["Emotion"].strip().lower(),),

@@ -14,7 +14,7 @@ import csv
 from itertools import groupby
 from pathlib import Path
 
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, checked, existing, read_lines
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked, existing, read_lines
 from emotrack.train.errors import TrainError
 
 LABELS = ("negative", "positive")
@@ -60,13 +60,13 @@ def _opinions(raw: Path) -> list[tuple[str, int, float]]:
     return opinions
 
 
-def _turns(raw: Path, video: str, opinions: list[tuple[int, float]]) -> tuple[Turn, ...]:
+def _turns(raw: Path, video: str, opinions: list[tuple[int, float]]) -> tuple[CorpusTurn, ...]:
     path = raw / "Transcript/Segmented" / f"{video}.annotprocessed"
     lines = (line.partition("_DELIM_") for line in read_lines(path))
     # They are in capitals throughout, which encoders that know about case read poorly.
     texts = {number.strip(): text.strip().lower() for number, _, text in lines}
     return tuple(
-        Turn(
+        CorpusTurn(
             name=str(number),
             text=texts.get(str(number)) or None,
             labels=("negative" if score < 0 else "positive",),

@@ -13,7 +13,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.tracker.sources.decoder import open_container
 from emotrack.train.errors import TrainError
 
@@ -47,7 +47,7 @@ def read_audio(path: Path, start_s: float = 0.0, end_s: float = math.inf) -> NDA
 
 
 def _blocks(container: InputContainer, start_s: float, end_s: float) -> Iterator[NDArray[np.float32]]:
-    """What is decoded of a stretch, (samples,) each, at the file's own rate."""
+    """The blocks of a stretch, (samples,) each, at the file's own rate."""
     stream = container.streams.audio[0]
     zero = float((stream.start_time or 0) * (stream.time_base or 0))  # time of the file's first sample
     if start_s > RUN_UP_S:

@@ -88,7 +88,7 @@ def withhold(dialogue: EncodedDialogue, options: ConversationOptions, generator:
 
 
 def prefixes(dialogue: EncodedDialogue, window: int) -> list[EncodedDialogue]:
-    """What a live tracker sees at each turn: that turn last, and only it is to be scored."""
+    """The turns that a live tracker sees at each turn: that turn last, the only one to be scored."""
     return [
         EncodedDialogue(dialogue.turns[max(0, end - window) : end], dialogue.targets[end - 1 : end])
         for end in range(1, len(dialogue.turns) + 1)

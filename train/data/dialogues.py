@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emotrack.models.bounds import MIN_SPEECH_S
-from emotrack.models.features import HOP, SAMPLE_RATE, LogMel
+from emotrack.models.bounds import MIN_SPEECH_S, SAMPLE_RATE
+from emotrack.models.features import HOP, LogMel
 from emotrack.models.labels import EMOTIONS, canonical
-from emotrack.train.corpora import READERS, Corpus, Dialogue, Turn
+from emotrack.train.corpora import READERS, Corpus, CorpusTurn, Dialogue
 from emotrack.train.corpora.acted_corpora import ACTED, Clip, read_conversations, read_index, split_of
 from emotrack.train.data.audio import read_audio
 from emotrack.train.data.augment import active_span
@@ -60,7 +60,7 @@ def read_corpus(name: str, folder: Path, split: str) -> Corpus:
 def _acted_clips(name: str, folder: Path, split: str) -> Corpus:
     """Each clip a dialogue of one turn, and speech alone: its words were the same for every emotion."""
     dialogues = tuple(
-        Dialogue(clip.path.stem, (Turn("0", None, (clip.emotion,), clip.speaker, clip.path),))
+        Dialogue(clip.path.stem, (CorpusTurn("0", None, (clip.emotion,), clip.speaker, clip.path),))
         for clip in read_index(folder)
         if split_of(clip.speaker) == split
     )
@@ -74,7 +74,7 @@ def _acted_conversations(name: str, folder: Path, split: str) -> Corpus:
     dialogues = []
     for path, conversation in read_conversations(folder):
         turns = tuple(
-            Turn(
+            CorpusTurn(
                 name=str(number),
                 text=turn.text.strip() or None,
                 labels=(emotion,) if emotion is not None and split_of(corpus_speaker(turn.speaker)) == split else (),
@@ -92,7 +92,7 @@ def _acted_conversations(name: str, folder: Path, split: str) -> Corpus:
     return corpus
 
 
-def hear(turn: Turn) -> LabelledTurn:
+def hear(turn: CorpusTurn) -> LabelledTurn:
     """Read a turn's voice.
 
     Raises:
@@ -132,7 +132,7 @@ def read_dialogues(corpus: str, folder: Path, split: str, modalities: str) -> It
         yield [hear(_with(turn, modalities)) for turn in dialogue.turns]
 
 
-def _with(turn: Turn, modalities: str) -> Turn:
+def _with(turn: CorpusTurn, modalities: str) -> CorpusTurn:
     if modalities == "text":
         return replace(turn, audio=None)
     return replace(turn, text=None) if modalities == "speech" else turn
@@ -143,7 +143,7 @@ def corpus_speaker(name: str) -> str:
     return name.replace("actor", "ravdess-")
 
 
-def converse(turns: Sequence[Turn], generator: torch.Generator) -> list[Dialogue]:
+def converse(turns: Sequence[CorpusTurn], generator: torch.Generator) -> list[Dialogue]:
     """Conversations of two actors each, in turn, in random order; of an odd number of actors, the last has no part."""
     speakers = sorted({str(turn.speaker) for turn in turns})
     conversations = []
@@ -159,7 +159,7 @@ def converse(turns: Sequence[Turn], generator: torch.Generator) -> list[Dialogue
     return conversations
 
 
-def as_turn(clip: Clip) -> Turn:
+def as_turn(clip: Clip) -> CorpusTurn:
     """A clip as a turn of a conversation, without the silence at both ends, which a segmenter cuts off.
 
     Raises:
@@ -167,4 +167,4 @@ def as_turn(clip: Clip) -> Turn:
     """
     first, end = active_span(LogMel()(torch.from_numpy(read_audio(clip.path))))
     span = (first * HOP / SAMPLE_RATE, end * HOP / SAMPLE_RATE)
-    return Turn(clip.path.stem, clip.text, (clip.emotion,), clip.speaker, clip.path, span)
+    return CorpusTurn(clip.path.stem, clip.text, (clip.emotion,), clip.speaker, clip.path, span)

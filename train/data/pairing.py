@@ -50,7 +50,7 @@ class Voices:
     readings: Tensor  # (M, V, E) of differently augmented copies
     targets: Tensor  # (M,)
     speakers: Sequence[str]
-    words: Tensor  # (M, E) embedding of what is said
+    words: Tensor  # (M, E) embedding of the words
     worded: Tensor  # (M,) True where that is known
 
 

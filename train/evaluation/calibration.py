@@ -1,4 +1,4 @@
-"""Making probabilities mean what they say, and knowing when to say "uncertain"."""
+"""Calibrated probabilities, and the confidence below which an estimate is called uncertain."""
 
 from __future__ import annotations
 

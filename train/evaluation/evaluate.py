@@ -1,7 +1,7 @@
 """Evaluation on a corpus: how well the network does, from voice, from words and from both.
 
 Online is as a live tracker is judged: every turn when it ends, from the past alone. Offline, every turn sees the whole
-dialogue. A turn is encoded once, and scored with whatever of it is to be heard.
+dialogue. A turn is encoded once, and scored by its voice, its words or both.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from emotrack.models.bounds import MAX_SPEECH_S
+from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.conversation import TurnEmbedding
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
-from emotrack.train.corpora import Corpus, Turn
+from emotrack.models.scorer import ConversationScorer
+from emotrack.train.corpora import Corpus, CorpusTurn
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, calibration_error_by_chance, score
@@ -40,7 +40,7 @@ class EncodedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a network did on a corpus."""
+    """A network's results on a corpus."""
 
     scores: dict[Modalities, Scores]  # the fullest first
     ece_by_chance: dict[Modalities, float]
@@ -64,9 +64,9 @@ def evaluate_corpus(
     """Score a network on a corpus: with voice and words, with voice alone and with words alone, as far as it has them.
 
     Args:
-        network: what is judged.
-        corpus: what it is judged on.
-        mode: what a turn may see of its dialogue.
+        network: the network to judge.
+        corpus: the corpus to judge it on.
+        mode: the turns of its dialogue that a turn may see.
         only: nothing but this is scored.
 
     Raises:
@@ -97,19 +97,19 @@ def evaluate_corpus(
     return Evaluation(scores, by_chance, dict(left_out.most_common()))
 
 
-def _needed(turn: Turn, only: Modalities | None) -> Turn:
-    """The turn without what is not scored, so that it is not encoded either."""
+def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
+    """The turn without a modality that is not scored, so that it is not encoded either."""
     return replace(turn, audio=None if only == "text" else turn.audio, text=None if only == "speech" else turn.text)
 
 
 def counterpart(emotion: str, labels: Sequence[str]) -> str | None:
-    """What a bundle with these labels calls an emotion of a corpus; None if it knows nothing like it."""
+    """The label, of these, for an emotion of a corpus; None if none of them means it."""
     names = (emotion, canonical(emotion))
     return next((name for name in names if name in labels), None)
 
 
 def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> list[list[EncodedTurn]]:
-    """Run the encoders over conversations; what follows them can then be judged again and again at little cost."""
+    """Run the encoders over conversations; the later stages can then be judged again and again at little cost."""
     return [encode_dialogue(network, dialogue) for dialogue in dialogues]
 
 
@@ -162,13 +162,14 @@ def judge(
     """
     probabilities: list[tuple[float, ...]] = []
     truth: list[int] = []
+    scorer = ConversationScorer(network)
     for dialogue in dialogues:
         turns = [turn.embedding for turn in dialogue]
         if mode == "offline":
-            found = network.score_dialogue(turns)
+            found = scorer.score_dialogue(turns)
         else:
-            context = network.new_context()
-            found = [network.estimate(context, turn) for turn in turns]
+            context = scorer.new_context()
+            found = [scorer.estimate(context, turn) for turn in turns]
         for turn, estimate in zip(dialogue, found, strict=True):
             known = None if turn.emotion is None else counterpart(turn.emotion, network.labels)
             if known is not None:

@@ -27,7 +27,7 @@ def draw_bars(title: str, axis: str, groups: Mapping[str, Mapping[str, Sequence[
 
     Args:
         title: of the figure.
-        axis: what the values are.
+        axis: the name of the values.
         groups: for each group, in order, the values behind each bar. A bar has the same colour and place in all groups,
             and one without values is left out.
         out: the file.

@@ -1,4 +1,4 @@
-"""The paper's Figures 3 and 4 for any recipe: the runs that they need, with several seeds, and what came of them.
+"""The paper's Figures 3 and 4 for any recipe: the runs that they need, with several seeds, and their results.
 
     figure3   words after pre-training on the labels of several annotators, and without
     figure4   the stages one after the other, each frozen, and trained jointly
@@ -37,7 +37,7 @@ HEARD = {"text": "words", "speech": "voice", "both": "voice and words"}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run came to on dev."""
+    """The result of one run on dev."""
 
     group: str
     arm: str

@@ -52,7 +52,7 @@ class LoopOptions:
 
 
 class Measured(Protocol):
-    """What an evaluation on dev finds."""
+    """The result of an evaluation on dev."""
 
     @property
     def collapsed(self) -> str | None:
@@ -63,7 +63,7 @@ class Measured(Protocol):
 
 
 class Task(Protocol, Generic[Batch, Found_co]):
-    """What a stage brings to the loop. A batch is a sequence of items, since ranks share it."""
+    """A stage's own part in the loop. A batch is a sequence of items, since ranks share it."""
 
     metric: str  # what of that the best epoch is chosen by; more is better
 
@@ -215,7 +215,7 @@ class _State:
         self.last = folder / f"{name}-last.safetensors"
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> tuple[int, float, int]:
-        """Load what an earlier run left: (epochs done, best dev value, its epoch)."""
+        """Load the state that an earlier run left: (epochs done, best dev value, its epoch)."""
         found = (epochs if self.log.is_file() else 0), -math.inf, 0
         if self.last.is_file():
             found = self._load(model, optimizer)

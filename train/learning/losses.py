@@ -1,4 +1,4 @@
-"""What a stage minimises: cross-entropy, focal loss, and a supervised contrastive term beside them.
+"""The losses that a stage minimises: cross-entropy, focal loss, and a supervised contrastive term beside them.
 
 A turn that is padding, or that nobody labelled, has no target: it adds nothing to any loss and is a class of none.
 

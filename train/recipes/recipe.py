@@ -1,4 +1,4 @@
-"""Recipes: every choice that makes a bundle what it is, in one TOML file."""
+"""Recipes: every choice of a training run, in one TOML file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.care import CareConfig
+from emotrack.models.config import SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
-from emotrack.models.network import SpeechHeadConfig
 from emotrack.models.sizes import Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
 from emotrack.train.corpora import READERS
 from emotrack.train.corpora.acted_corpora import ACTED
@@ -159,7 +159,7 @@ class Recipe:
 
 
 def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str | None:
-    """What is wrong with the data that a command line names: one that there is none of, or one that is missing."""
+    """The fault of the data that a command line names: an unknown name, or one that is missing."""
     if unknown := sorted(set(data) - set(DATA)):
         return f"no data {unknown[0]!r}: there are {', '.join(DATA)}"
     missing = next((name for name in needs if name not in data), None)
@@ -194,7 +194,7 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 
 def _complaint(recipe: Recipe) -> str | None:
-    """What does not go together in a recipe."""
+    """Choices that do not go together in a recipe."""
     if recipe.corpus not in READERS:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:

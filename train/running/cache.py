@@ -1,4 +1,4 @@
-"""What a frozen encoder makes of data is computed once, kept on disk, and computed anew when either has changed."""
+"""A frozen encoder's output is computed once, kept on disk, and computed anew when encoder or data have changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cached(path: Path, origin: str, compute: Callable[[], dict[str, Tensor]]) ->
 
 
 def origin_of(encoder: Mapping[str, Tensor], encoded: object) -> str:
-    """What tells encodings apart: the encoder's weights, in the half precision of a bundle, and the data's ``repr``."""
+    """A key of an encoding: the encoder's weights, in the half precision of a bundle, and the data's ``repr``."""
     digest = hashlib.sha256()
     for _, tensor in sorted(encoder.items()):
         digest.update(tensor.cpu().half().contiguous().view(torch.uint8).numpy().tobytes())

@@ -14,7 +14,7 @@ from emotrack.train.errors import TrainError
 
 
 def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
-    """Write tensors with some facts; whoever finds the file finds all of it. Raises ``TrainError``."""
+    """Write tensors with some facts; a reader who finds the file finds all of it. Raises ``TrainError``."""
     try:
         with whole_file(path) as unfinished:
             save_file(tensors, unfinished, metadata=facts)
@@ -23,7 +23,7 @@ def write_whole(tensors: dict[str, Tensor], path: Path, facts: dict[str, str]) -
 
 
 def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What ``write_whole`` wrote: tensors and facts. Raises ``TrainError`` where something else has damaged it."""
+    """The tensors and facts that ``write_whole`` wrote. Raises ``TrainError`` where something else has damaged it."""
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -32,5 +32,5 @@ def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def write_json(value: object, path: Path) -> None:
-    """Write one JSON value; whoever finds the file finds all of it."""
+    """Write one JSON value; a reader who finds the file finds all of it."""
     write_files({path: json.dumps(value, indent=1) + "\n"})

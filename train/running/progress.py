@@ -1,4 +1,4 @@
-"""Progress bars, on standard error: what a command made is on standard output."""
+"""Progress bars, on standard error: a command's results are on standard output."""
 
 from __future__ import annotations
 

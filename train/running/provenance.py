@@ -1,4 +1,4 @@
-"""What data a stage was trained on, noted in its metrics, so that a run does not go on with other data unnoticed."""
+"""The data that a stage was trained on, noted in its metrics, so that no run goes on with other data unnoticed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def addresses(data: Mapping[str, Path]) -> dict[str, str]:
 
 
 def check_data(measured: Mapping[str, Any], data: Mapping[str, Path], trained: Path) -> None:
-    """Compare what a stage was trained on with what the run is given now, as far as both are known.
+    """Compare the data that a stage was trained on with those of the run now, as far as both are known.
 
     Args:
         measured: the stage's metrics, with what ``addresses`` found then as ``data``.

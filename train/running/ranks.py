@@ -69,7 +69,7 @@ def wait() -> None:
 
 @contextmanager
 def rank_0_first() -> Iterator[None]:
-    """What rank 0 does in this block is done when the others enter it: it may write a file that they read."""
+    """Rank 0 has left this block when the others enter it: it may write a file that they read."""
     if rank() > 0:
         wait()
     yield

@@ -1,4 +1,4 @@
-"""What runs of one recipe with several seeds came to: each of them, their mean and their spread."""
+"""The results of one recipe with several seeds: each of them, their mean and their spread."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Stages II and III: a conversation's turns in their context, one modality each, then both.
 
-The encoders have done their work (``readings``), so what is trained here is small. Whatever stands before a stage is
+The encoders have done their work (``readings``), so the modules trained here are small. All stages before a stage are
 frozen: only the stage's own modules are handed to the loop, which switches only them to training.
 
 Notation: B batch, K turns, C labels.
@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.conversation import Conversations as Batch
+from emotrack.models.conversation import ConversationBatch
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, prefixes
 from emotrack.train.evaluation.metrics import Scores, score
@@ -80,7 +80,7 @@ class ConversationTask:
         probabilities = torch.cat(found).softmax(dim=1)[known]  # (N, C)
         return score(probabilities.numpy(), torch.tensor(truth)[known].numpy(), self.network.labels)
 
-    def _collate(self, batch: Sequence[EncodedDialogue]) -> Batch:
+    def _collate(self, batch: Sequence[EncodedDialogue]) -> ConversationBatch:
         return self.network.collate([each.turns for each in batch])
 
     def _as_heard(self, dialogue: EncodedDialogue) -> EncodedDialogue:
@@ -99,7 +99,7 @@ def train_context(
     options: tuple[LoopOptions, LossOptions],
     run: tuple[Path, int],
 ) -> Scores:
-    """Train what of ``network`` gives these scores and nothing before it: stage II of a modality, or stage III.
+    """Train the module of ``network`` that gives these scores, and none before: stage II of a modality, or stage III.
 
     Args:
         network: its stages before this one are trained; it is changed in place.

@@ -20,11 +20,11 @@ STEPS = 80
 
 
 def listen(features: Tensor, labels: Tensor, weights: Tensor, speakers: Sequence[str], count: int) -> Tensor:
-    """What the listener makes of every clip.
+    """The listener's opinion of every clip.
 
     Args:
         features: (N, F), standardised.
-        labels: (N,) what the actors meant.
+        labels: (N,) the emotions that the actors meant.
         weights: (N,) how much each clip counts.
         speakers: of each clip; nobody is judged by a classifier that has heard them.
         count: C.

@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emotrack.models.bounds import MAX_SPEECH_S
+from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.care import Care, SpeechFeatures
-from emotrack.models.features import SAMPLE_RATE
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
-from emotrack.train.corpora import Corpus, Turn
+from emotrack.train.corpora import Corpus, CorpusTurn
 from emotrack.train.data.dialogues import hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, score
@@ -112,7 +111,7 @@ def train_speech_head(
     return head.cpu(), scores
 
 
-def voiced(corpus: Corpus) -> list[Turn]:
+def voiced(corpus: Corpus) -> list[CorpusTurn]:
     """The labelled turns of a corpus that can be heard. Raises ``TrainError`` where there are none."""
     turns = [turn for turn in corpus.turns if turn.audio is not None and turn.emotion is not None]
     if not turns:
@@ -137,7 +136,7 @@ def _encoded(encoder: Care | HubSpeechEncoder, corpus: Corpus, path: Path) -> di
     return cached(path, origin_of(encoder.state_dict(), turns), compute)
 
 
-def _features(encoder: Care | HubSpeechEncoder, turn: Turn) -> SpeechFeatures:
+def _features(encoder: Care | HubSpeechEncoder, turn: CorpusTurn) -> SpeechFeatures:
     """Features of one utterance, a batch of one; what is past the encoder's limit is left out."""
     waveform = cast("NDArray[np.float32]", hear(turn).waveform)  # (samples,), as it has an audio file
     samples = torch.from_numpy(waveform[: int(MAX_SPEECH_S * SAMPLE_RATE)]).to(training_device())  # (samples,)

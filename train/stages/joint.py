@@ -20,7 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.conversation import Conversations as Batch
+from emotrack.models.conversation import ConversationBatch
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import read_turn
 from emotrack.train.corpora import READERS
@@ -80,7 +80,7 @@ class _JointTask(ConversationTask):
             phase.loss,
         )
 
-    def _collate(self, batch: Sequence[EncodedDialogue]) -> Batch:
+    def _collate(self, batch: Sequence[EncodedDialogue]) -> ConversationBatch:
         said = [turn.text for each in batch for turn in each.turns if turn.text is not None]
         numbers = sorted({int(number) for number in said})  # actors say the same few sentences again and again
         embedded: dict[int, Tensor] = {}

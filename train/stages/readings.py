@@ -39,7 +39,7 @@ SHORTEST_STRETCH = 20  # frames of a clip, or all of a shorter one: 0.2 s
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What stages II and III learn from."""
+    """The conversations from which stages II and III learn."""
 
     text: Conversations  # for stage II of the words
     speech: Conversations  # for stage II of the voice
@@ -48,7 +48,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Dev:
-    """What they are chosen by."""
+    """The conversations by which they are chosen."""
 
     text: list[EncodedDialogue]
     speech: list[EncodedDialogue]
@@ -58,7 +58,7 @@ class Dev:
 def training_conversations(
     network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, seed: int
 ) -> Training:
-    """Encode a recipe's conversations, or load what an earlier run of the same Stage I encoded.
+    """Encode a recipe's conversations, or load those that an earlier run of the same Stage I encoded.
 
     Args:
         network: a Stage-I bundle.
@@ -156,7 +156,7 @@ def train_clips(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[Clip]:
 
 
 def clip_readings(network: EmotionNetwork, clips: list[Clip]) -> list[Reading]:
-    """What is said in clips as the text encoder reads it; nothing where that is not known."""
+    """The words of clips as the text encoder reads them; nothing where they are not known."""
     each = (network.tokenizer.encode(clip.text or "").ids for clip in clips)
     return [Reading(torch.tensor(ids), len(ids)) for ids in each]
 

@@ -59,7 +59,7 @@ def save_care(encoder: Care, config: AnyCareConfig, folder: Path, metrics: dict[
 
 
 def load_care(folder: Path) -> tuple[Care, AnyCareConfig]:
-    """Read what ``save_care`` wrote, with weights in full precision.
+    """Read a folder that ``save_care`` wrote, with weights in full precision.
 
     Raises:
         TrainError: a file is missing or altered, or they do not fit together.

@@ -37,7 +37,7 @@ LOWEST_LAYER = 1  # of the teacher's, from 0, that is listened to: the one below
 
 @dataclass(frozen=True, slots=True)
 class HeardClip:
-    """A clip in memory, half precision: log-mel power and what the teacher makes of it."""
+    """A clip in memory, half precision: log-mel power and the teacher's states."""
 
     log_mel: Tensor  # (T, MELS)
     states: Tensor  # (T', 2 W) the lowest of the teacher's layers that are heard, and the mean of those above it
@@ -48,7 +48,7 @@ class HeardClip:
 
 
 def hear(clip: Clip, weight: float, teacher: WhisperEncoder) -> HeardClip:
-    """Read a clip and compute what training needs of it."""
+    """Read a clip and compute the features that training needs."""
     waveform = torch.from_numpy(read_audio(clip.path))  # (samples,)
     waveform = PEAK * waveform / waveform.abs().max().clamp(min=1e-6)  # (samples,), as loud as the teacher is used to
     log_mel = LogMel()(waveform)  # (T, MELS)
@@ -78,7 +78,7 @@ def standardise(clips: list[HeardClip]) -> list[HeardClip]:
 
 
 def opinions_of(clips: list[HeardClip]) -> Tensor:
-    """What the listener makes of standardised clips -> (clips, C) probabilities."""
+    """The listener's opinion of standardised clips -> (clips, C) probabilities."""
     return listen(
         torch.stack([clip.summary for clip in clips]),
         torch.tensor([clip.label for clip in clips]),
@@ -101,7 +101,7 @@ def another_recording(log_mel: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class SpeechClassifier(nn.Module):
-    """CARE with its head, and what predicts the teacher."""
+    """CARE with its head, and the layers that predict the teacher's states."""
 
     def __init__(self, recipe: ActedSpeechRecipe, teacher_width: int, summary_width: int) -> None:
         super().__init__()

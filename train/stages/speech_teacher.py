@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.train.errors import TrainError
 
 MELS = 80

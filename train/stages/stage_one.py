@@ -14,12 +14,13 @@ from torch import nn
 
 from emotrack.models.bundle import BundleError, load_bundle, save_bundle
 from emotrack.models.care import Care, CareConfig
+from emotrack.models.config import NetworkConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub import load_tokenizer
 from emotrack.models.hub_encoders import HubSpeechEncoder, HubTextEncoder
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.network import EmotionNetwork, NetworkConfig
+from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCare
 from emotrack.models.text_encoder import TextEncoder
 from emotrack.train.corpora import READERS, Corpus, read_text_corpus
@@ -44,7 +45,7 @@ from emotrack.train.stages.text_teacher import opinions
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A trained speech encoder and head, and what was measured on the way."""
+    """A trained speech encoder and head, and the measurements made on the way."""
 
     config: AnySpeechConfig
     encoder: nn.Module

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from emotrack.models.bundle import load_bundle, save_bundle
-from emotrack.models.network import Calibration, EmotionNetwork
+from emotrack.models.config import Calibration
+from emotrack.models.network import EmotionNetwork
 from emotrack.train.data.conversations import EncodedDialogue
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature, uncertain_threshold
@@ -84,7 +85,7 @@ def _scored(network: EmotionNetwork, turns: list[list[EncodedTurn]], mode: Mode)
 
 
 def dev_sets(dev: Dev, labels: tuple[str, ...]) -> dict[str, list[list[EncodedTurn]]]:
-    """The dev conversations by what is heard of them: words, voice, and both where there are any with both."""
+    """The dev conversations by the modality that is heard: words, voice, and both where there are any with both."""
     both = [each for each in dev.both if any(turn.speech is not None and turn.text is not None for turn in each.turns)]
     sets = {
         "text": with_only(_as_encoded(dev.text, labels), "text"),

@@ -47,7 +47,7 @@ class TokenisedCorpus:
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What a teacher thinks of the N utterances of a corpus."""
+    """A teacher's opinions of the N utterances of a corpus."""
 
     probabilities: Tensor  # (2 N, C) of each after the turns before it, then of each by itself
     share: float  # of a target that they are; the rest is the label

@@ -120,7 +120,7 @@ def _scores(classifier: TextClassifier, readings: list[Reading]) -> Tensor:
 
 
 def with_names(corpus: TextCorpus) -> TextCorpus:
-    """The corpus with the speaker's name before what is said, where that is known."""
+    """The corpus with the speaker's name, where it is known, before the words."""
     named = (replace(each, text=f"{each.speaker}: {each.text}") if each.speaker else each for each in corpus.utterances)
     return replace(corpus, utterances=tuple(named))
 

@@ -11,12 +11,12 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.hearing.silence import Heard, why_no_speech
+from emotrack.tracker.hearing.silence import SoundHeard, why_no_speech
 from tests.tracker.kitchen_table import TRUTH, samples
 from tests.tracker.scripted import Recorder, ScriptedSource, chunks, mono, session
 
 
-def heard(audio: Samples, options: SegmenterOptions) -> Heard:
+def heard(audio: Samples, options: SegmenterOptions) -> SoundHeard:
     """What a listener makes of (samples,) in which it finds no turn."""
     listener = Listener(0, options)
     turns = [turn for at in range(0, len(audio), 1600) for turn in listener.push(audio[at : at + 1600], at)]
@@ -52,7 +52,7 @@ def test_the_likeliest_reason(audio: Samples, options: dict[str, float], reason:
 
 
 def test_a_pause_and_another_track() -> None:
-    options, silence = SegmenterOptions(), Heard(2.0, -120.0, 0.0)
+    options, silence = SegmenterOptions(), SoundHeard(2.0, -120.0, 0.0)
     assert why_no_speech(silence, 9.0, options, "") == "listening was paused for 9.0 s of that"
     assert why_no_speech(silence, 1.0, options, "--track 2, --track 3").endswith(
         "digital silence, every sample is zero; another track may have it: --track 2, --track 3"

@@ -12,6 +12,7 @@ import pytest
 
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import SAMPLE_RATE, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.errors import SinkError, SourceError
 from emotrack.tracker.events import Event, Turn
@@ -51,7 +52,7 @@ def test_a_later_turn_revises_earlier_ones(
     network: EmotionNetwork, stereo: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each turn makes the two before it sound like anger, the older one first."""
-    score = EmotionNetwork.update_batch
+    score = ConversationScorer.update_batch
     angry = EmotionEstimate(
         probabilities=tuple(0.7 if label == "anger" else 0.05 for label in network.labels),
         labels=network.labels,
@@ -64,7 +65,7 @@ def test_a_later_turn_revises_earlier_ones(
     def revising(*of: Any) -> list[tuple[EmotionEstimate, list[Revision]]]:
         return [(estimate, [Revision(2, angry), Revision(1, angry)]) for estimate, _ in score(*of)]
 
-    monkeypatch.setattr(EmotionNetwork, "update_batch", revising)
+    monkeypatch.setattr(ConversationScorer, "update_batch", revising)
     recorder = Recorder()
     source = ScriptedSource(chunks(mono(stereo)))
     live = session(source, network, recorder, captions=Captions(read_captions(CAPTIONS)), context_turns=3)

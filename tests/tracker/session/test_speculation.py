@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.events import SpeculationShare, Turn
 from emotrack.tracker.hearing.listener import SpeechTurn
@@ -148,7 +149,7 @@ def a_turn(stereo: Samples, line: int = 0) -> SpeechTurn:
 def test_words_are_read_anew_if_something_was_said_in_between(network: EmotionNetwork, stereo: Samples) -> None:
     async def estimated(*, begun_too_early: bool) -> tuple[float, ...]:
         engine = Engine(network, Stenographer())
-        interpreter = Interpreter(engine, network.new_context(), notify=print)
+        interpreter = Interpreter(engine, ConversationScorer(network).new_context(), notify=print)
         early = interpreter.begin(a_turn(stereo, 1), None) if begun_too_early else None
         if early:
             await early.text([])

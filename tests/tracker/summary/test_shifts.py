@@ -7,20 +7,20 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotrack.tracker.summary.shifts import STAYS_S, STAYS_TURNS, HeardTurn, Shift, find_shifts
+from emotrack.tracker.summary.shifts import STAYS_S, STAYS_TURNS, MoodShift, TurnMood, find_shifts
 
 
-def heard(emotions: str, seconds: float = 10.0, speaker: str | None = None) -> list[HeardTurn]:
+def heard(emotions: str, seconds: float = 10.0, speaker: str | None = None) -> list[TurnMood]:
     """One turn per letter, each certain, one after the other."""
     return [
-        HeardTurn(n + 1, n * seconds, (n + 1) * seconds, speaker, {letter: 1.0}) for n, letter in enumerate(emotions)
+        TurnMood(n + 1, n * seconds, (n + 1) * seconds, speaker, {letter: 1.0}) for n, letter in enumerate(emotions)
     ]
 
 
 def test_a_mood_that_changes_and_stays_is_a_shift_at_the_turn_that_changed_it() -> None:
     # The mood lags: the older turns fade by half in a minute, so anger prevails only with its fifth turn.
     (shift,) = find_shifts(heard("nnnn" + "aaaaaaaa"))
-    assert shift == Shift(turn_id=9, at_s=90.0, speaker=None, before="n", after="a")
+    assert shift == MoodShift(turn_id=9, at_s=90.0, speaker=None, before="n", after="a")
 
 
 def test_what_returns_too_soon_is_no_shift() -> None:
@@ -45,7 +45,7 @@ def test_short_turns_must_also_last_long_enough() -> None:
 def test_a_speaker_has_shifts_of_their_own() -> None:
     ana = heard("nnnn" + "aaaaaaaa", speaker="Ana")
     ben = [
-        HeardTurn(100 + turn.turn_id, turn.start_s, turn.end_s + 60.0, "Ben", {"n": 1.0})
+        TurnMood(100 + turn.turn_id, turn.start_s, turn.end_s + 60.0, "Ben", {"n": 1.0})
         for turn in heard("nnnnnnnnnnnn")
     ]
     both = [turn for pair in zip(ana, ben, strict=True) for turn in pair]

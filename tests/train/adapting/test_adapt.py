@@ -14,6 +14,7 @@ from emotrack.command_line import main
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.train.adapting.adapt import CorrectedTurn, _as_met, cross_validate, predict, retrain
 from tests.train.conftest import tone, write_audio
 
@@ -30,8 +31,9 @@ def corrected(network: EmotionNetwork, pairs: list[tuple[str, str]]) -> list[Cor
     found = []
     voices = [network.embed_speech(tone(sound, 1.0, 0)) for sound in range(4)]
     for number, (text, emotion) in enumerate(pairs):
-        context = network.new_context()
-        network.estimate(context, TurnEmbedding(voices[number % 4], network.embed_text(text), None, text))
+        scorer = ConversationScorer(network)
+        context = scorer.new_context()
+        scorer.estimate(context, TurnEmbedding(voices[number % 4], network.embed_text(text), None, text))
         found.append(_as_met(network, context, network.labels.index(emotion)))
     return found
 
@@ -57,11 +59,12 @@ def test_the_weights_move_a_little_and_the_encoders_not_at_all(network: EmotionN
 
 
 def test_a_corrected_turn_is_met_as_it_was_tracked(network: EmotionNetwork) -> None:
-    speech, context = network.embed_speech(tone(1, 1.0, 0)), network.new_context(3)
+    scorer = ConversationScorer(network)
+    speech, context = network.embed_speech(tone(1, 1.0, 0)), scorer.new_context(3)
     for number, (text, _) in enumerate(habitual(5)):
         voice = speech if number % 2 else None
         turn = TurnEmbedding(voice, network.embed_text(text, context.words), f"speaker {number % 2}", text)
-        estimate = network.estimate(context, turn)
+        estimate = scorer.estimate(context, turn)
         turn_met = _as_met(network, context, 0)
         assert turn_met.has_say == (voice is not None)  # the last layer has no part in a turn without a voice
         met = predict(network, [turn_met])[0].exp()

@@ -11,7 +11,7 @@ import pytest
 
 from emotrack.models.labels import EMOTIONS
 from emotrack.train.corpora import corpus as corpus_module
-from emotrack.train.corpora.corpus import Corpus, Counts, Dialogue, Turn, checked
+from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked
 from emotrack.train.data.dialogues import hear, read_corpus
 from emotrack.train.errors import TrainError
 from tests.train.conftest import RATE, tone, write_audio
@@ -170,7 +170,7 @@ def test_a_copy_of_another_size_is_said_once(
 
 
 def test_a_copy_of_the_published_size_is_not_remarked_on(capsys: pytest.CaptureFixture[str]) -> None:
-    turns = tuple(Turn(str(number), "hm", ("joy",) if number else ()) for number in range(3))
+    turns = tuple(CorpusTurn(str(number), "hm", ("joy",) if number else ()) for number in range(3))
     corpus = Corpus("meld", EMOTIONS, (Dialogue("0", turns),))
     for published in (Counts(2, 1), Counts(None, 1), Counts(2, None), None):
         checked(corpus, "dev", published)

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from emotrack.models.bundle import save_bundle
 from emotrack.models.care import CareConfig
+from emotrack.models.config import NetworkConfig, SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.network import EmotionNetwork, NetworkConfig, SpeechHeadConfig
+from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.models.text_encoder import TextConfig
 from emotrack.train.command_line import commands as cli
 from emotrack.train.command_line.commands import add_evaluate_arguments, run_evaluate
@@ -106,7 +108,7 @@ def test_online_sees_the_past_alone_and_offline_the_whole_dialogue(network: Emot
     offline, _ = judge(network, [dialogue], "offline")
     cut, _ = judge(network, [dialogue[:5]], "offline")
     assert not torch.allclose(offline[0], cut[0])
-    whole = network.score_dialogue([turn.embedding for turn in dialogue])
+    whole = ConversationScorer(network).score_dialogue([turn.embedding for turn in dialogue])
     assert offline[3].tolist() == pytest.approx(list(whole[5].probabilities))
 
 

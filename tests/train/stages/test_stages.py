@@ -21,8 +21,9 @@ from torch import Tensor
 from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import EMOTIONS
+from emotrack.models.scorer import ConversationScorer
 from emotrack.train.command_line.commands import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
-from emotrack.train.corpora import Corpus, Dialogue, Turn
+from emotrack.train.corpora import Corpus, CorpusTurn, Dialogue
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.evaluate import judge
@@ -101,10 +102,11 @@ def test_every_stage_is_a_bundle_that_can_be_evaluated(
 def test_stage_one_does_not_look_at_other_turns(toy: Path) -> None:
     network = load_bundle(toy / "stage1")
     turn = TurnEmbedding(None, network.embed_text("i am so happy"), "Ana")
-    alone = network.estimate(network.new_context(), turn)
-    context = network.new_context()
-    network.estimate(context, TurnEmbedding(None, network.embed_text("i hate you"), "Ben"))
-    assert network.estimate(context, turn).probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    scorer = ConversationScorer(network)
+    alone = scorer.estimate(scorer.new_context(), turn)
+    context = scorer.new_context()
+    scorer.estimate(context, TurnEmbedding(None, network.embed_text("i hate you"), "Ben"))
+    assert scorer.estimate(context, turn).probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
 def test_a_finished_run_is_not_trained_again(
@@ -224,7 +226,7 @@ def test_readings_of_another_corpus_are_not_taken(tmp_path: Path) -> None:
     network, path = tiny_network(1), tmp_path / "readings.safetensors"
 
     def read(*dialogues: list[str]) -> Tensor:
-        turns = [tuple(Turn(str(n), text, ("joy",)) for n, text in enumerate(texts)) for texts in dialogues]
+        turns = [tuple(CorpusTurn(str(n), text, ("joy",)) for n, text in enumerate(texts)) for texts in dialogues]
         corpus = Corpus("home", EMOTIONS, tuple(Dialogue(str(n), each) for n, each in enumerate(turns)))
         found = readings._recorded(network, corpus, path)
         return torch.stack([turn.text for each in found for turn in each.turns if turn.text is not None])  # (N, E)

@@ -28,6 +28,7 @@ from emotrack.tracker.events import (
     Turn,
     UtcTime,
 )
+from emotrack.tracker.site import DEFAULT_SITE
 
 MAX_JSON_BYTES: Final = 65_536
 """Of any JSON payload, out or in; a turn of 25 s has 2 KB."""
@@ -148,7 +149,7 @@ class Vad(SitePayload):
     levels_dbfs: Annotated[tuple[LevelDbfs, ...], Field(max_length=64, description="Each channel's level.")]
 
 
-class Source(SitePayload):
+class SourceState(SitePayload):
     """Whether the site's microphone can be heard. Retained, replaced as soon as that changes."""
 
     type: Literal["source"] = "source"
@@ -337,7 +338,7 @@ class Hermes(BaseModel):
         frozen=True, extra="ignore", allow_inf_nan=False, alias_generator=to_camel, populate_by_name=True
     )
 
-    site_id: Name = "default"
+    site_id: Name = DEFAULT_SITE
     session_id: Annotated[str, Field(max_length=256)] | None = ""
 
     def to_json(self) -> bytes:

@@ -12,6 +12,8 @@ import hashlib
 import re
 from typing import Final
 
+from emotrack.tracker import site as site_names
+
 ROOT: Final = "emotrack"
 MAX_LEVEL_BYTES: Final = 128
 """Of one level, in UTF-8. A topic has at most six levels, and MQTT allows it 65,535 bytes."""
@@ -20,7 +22,7 @@ MAX_REPLY_BYTES: Final = 1024
 """Of a response topic, in UTF-8."""
 _DIGEST_CHARS: Final = 16  # 64 bits of SHA-256
 
-DEFAULT_SITE: Final = "default"
+DEFAULT_SITE: Final = site_names.DEFAULT_SITE
 """Hermes' name for a site that gives none."""
 
 # -- from names to levels --------------------------------------------------------------------------------------------

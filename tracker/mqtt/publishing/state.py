@@ -59,12 +59,12 @@ class _Figure:
     trend: Trend = "steady"
     turns: int = 0
     latest: RememberedTurn | None = None
-    shift: shifts.Shift | None = None
+    shift: shifts.MoodShift | None = None
     """The latest one."""
 
     def add(self, turn: RememberedTurn) -> None:
         """Count a turn that came after the others."""
-        heard = shifts.HeardTurn(turn.turn_id, turn.start_s, turn.end_s, turn.speaker, turn.probabilities)
+        heard = shifts.TurnMood(turn.turn_id, turn.start_s, turn.end_s, turn.speaker, turn.probabilities)
         self.shift = next(iter(self.watch.add(heard)), self.shift)
         self.quick_mood.add(turn.probabilities, turn.start_s, turn.end_s)
         self.trend = self._trend()

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from emotrack.tracker.events import Turn
-from emotrack.tracker.mqtt.format.payloads import Metrics, Source, Vad
+from emotrack.tracker.mqtt.format.payloads import Metrics, SourceState, Vad
 from emotrack.tracker.mqtt.publishing.losses import Losses
 from emotrack.tracker.mqtt.publishing.options import Publishing
 from emotrack.tracker.mqtt.publishing.site_voice import SiteVoice
@@ -93,7 +93,7 @@ class StatusReports:
         if self._voice.is_online and now != self._told_source:
             was_paused = self._told_source is not None and self._told_source[1]
             self._told_source = now
-            self._voice.send(Source(**self._status.stamp(), lost=lost, paused=paused))
+            self._voice.send(SourceState(**self._status.stamp(), lost=lost, paused=paused))
             if paused != was_paused:  # who takes over must not listen where nobody should
                 self._snapshots.leave()
 

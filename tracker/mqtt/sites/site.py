@@ -121,10 +121,10 @@ class Site:
 
     def _restored(self, snapshot: Snapshot) -> RollingContext:
         try:
-            return self._engine.network.restore_context(snapshot.context)
+            return self._engine.scorer.restore_context(snapshot.context)
         except ValueError as error:  # of another bundle, or damaged
             self._tell(f"the context so far cannot be used: {error}")
-            return self._engine.network.new_context(self._options.context_turns)
+            return self._engine.scorer.new_context(self._options.context_turns)
 
     def _tell(self, line: str) -> None:
         self._notify(f"{self.name}: {line}")

@@ -28,6 +28,7 @@ from emotrack.tracker.dashboard.palette import (
 from emotrack.tracker.dashboard.state import NAME_CHARS, NOTICE_CHARS
 from emotrack.tracker.dashboard.view import state_chip, watching_consent
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.mqtt.watching.watched import WatchedSite, age
 
 TILE_WIDTH: Final = 36  # a tile is no narrower than this,
@@ -101,7 +102,7 @@ def _header(view: Overview, width: int, layout: Grid) -> Line:
     tail = Row(min(width, len(words))).add(words, style)
     count, first = len(view.sites), layout.first(view.chosen)
     last = min(first + layout.tiles, count)
-    shown = panels.counted(count, "site") if last - first == count else f"sites {first + 1} to {last} of {count}"
+    shown = counted(count, "site") if last - first == count else f"sites {first + 1} to {last} of {count}"
     head = Row(width - tail.used).add(" emotrack ", BAR_STRONG).add(f" {shown} ", BAR)
     return head.add(f"· {plain(view.broker)} ", BAR).end(tail).line(BAR)
 
@@ -196,6 +197,4 @@ def _foot(site: WatchedSite, now: float) -> str:
     turns = site.standing.turns if site.standing else site.state.turn_count
     if not turns:
         return ""
-    return panels.counted(turns, "turn") + (
-        f", latest {age(now - site.turn_at)} ago" if site.turn_at is not None else ""
-    )
+    return counted(turns, "turn") + (f", latest {age(now - site.turn_at)} ago" if site.turn_at is not None else "")

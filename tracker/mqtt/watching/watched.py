@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from emotrack.tracker.dashboard.panels import counted
 from emotrack.tracker.dashboard.state import NAME_CHARS, DashboardState, Watching
 from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
 from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.payloads import (
@@ -18,7 +18,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     PayloadError,
     Shift,
     SiteStatus,
-    Source,
+    SourceState,
     State,
     Vad,
     parse,
@@ -76,7 +76,7 @@ class WatchedSite:
             case "status":
                 self._site_status = parse_status(message.payload) if message.payload else None
             case "source" if message.payload:
-                source = parse(Source, message.payload)
+                source = parse(SourceState, message.payload)
                 self.status.paused, self.status.source_lost = source.paused, source.lost
             case "shift":
                 self._shift(parse(Shift, message.payload))

@@ -50,7 +50,7 @@ def read_voice(path: Path) -> tuple[Samples, int]:
     return np.concatenate(parts), rate
 
 
-class Voices:
+class VoicePlayer:
     """Plays turns, one at a time; a newer one cuts off the one before. What goes wrong is said, never raised."""
 
     def __init__(self, session_file: Path, notify: Callable[[str], None]) -> None:

@@ -14,13 +14,13 @@ from emotrack.errors import UsageError
 from emotrack.tracker.dashboard import DashboardState
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
-from emotrack.tracker.dashboard.panels import counted
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Correction
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.output import show
-from emotrack.tracker.sessions.correct.audio_player import Voices
+from emotrack.tracker.messages.wording import counted
+from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
 from emotrack.tracker.sessions.correct.correct_view import QUIT, Scene, label_keys, paint
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk, Decision
 from emotrack.tracker.sessions.reading.reader import Session
@@ -100,7 +100,7 @@ class _Correcting:
             conversation.apply(turn)
         self._scene = Scene(walk, conversation, session.labels, str(session.path), what)
         self._scene.notice = "; ".join(session.problems) or None
-        self._voices = Voices(session.path, self._notify)
+        self._voices = VoicePlayer(session.path, self._notify)
         self._canvas = Canvas(Console(), self._picture, self._press)
         self._decided: asyncio.Queue[Decision | None] = asyncio.Queue()
         self._failure: SinkError | None = None

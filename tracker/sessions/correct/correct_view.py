@@ -10,10 +10,11 @@ from rich.segment import Segment
 from emotrack.tracker.dashboard import DashboardState
 from emotrack.tracker.dashboard.frame import Frame, Line, Row, bar, box, side_by_side
 from emotrack.tracker.dashboard.palette import BAR, BAR_STRONG, QUIET, STRONG, WARNING, look
-from emotrack.tracker.dashboard.panels import clock, counted, file_name, key_hints, label_width, turn_lines
+from emotrack.tracker.dashboard.panels import key_hints, label_width, path_end, turn_lines
 from emotrack.tracker.dashboard.state import NAME_CHARS, NOTICE_CHARS, ShownTurn
 from emotrack.tracker.events import Turn
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import clock, counted
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk
 
 QUIT = "q"
@@ -208,6 +209,6 @@ def _notice(scene: Scene, width: int) -> Line:
 
 def _promise(scene: Scene, width: int) -> Line:
     so_far = f" ({scene.written} so far)" if scene.written else ""
-    name = file_name(scene.file, max(12, width - len(so_far) - len(" Corrections are added to ; the estimates stay.")))
+    name = path_end(scene.file, max(12, width - len(so_far) - len(" Corrections are added to ; the estimates stay.")))
     row = Row(width).gap().add("Corrections are added", STRONG).add(f" to {name}")
     return row.add(so_far, STRONG).add("; the estimates stay.").line()

@@ -7,16 +7,14 @@ without any turn is a valid, empty document.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 from emotrack.tracker.sessions.export.emotionml import to_emotionml
 from emotrack.tracker.sessions.export.labels import to_audacity, to_rttm
 from emotrack.tracker.sessions.export.subtitles import to_srt, to_vtt
 from emotrack.tracker.sessions.export.table import to_csv
+from emotrack.tracker.sessions.formats import FormatName
 from emotrack.tracker.sessions.reading.reader import Session
-
-FormatName = Literal["csv", "srt", "vtt", "emotionml", "rttm", "audacity"]
-
 
 FORMATS: Final[dict[FormatName, Callable[[Session], str]]] = {
     "csv": to_csv,

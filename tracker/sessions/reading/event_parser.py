@@ -32,11 +32,12 @@ from emotrack.tracker.events import (
     SpeakersMerged,
     Turn,
 )
+from emotrack.tracker.site import DEFAULT_SITE
 
 MAX_LINE_BYTES = 1_000_000  # an event has some hundred bytes; what is longer is no event
 HEAD_BYTES = MAX_LINE_BYTES + 1  # in which a session's first event is
 MAX_PROBLEMS = 20  # kinds of them; a person reads no more
-MAX_SECONDS = 1e8  # three years on the stream clock
+MAX_SECONDS = 1e8  # three years on the stream clock; a report draws them all, so it is less than a payload may say
 MAX_TURN_ID = 10**9
 
 _LATENCIES = ("end_of_turn", "queued", "recognition", "encoding", "context", "after_end")
@@ -49,7 +50,7 @@ _SHORTEST_BEGINNING = b'{"type":"session_started"'
 # What an event of an older version may lack, and what stands for it.
 _DEFAULTS: dict[str, Any] = {
     "schema": SCHEMA_VERSION,
-    "site": "default",
+    "site": DEFAULT_SITE,
     "revision": 0,
     "speaker": None,
     "text": None,
@@ -102,10 +103,10 @@ def begins_session(head: bytes) -> bool:
     """Whether the first ``HEAD_BYTES`` of a file hold an event, or the half of one that a crash left."""
     tried = head.split(b"\n", _HEAD_LINES)[:_HEAD_LINES]
     is_scrap = bool(head) and _SHORTEST_BEGINNING.startswith(head)
-    return is_scrap or any(_BEGINNING.match(line) or parse_event(line, Problems()) for line in tried)
+    return is_scrap or any(_BEGINNING.match(line) or parse_line(line, Problems()) for line in tried)
 
 
-def parse_event(line: bytes, problems: Problems) -> Event | None:
+def parse_line(line: bytes, problems: Problems) -> Event | None:
     """The event in one line of a file; None for a blank line and for what is no event, which ``problems`` then tells.
 
     What an older version left out stands at what means unknown, and fields that are not known are dropped.

@@ -22,7 +22,7 @@ from emotrack.tracker.events import (
     SourceRestoredEvent,
     Turn,
 )
-from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_event
+from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_line
 from emotrack.tracker.sessions.reading.garbage import without_collecting
 
 MAX_EVENTS = 1_000_000  # three weeks of talk without a break
@@ -95,7 +95,7 @@ def read_sessions(path: Path) -> list[Session]:
     try:
         with path.open("rb") as file, without_collecting():
             for line in lines(file):
-                event = parse_event(line, problems)
+                event = parse_line(line, problems)
                 if event is None:
                     continue
                 if event.session not in sessions:

@@ -15,7 +15,7 @@ from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sessions.reading.reader import Session
-from emotrack.tracker.sessions.replay.replay_timeline import Moment, Playhead, moments
+from emotrack.tracker.sessions.replay.replay_timeline import Playhead, TimedEvent, moments
 
 TICK_S = 0.05  # between looks at the clock; the screen is drawn less often
 KEEP_EVERY = 5_000  # events after which a picture is kept to go back to; they take a tenth of a second
@@ -37,7 +37,7 @@ class _Replay:
     """A playhead, what it passes, and the dashboard that shows it; these are the controls that the keys act on."""
 
     def __init__(self, session: Session, speed: float) -> None:
-        self._moments: list[Moment] = moments(session)
+        self._moments: list[TimedEvent] = moments(session)
         self._times = [moment.at_s for moment in self._moments]
         self._turns = sorted(session.turns, key=lambda turn: turn.end_s)
         self._head = Playhead(max(session.seconds, *self._times[-1:], 0.0), speed)

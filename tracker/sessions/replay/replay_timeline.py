@@ -12,29 +12,29 @@ SPEEDS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimedEvent:
     """An event and its place on the stream clock."""
 
     at_s: float
     event: Event
 
 
-def moments(session: Session) -> list[Moment]:
+def moments(session: Session) -> list[TimedEvent]:
     """The session's events in the order in which they are shown.
 
     A turn appears when it ended, and with it what a person said of it later: a correction has no stream time.
     """
-    shown: list[Moment] = []
+    shown: list[TimedEvent] = []
     for turn in session.turns:
-        shown.append(Moment(turn.end_s, turn))
+        shown.append(TimedEvent(turn.end_s, turn))
         if correction := session.corrections.get(turn.turn_id):
-            shown.append(Moment(turn.end_s, correction))
-    shown += [Moment(event.at_s, event) for event in (*session.marks, *session.losses)]
+            shown.append(TimedEvent(turn.end_s, correction))
+    shown += [TimedEvent(event.at_s, event) for event in (*session.marks, *session.losses)]
     if session.started is not None:
-        shown.append(Moment(0.0, session.started))
+        shown.append(TimedEvent(0.0, session.started))
     if session.ended is not None:
         last_s = max((moment.at_s for moment in shown), default=0.0)
-        shown.append(Moment(max(session.ended.seconds, last_s), session.ended))
+        shown.append(TimedEvent(max(session.ended.seconds, last_s), session.ended))
     return sorted(shown, key=lambda moment: (moment.at_s, _rank(moment.event)))
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
-
+from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.sessions.report.timeline import share
-from emotrack.tracker.sessions.report.view import Label, SeenTurn, View
-from emotrack.tracker.sessions.report.wording import (
-    counted,
-    duration,
-    file_name,
-    milliseconds,
-    percent,
-    without_folders,
-)
+from emotrack.tracker.sessions.report.view import LabelStyle, SeenTurn, View
+from emotrack.tracker.sessions.report.wording import duration, file_name, milliseconds, percent, without_folders
+from emotrack.tracker.summary.percentile import percentile
 
 MAX_SPEAKERS = 64  # as many as the tracker counts apart
 LEAST_CERTAIN = 12
@@ -34,7 +27,7 @@ _STAGES = (
 class Part:
     """So many of some turns, by one emotion."""
 
-    label: Label
+    label: LabelStyle
     count: int
     of: int
 
@@ -114,9 +107,9 @@ def delays(view: View) -> list[Delay]:
     """Where the time of a turn went."""
     found = []
     for name, title in _STAGES if view.turns else ():
-        values = np.array([getattr(turn.turn.latency_ms, name) for turn in view.turns])
-        p50, p95 = np.percentile(values, [50, 95])
-        found.append(Delay(title, milliseconds(p50), milliseconds(p95), milliseconds(values.max())))
+        values = [getattr(turn.turn.latency_ms, name) for turn in view.turns]
+        p50, p95 = (milliseconds(percentile(values, percent) or 0.0) for percent in (50, 95))
+        found.append(Delay(title, p50, p95, milliseconds(max(values))))
     return found
 
 

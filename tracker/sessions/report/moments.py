@@ -7,9 +7,10 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from emotrack.tracker.events import SourceLostEvent
+from emotrack.tracker.messages.wording import clock
 from emotrack.tracker.sessions.report.view import View
-from emotrack.tracker.sessions.report.wording import clock, without_folders
-from emotrack.tracker.summary.shifts import Shift
+from emotrack.tracker.sessions.report.wording import without_folders
+from emotrack.tracker.summary.shifts import MoodShift
 
 MAX_MOMENTS = 2_000  # a person reads no more, and each is drawn three times
 
@@ -55,7 +56,7 @@ def moments(view: View) -> list[Moment]:
     return [each if view.draws(each.turn_id or 0) else replace(each, turn_id=None) for each in first]
 
 
-def _said(view: View, shift: Shift) -> str:
+def _said(view: View, shift: MoodShift) -> str:
     who = "The mood of the room" if shift.speaker is None else view.name(shift.speaker)
     return f"{who} turned from {view.label(shift.before).name} to {view.label(shift.after).name}"
 

@@ -19,6 +19,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from emotrack.tracker.messages.plain import plain_document
+from emotrack.tracker.messages.wording import clock, counted
 from emotrack.tracker.sessions.documents import write_document
 from emotrack.tracker.sessions.reading.garbage import without_collecting
 from emotrack.tracker.sessions.reading.reader import Session
@@ -30,7 +31,7 @@ from emotrack.tracker.sessions.report.plots import mood_areas, mood_letters, rol
 from emotrack.tracker.sessions.report.timeline import STRETCH_S, STRETCHES_IN_ROW, rows, share, ticks
 from emotrack.tracker.sessions.report.transcript import chapters
 from emotrack.tracker.sessions.report.view import View
-from emotrack.tracker.sessions.report.wording import clock, counted, moment, percent, without_folders
+from emotrack.tracker.sessions.report.wording import moment, percent, without_folders
 
 _ROLL_ROWS = 12  # further emotions share the last row of a roll
 _COLUMNS = 200  # links over the rolls; each leads to what was said then

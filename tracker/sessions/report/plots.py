@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from emotrack.tracker.sessions.report.curve import Step
 from emotrack.tracker.sessions.report.timeline import share
-from emotrack.tracker.sessions.report.view import Label, View
+from emotrack.tracker.sessions.report.view import LabelStyle, View
 
 WIDTH = 1000.0
 _HEIGHT = 100.0
@@ -28,7 +28,7 @@ _LEAST_NAMED = 0.16  # an area narrower than this share has no room for its lett
 class Letter:
     """An emotion's letter on its area of the mood curve."""
 
-    label: Label
+    label: LabelStyle
     left: str
     top: str
 
@@ -66,7 +66,7 @@ def mood_letters(view: View, steps: list[Step]) -> list[Letter]:
     ]
 
 
-def roll(view: View, lane: int, rows: list[Label]) -> Markup:
+def roll(view: View, lane: int, rows: list[LabelStyle]) -> Markup:
     """One speaker's whole conversation as on a piano roll: every emotion has a row, so a place as well as a colour."""
     row_of = {label.css: number for number, label in enumerate(rows)}
     cells: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)

@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from emotrack.tracker.messages.wording import clock
 from emotrack.tracker.sessions.report.moments import Moment
 from emotrack.tracker.sessions.report.view import SeenTurn, View
-from emotrack.tracker.sessions.report.wording import clock, percent
+from emotrack.tracker.sessions.report.wording import percent
 
 STRETCH_S = 60.0
 STRETCHES_IN_ROW = 4
@@ -43,7 +44,7 @@ class Bar:
 
 
 @dataclass(slots=True)
-class Stretch:
+class Minute:
     """One minute of conversation."""
 
     lanes: list[list[Bar]]
@@ -54,14 +55,14 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimelineRow:
     """Stretches that stand side by side where there is room."""
 
     start: str
     end: str
     silence: str
     """The silence before this row that was left out, or an empty string."""
-    stretches: list[Stretch]
+    stretches: list[Minute]
 
 
 def share(part: float, whole: float) -> str:
@@ -77,20 +78,20 @@ def ticks(start_s: float, length_s: float, about: int, used_s: float = math.inf)
     return [Tick(share(n * gap - start_s, length_s), clock(n * gap)) for n in range(first, last)]
 
 
-def rows(view: View, moments: list[Moment]) -> list[Row]:
+def rows(view: View, moments: list[Moment]) -> list[TimelineRow]:
     """The rows in which something happens, in order."""
     if not view.turns and not moments:
         return []
     count = max(1, math.ceil(view.seconds / STRETCH_S))
     length = view.seconds / count if count <= STRETCHES_IN_ROW else STRETCH_S
-    stretches: dict[int, Stretch] = {}
+    stretches: dict[int, Minute] = {}
 
-    def stretch(number: int) -> Stretch:
+    def stretch(number: int) -> Minute:
         if number not in stretches:
             start = number * length
             left = max(0.0, min(length, view.seconds - start))
             lanes: list[list[Bar]] = [[] for _ in view.lane_names]
-            stretches[number] = Stretch(lanes, ticks(start, length, 4, left), share(left, length))
+            stretches[number] = Minute(lanes, ticks(start, length, 4, left), share(left, length))
         return stretches[number]
 
     for turn in view.drawn:
@@ -111,7 +112,7 @@ def rows(view: View, moments: list[Moment]) -> list[Row]:
         start, end = first * length, min(last * length, view.seconds)
         silence = f"{clock(shown * length)} to {clock(start)}" if first > shown else ""
         side_by_side = [stretch(number) for number in range(first, first + in_row)]
-        found.append(Row(clock(start), clock(end), silence, side_by_side))
+        found.append(TimelineRow(clock(start), clock(end), silence, side_by_side))
         shown = last
     return found
 

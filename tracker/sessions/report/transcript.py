@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emotrack.tracker.messages.plain import plain_document
+from emotrack.tracker.messages.wording import clock
 from emotrack.tracker.sessions.report.moments import Moment
 from emotrack.tracker.sessions.report.view import SeenTurn, View
-from emotrack.tracker.sessions.report.wording import clock, percent, rejected
+from emotrack.tracker.sessions.report.wording import percent, rejected
 
 CHAPTER_S = 300.0
 CHAPTER_TURNS = 100  # a browser lays out whole chapters as they come into sight; it also looks at each in every frame

@@ -13,7 +13,7 @@ from emotrack.tracker.events import Turn
 from emotrack.tracker.messages.plain import plain_document
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
-from emotrack.tracker.summary.shifts import HeardTurn, Shift, find_shifts
+from emotrack.tracker.summary.shifts import MoodShift, TurnMood, find_shifts
 
 MAX_DRAWN = 20_000  # turns that are drawn and written out one by one: a browser takes no more with good grace
 MAX_LANES = 12  # further speakers share the last lane
@@ -22,7 +22,7 @@ _STRENGTHS = (0.4, 0.55, 0.7, 0.85)  # confidence is drawn in five steps
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class LabelStyle:
     """An emotion and how it looks."""
 
     key: str
@@ -42,9 +42,9 @@ class SeenTurn:
     """A turn with what a person may have said of it."""
 
     turn: Turn
-    label: Label
+    label: LabelStyle
     """The person's label where there is one, else the estimate."""
-    estimate: Label
+    estimate: LabelStyle
     corrected: bool
     speaker: str | None
     start_s: float
@@ -78,21 +78,21 @@ class View:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._labels: dict[str, Label] = {}
+        self._labels: dict[str, LabelStyle] = {}
         for name in session.labels:
             self.label(name)
         self.turns = [self._seen(turn) for turn in session.turns]
         self.drawn = self.turns[:MAX_DRAWN]
         """Those that have a place on the page; all count in its figures."""
 
-    def label(self, name: str) -> Label:
+    def label(self, name: str) -> LabelStyle:
         """The label of a name, also of one that the bundle does not know."""
         found = self._labels.get(name)
         if found is None:
             seen = look(name)
             colour = seen.fill.color.get_truecolor().hex if seen.fill.color is not None else GREY
             shown = plain_document(name) or "unnamed"
-            found = self._labels[name] = Label(
+            found = self._labels[name] = LabelStyle(
                 name, shown, f"e{len(self._labels)}", seen.letter, colour, letters(colour, DARK_LANE)
             )
         return found
@@ -102,12 +102,12 @@ class View:
         return bool(self.drawn) and turn_id <= self.drawn[-1].id
 
     @property
-    def labels(self) -> list[Label]:
+    def labels(self) -> list[LabelStyle]:
         """The bundle's labels in its order, then others as they came up."""
         return list(self._labels.values())
 
     @cached_property
-    def used(self) -> list[Label]:
+    def used(self) -> list[LabelStyle]:
         """The labels that some turn has, or that the bundle knows where they are few."""
         counts = Counter(turn.label.css for turn in self.turns)
         counts.update(turn.estimate.css for turn in self.turns)
@@ -155,9 +155,9 @@ class View:
         return "unknown speaker" if speaker is None else plain_document(speaker) or "unnamed"
 
     @cached_property
-    def shifts(self) -> list[Shift]:
+    def shifts(self) -> list[MoodShift]:
         return find_shifts(
-            HeardTurn(turn.id, turn.start_s, turn.end_s, turn.speaker, turn.probabilities) for turn in self.turns
+            TurnMood(turn.id, turn.start_s, turn.end_s, turn.speaker, turn.probabilities) for turn in self.turns
         )
 
     def _seen(self, turn: Turn) -> SeenTurn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
 
@@ -41,13 +40,6 @@ def file_name(source: str) -> str:
     return plain_document(re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("\\/"))[-1]) or "unnamed"
 
 
-def clock(seconds: float) -> str:
-    """Stream time as m:ss or h:mm:ss."""
-    whole = int(seconds) if math.isfinite(seconds) else 0
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
-
-
 def duration(seconds: float) -> str:
     """A length of time in words: 48 s, 12 min 3 s, 1 h 5 min."""
     whole = round(seconds)
@@ -67,11 +59,6 @@ def moment(time: datetime) -> str:
 
 def percent(share: float) -> str:
     return f"{share * 100:.0f}\u202f%"
-
-
-def counted(count: int, what: str) -> str:
-    """`1 turn`, `20,000 turns`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def milliseconds(value: float) -> str:

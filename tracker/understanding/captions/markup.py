@@ -18,7 +18,7 @@ _WORD_TIME = re.compile(r"<\d{1,6}:[\d:.,]*+>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{1,31}\d{0,2});")
 
 
-def plain(marked: str) -> str:
+def unmarked(marked: str) -> str:
     """The words of a line or of several, with one blank between them."""
     return _unescaped(_TAG.sub(_gap, marked))
 

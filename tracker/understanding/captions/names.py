@@ -41,7 +41,7 @@ _ORDINARY = re.compile(  # words with a colon that begin a sentence, or a headli
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _NamedLine:
     """A line with what may be a name before its words."""
 
     mark: str  # of a new speaker
@@ -82,11 +82,11 @@ class Names:
         return [(who, " ".join(words for _, words in lines)) for who, lines in groupby(said, key=itemgetter(0))]
 
 
-def _lines(cue: Sequence[str]) -> Iterator[_Line]:
+def _lines(cue: Sequence[str]) -> Iterator[_NamedLine]:
     return (_line(line) for text in cue for line in _NEXT_SPEAKER.split(text))
 
 
-def _line(line: str) -> _Line:
+def _line(line: str) -> _NamedLine:
     found = _beginning(line, 0)
     mark, unnamed, sound = found["mark"] or "", line[found.start("rest") :], ""
     if found["bracketed"] and not found["colon"] and not _may_be_bare(found["bracketed"]):
@@ -95,7 +95,7 @@ def _line(line: str) -> _Line:
     name, words = found["bracketed"] or found["plain"], line[found.end() :]
     if found["bracketed"] and not (found["colon"] or words):
         name = None  # a sound
-    return _Line(
+    return _NamedLine(
         mark=mark,
         name=" ".join(name.split()) if name else None,
         is_bracketed=found["bracketed"] is not None,
@@ -116,11 +116,11 @@ def _may_be_bare(name: str) -> bool:
     return _LABEL.fullmatch(name) is not None or _is_name_like(name)
 
 
-def _labels(cues: list[list[_Line]]) -> set[str]:
+def _labels(cues: list[list[_NamedLine]]) -> set[str]:
     return {line.name for cue in cues for line in cue if line.name and _LABEL.fullmatch(line.name)}
 
 
-def _usual(cues: list[list[_Line]], many: float, *, bracketed: bool = False) -> set[str]:
+def _usual(cues: list[list[_NamedLine]], many: float, *, bracketed: bool = False) -> set[str]:
     """The names, inside or outside of brackets, that stand where names usually stand in this file."""
     found = [[line for line in cue if line.name and line.is_bracketed == bracketed] for cue in cues]
     first = Counter(cue[0].name for cue, read in zip(found, cues, strict=True) if cue and cue[0] is read[0])

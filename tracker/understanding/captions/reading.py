@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emotrack.tracker.errors import CaptionsError
 from emotrack.tracker.text_files import decode
-from emotrack.tracker.understanding.captions.markup import plain, voices
+from emotrack.tracker.understanding.captions.markup import unmarked, voices
 from emotrack.tracker.understanding.captions.names import Names
 from emotrack.tracker.understanding.captions.parsing import Remarks, WrittenCue, parse
 from emotrack.tracker.understanding.captions.rolling import unrolled
@@ -57,7 +57,7 @@ def _spoken(written: list[WrittenCue]) -> list[Cue]:
     """One cue per speaker in a caption; several share its time in proportion to their words."""
     parts = [
         [
-            (voice, [words for line in text.split("\n") if (words := plain(line))])
+            (voice, [words for line in text.split("\n") if (words := unmarked(line))])
             for voice, text in voices("\n".join(cue.lines))
         ]
         for cue in written

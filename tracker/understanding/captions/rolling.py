@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from emotrack.tracker.understanding.captions.markup import plain, times_words, voices
+from emotrack.tracker.understanding.captions.markup import times_words, unmarked, voices
 from emotrack.tracker.understanding.captions.parsing import WrittenCue
 
 _MAX_SHOWN = 8  # lines on a screen at once
@@ -56,13 +56,13 @@ def _added(before: WrittenCue, cue: WrittenCue) -> tuple[str, ...] | None:
         return ()
     for count in range(min(len(old), len(new), _MAX_SHOWN), 0, -1):
         if old[-count:] == new[:count]:
-            return tuple(line for line in cue.lines if plain(line))[count:]
+            return tuple(line for line in cue.lines if unmarked(line))[count:]
     so_far, grown = " ".join(old), " ".join(new)
     return (grown.removeprefix(so_far),) if grown.startswith(f"{so_far} ") else None
 
 
 def _shown(cue: WrittenCue) -> list[str]:
-    return [words for line in cue.lines if (words := plain(line))]
+    return [words for line in cue.lines if (words := unmarked(line))]
 
 
 def _voices(cue: WrittenCue) -> list[str | None]:

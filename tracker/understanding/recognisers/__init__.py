@@ -6,47 +6,15 @@ language is not English, else Moonshine tiny, whose weights are installed. A mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from emotrack.tracker.errors import RecogniserError
-from emotrack.tracker.events import TextSource
-from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.understanding.recognisers.transcript import ENGLISH, Recogniser, Transcript
 
-ENGLISH = "en"
+__all__ = ["Recogniser", "Transcript", "open_recogniser"]
 
 _ROUGH = ", whose transcripts are rough (about 3 words in 10 wrong on clear speech; what it is not sure of is left out)"
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The words of one turn, or why there are none."""
-
-    text: str | None
-    source: TextSource | None
-    rejected: str | None = None
-    confidence: float | None = None
-    """In [0, 1], on the recogniser's own scale; also of words that were rejected."""
-    language: str | None = None
-    """ISO 639-1."""
-
-
-class Recogniser(Protocol):
-    """Turns speech into words. Not safe for threads: one thread owns it."""
-
-    name: str
-    """The recogniser and its model, for people."""
-    batch_size: int
-    """Turns that are best recognised together."""
-
-    def transcribe(self, turn: SpeechTurn) -> Transcript: ...
-
-    def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
-        """The words of several turns, together where that is quicker; none depend on the other turns."""
-
-    def close(self) -> None: ...
 
 
 def open_recogniser(

@@ -18,8 +18,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.messages.plain import unicode
-from emotrack.tracker.understanding.recognisers import ENGLISH, Transcript
 from emotrack.tracker.understanding.recognisers.gates import GateOptions, believed
+from emotrack.tracker.understanding.recognisers.transcript import ENGLISH, Transcript
 
 _GATES = GateOptions(min_confidence=0.35)  # a mean log-probability of about -1 per token
 _MAX_NO_SPEECH = 0.6  # Whisper's own probability of silence that, with little confidence, rejects

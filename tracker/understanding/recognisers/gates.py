@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from emotrack.tracker.hearing.listener import SpeechTurn
-from emotrack.tracker.understanding.recognisers import Transcript
+from emotrack.tracker.understanding.recognisers.transcript import Transcript
 
 Rejection = Literal["empty", "no_speech", "low_confidence", "repetition", "stock_phrase", "too_fast"]
 

@@ -21,8 +21,8 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.packaged_weights import packaged_model, packaged_weights
-from emotrack.tracker.understanding.recognisers import ENGLISH, Transcript
 from emotrack.tracker.understanding.recognisers.gates import GateOptions, believed
+from emotrack.tracker.understanding.recognisers.transcript import ENGLISH, Transcript
 
 REQUIREMENT: Final = "moonshine-voice==0.0.73"
 _ENCODER: Final = (

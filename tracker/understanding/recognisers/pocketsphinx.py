@@ -22,8 +22,8 @@ import pocketsphinx
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.hearing.listener import SpeechTurn
-from emotrack.tracker.understanding.recognisers import ENGLISH, Transcript
 from emotrack.tracker.understanding.recognisers.gates import GateOptions, believed
+from emotrack.tracker.understanding.recognisers.transcript import ENGLISH, Transcript
 
 _GATES = GateOptions(min_confidence=0.4)
 _NOT_WORDS = ("<", "[", "+")  # <s>, <sil>, [NOISE], ++UM++

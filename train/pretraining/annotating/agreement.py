@@ -1,4 +1,4 @@
-"""Several annotators of the same sentences: how far they agree, and what most of them say.
+"""Several annotators of the same sentences: how far they agree, and the label that most of them give.
 
 Their tables are walked shard by shard, side by side, so that memory does not grow with them.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.annotating.annotators import SENTIMENTS
-from emotrack.train.pretraining.corpus.rows import Label
+from emotrack.train.pretraining.corpus.rows import LabelRow
 from emotrack.train.pretraining.corpus.table import Answer, Table, address, read_shard
 from emotrack.train.pretraining.corpus.work import Job, Step, Worker
 
@@ -57,7 +57,7 @@ class Agreement:
         return "\n".join(["| annotators | sentences | kappa | |", "|---|---:|---|---:|", *lines, ""])
 
 
-def agreement(tables: Mapping[str, Table[Label]]) -> Agreement:
+def agreement(tables: Mapping[str, Table[LabelRow]]) -> Agreement:
     """How far annotators, two or more, agree on what all their tables have. Raises ``TrainError``."""
     names = tuple(tables)
     pairs = {pair: np.zeros((3, 3), dtype=np.int64) for pair in combinations(range(len(names)), 2)}  # (C, C)
@@ -107,14 +107,14 @@ def fleiss_kappa(ratings: Mapping[tuple[int, ...], int]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SharedStretch:
-    """What several annotators made of one stretch: a shard of each."""
+    """Several annotators' labels of one stretch: a shard of each."""
 
     key: str
     shards: tuple[Path, ...]
     size: int = 1
 
 
-def shared(tables: Mapping[str, Table[Label]]) -> Iterator[SharedStretch]:
+def shared(tables: Mapping[str, Table[LabelRow]]) -> Iterator[SharedStretch]:
     """The stretches that all annotators have done."""
     first, *others = ({shard.name: shard for shard in table.shards()} for table in tables.values())
     for name, shard in first.items():
@@ -122,7 +122,7 @@ def shared(tables: Mapping[str, Table[Label]]) -> Iterator[SharedStretch]:
             yield SharedStretch(address(VOTE, name), (shard, *(other[name] for other in others)))
 
 
-def vote(table: Table[Label]) -> Job[Label]:
+def vote(table: Table[LabelRow]) -> Job[LabelRow]:
     """The job that fills a table with what most annotators say; its items are shared stretches."""
     return Job(VOTE, (Worker(_step),), table, "stretches")
 
@@ -138,15 +138,15 @@ def majority(labels: Sequence[str | None]) -> tuple[str | None, str | None]:
 
 
 def _step() -> Step:
-    def count(stretches: Sequence[SharedStretch]) -> list[Answer[Label]]:
+    def count(stretches: Sequence[SharedStretch]) -> list[Answer[LabelRow]]:
         return [Answer(stretch.key, _votes(stretch)) for stretch in stretches]
 
     return count
 
 
-def _votes(stretch: SharedStretch) -> list[Label]:
-    rows = zip(*(read_shard(shard, Label) for shard in stretch.shards), strict=True)
-    return [Label(row[0].turn_id, row[0].text, VOTE, *majority([each.label for each in row])) for row in rows]
+def _votes(stretch: SharedStretch) -> list[LabelRow]:
+    rows = zip(*(read_shard(shard, LabelRow) for shard in stretch.shards), strict=True)
+    return [LabelRow(row[0].turn_id, row[0].text, VOTE, *majority([each.label for each in row])) for row in rows]
 
 
 def _labels(shard: Path) -> NDArray[np.int64]:

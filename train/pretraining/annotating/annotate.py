@@ -21,8 +21,8 @@ from emotrack.train.pretraining.annotating.agreement import VOTE, agreement, sha
 from emotrack.train.pretraining.annotating.annotators import SENTIMENTS, Maker, annotation
 from emotrack.train.pretraining.annotating.estimate import ANSWER_S, Prices, estimate, measure
 from emotrack.train.pretraining.annotating.makers import LlmMaker, folder_of
-from emotrack.train.pretraining.corpus.rows import Label
-from emotrack.train.pretraining.corpus.sentences import Stretch, read_stretches
+from emotrack.train.pretraining.corpus.rows import LabelRow
+from emotrack.train.pretraining.corpus.sentences import RowBlock, read_stretches
 from emotrack.train.pretraining.corpus.table import Table
 from emotrack.train.pretraining.corpus.work import Engine, Item, Job, run_plainly, to_do
 
@@ -35,7 +35,7 @@ def annotate(
     only_estimate: bool,
     run: Engine = run_plainly,
 ) -> None:
-    """Label the sentences of corpora by every annotator, into ``out/NAME``; print what came of it.
+    """Label the sentences of corpora by every annotator, into ``out/NAME``; print a summary.
 
     Several annotators are compared, ``out/vote-NAME+NAME/agreement.md`` and ``.json``, and the majority's labels are
     a table in that folder. What is done is not done again.
@@ -45,10 +45,10 @@ def annotate(
             until then is kept.
     """
     stretches = list(read_stretches(corpora))
-    tables = {maker.name: Table(out / folder_of(maker.name), Label, maker.made_by) for maker in makers}
+    tables = {maker.name: Table(out / folder_of(maker.name), LabelRow, maker.made_by) for maker in makers}
     names = sorted(tables)
     together = out / f"{VOTE}-{'+'.join(folder_of(name) for name in names)}"
-    votes = Table(together, Label, f"{VOTE} of {', '.join(tables[name].made_by or name for name in names)}")
+    votes = Table(together, LabelRow, f"{VOTE} of {', '.join(tables[name].made_by or name for name in names)}")
     for maker in makers:
         _foretell(maker, tables[maker.name], stretches, prices, only_estimate)
     if only_estimate:
@@ -72,7 +72,7 @@ def annotate(
 
 
 def _foretell(
-    maker: Maker, table: Table[Label], stretches: Sequence[Stretch], prices: Prices, only_estimate: bool
+    maker: Maker, table: Table[LabelRow], stretches: Sequence[RowBlock], prices: Prices, only_estimate: bool
 ) -> None:
     """Say what an annotator will have to do. A model is asked a few questions for it, unless told not to."""
     left = [stretch for (stretch,) in to_do(stretches, table, most=1, largest=1)]
@@ -88,11 +88,11 @@ def _foretell(
     say(f"about {duration}, {how} {takes:.2g} s, {maker.concurrency} at a time", maker.name)
 
 
-def _texts(stretches: Sequence[Stretch]) -> Iterator[str]:
+def _texts(stretches: Sequence[RowBlock]) -> Iterator[str]:
     return (sentence.text for stretch in stretches for sentence in stretch.read())
 
 
-def _run(job: Job[Label], items: Sequence[Item], run: Engine) -> None:
+def _run(job: Job[LabelRow], items: Sequence[Item], run: Engine) -> None:
     batches = list(to_do(items, job.table, most=1, largest=1))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -105,7 +105,7 @@ def _run(job: Job[Label], items: Sequence[Item], run: Engine) -> None:
         run(job, batches, advance)
 
 
-def _counts(tables: dict[str, Table[Label]]) -> str:
+def _counts(tables: dict[str, Table[LabelRow]]) -> str:
     """How often each annotator gave each label, and why it gave none, in Markdown."""
     lines = [f"| annotator | sentences | {' | '.join(SENTIMENTS)} | set aside |", f"|---|{'---:|' * 4}---|"]
     for name, table in tables.items():
@@ -117,7 +117,7 @@ def _counts(tables: dict[str, Table[Label]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _check_labelled(name: str, table: Table[Label]) -> None:
+def _check_labelled(name: str, table: Table[LabelRow]) -> None:
     """Raises ``TrainError`` where no sentence has a label."""
     labels, reasons = _tally(table)
     if not any(labels[label] for label in SENTIMENTS):
@@ -125,7 +125,7 @@ def _check_labelled(name: str, table: Table[Label]) -> None:
         raise TrainError(f"{name}: not one label ({why}); to ask again, remove {table.folder}")
 
 
-def _tally(table: Table[Label]) -> tuple[Counter[str | None], Counter[str | None]]:
+def _tally(table: Table[LabelRow]) -> tuple[Counter[str | None], Counter[str | None]]:
     """How often there is each label, and each reason why there is none; None counts the others."""
     tallies: tuple[Counter[str | None], Counter[str | None]] = (Counter(), Counter())
     for shard in table.shards():

@@ -1,4 +1,4 @@
-"""What an annotator is: it looks at sentences and says positive, negative, neutral, or why it cannot say."""
+"""Annotators: each looks at sentences and says positive, negative, neutral, or why it cannot say."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from emotrack.train.pretraining.corpus.rows import Label
-from emotrack.train.pretraining.corpus.sentences import Stretch
+from emotrack.train.pretraining.corpus.rows import LabelRow
+from emotrack.train.pretraining.corpus.sentences import RowBlock
 from emotrack.train.pretraining.corpus.table import Answer, Table
 from emotrack.train.pretraining.corpus.work import Job, Step, Worker
 
@@ -17,7 +17,7 @@ SENTIMENTS = ("positive", "negative", "neutral")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an annotator makes of a sentence."""
+    """An annotator's verdict on a sentence."""
 
     label: str | None
     """One of ``SENTIMENTS``."""
@@ -26,7 +26,7 @@ class Verdict:
 
 
 class Annotator(Protocol):
-    """Says what it makes of sentences."""
+    """Gives a verdict on each sentence."""
 
     def judge(self, texts: Sequence[str]) -> list[Verdict]:
         """One verdict a text, in their order. Raises ``TrainError`` where it cannot go on at all."""
@@ -51,7 +51,7 @@ class Maker(Protocol):
         """The annotator, ready to judge."""
 
 
-def annotation(maker: Maker, table: Table[Label]) -> Job[Label]:
+def annotation(maker: Maker, table: Table[LabelRow]) -> Job[LabelRow]:
     """The job that fills a table with the labels of one annotator; its items are stretches."""
     return Job(maker.name, (Worker(partial(_step, maker), most=maker.workers),), table, "sentences")
 
@@ -59,13 +59,13 @@ def annotation(maker: Maker, table: Table[Label]) -> Job[Label]:
 def _step(maker: Maker) -> Step:
     annotator = maker.make()
 
-    def annotate(stretches: Sequence[Stretch]) -> list[Answer[Label]]:
+    def annotate(stretches: Sequence[RowBlock]) -> list[Answer[LabelRow]]:
         answers = []
         for stretch in stretches:
             sentences = stretch.read()
             verdicts = annotator.judge([sentence.text for sentence in sentences])
             rows = [
-                Label(sentence.turn_id, sentence.text, maker.name, verdict.label, verdict.set_aside)
+                LabelRow(sentence.turn_id, sentence.text, maker.name, verdict.label, verdict.set_aside)
                 for sentence, verdict in zip(sentences, verdicts, strict=True)
             ]
             answers.append(Answer(stretch.key, rows))

@@ -1,4 +1,4 @@
-"""What a language model answered -> a verdict. An answer that could be read in two ways is set aside.
+"""A language model's answer -> a verdict. An answer that could be read in two ways is set aside.
 
 Models that think aloud put their thoughts before the answer, between marks of many kinds, of which a chat template may
 have swallowed the first. What counts is said after the last of them. Every expression here takes time in proportion to

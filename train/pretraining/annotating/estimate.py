@@ -1,4 +1,4 @@
-"""What asking a language model will cost and how long it will take, before it is asked."""
+"""The cost of asking a language model and the time it will take, before it is asked."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A language model behind an OpenAI-compatible server as the annotator: many questions at a time, none asked twice.
 
-A server may be slow, throttle, break off or talk nonsense. What can pass is tried again, later and later; what one
-sentence brings about costs that sentence its label; what no sentence is to blame for ends the run, so that nothing is
-set aside for it.
+A server may be slow, throttle, break off or talk nonsense. A failure that can pass is tried again, later and later. A
+failure that one sentence brings about costs that sentence its label. A failure for which no sentence is to blame ends
+the run, so that no sentence is set aside for it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.annotating.annotators import Verdict
 from emotrack.train.pretraining.annotating.answer_cache import AnswerCache
 from emotrack.train.pretraining.annotating.answers import read_answer, spoken
-from emotrack.train.pretraining.annotating.makers import LlmMaker
 from emotrack.train.pretraining.annotating.prompt import RESPONSE_FORMAT, prompt
 from emotrack.train.pretraining.annotating.replies import (
+    DeclinedError,
     EmptyError,
-    RefusedError,
     ReplyError,
     UnreadableError,
     read_reply,
 )
+from emotrack.train.pretraining.annotating.server import Server
 
 MAX_WAIT_S = 60.0  # between two attempts, also when the server asks for more
 FAILURES_IN_A_ROW = 16  # sentences without an answer, one after the other: then the server is to blame
@@ -56,12 +56,12 @@ _Failure = APIError | TimeoutError | ReplyError
 class Llm:
     """Asks a server."""
 
-    def __init__(self, maker: LlmMaker, key: str) -> None:
+    def __init__(self, server: Server, key: str) -> None:
         """Nothing is asked yet. Raises ``TrainError`` when the cache cannot be used."""
-        self._maker = maker
+        self._server = server
         self._key = key
-        self._cache = AnswerCache(maker.cache, maker.model)
-        self._backoff = wait_random_exponential(multiplier=maker.first_wait_s, max=MAX_WAIT_S)
+        self._cache = AnswerCache(server.cache, server.model)
+        self._backoff = wait_random_exponential(multiplier=server.first_wait_s, max=MAX_WAIT_S)
         self._way = 0  # of ``WAYS``, the first that may do
         self._way_does = False  # whether an answer has come so
         self._heard = False  # whether the server has ever answered
@@ -98,11 +98,13 @@ class Llm:
             for text in texts:
                 verdicts[text] = await self._ask(client, text)
 
-        maker = self._maker
-        async with AsyncOpenAI(base_url=maker.url, api_key=self._key, timeout=maker.timeout_s, max_retries=0) as client:
+        server = self._server
+        async with AsyncOpenAI(
+            base_url=server.url, api_key=self._key, timeout=server.timeout_s, max_retries=0
+        ) as client:
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(maker.concurrency, len(texts))):
+                    for _ in range(min(server.concurrency, len(texts))):
                         group.create_task(work(client, waiting))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
@@ -113,7 +115,7 @@ class Llm:
             answer: str = await AsyncRetrying(
                 retry=retry_if_exception(self._may_pass),
                 wait=self._wait,
-                stop=stop_after_attempt(self._maker.attempts),
+                stop=stop_after_attempt(self._server.attempts),
                 reraise=True,
             )(self._answer, client, text)
         except (APIError, TimeoutError, ReplyError) as error:
@@ -133,7 +135,7 @@ class Llm:
         for way in ways:
             try:
                 return await self._answer_in(way, client, text)
-            except (APIStatusError, RefusedError, EmptyError) as error:
+            except (APIStatusError, DeclinedError, EmptyError) as error:
                 if not self._wants_another_way(error):
                     raise
         return await self._answer_in(last, client, text)
@@ -141,9 +143,9 @@ class Llm:
     async def _answer_in(self, way: int, client: AsyncOpenAI, text: str) -> str:
         messages: Any = [{"role": "user", "content": prompt(text)}]
         began = time.monotonic()
-        async with asyncio.timeout(self._maker.timeout_s):  # the client's own is of one packet
+        async with asyncio.timeout(self._server.timeout_s):  # the client's own is of one packet
             response = await client.chat.completions.with_raw_response.create(
-                model=self._maker.model, messages=messages, **WAYS[way]
+                model=self._server.model, messages=messages, **WAYS[way]
             )
         answer = read_reply(response.text)
         if not spoken(answer):
@@ -153,7 +155,7 @@ class Llm:
             self._way, self._way_does = way, True
         return answer
 
-    def _wants_another_way(self, error: APIStatusError | RefusedError | EmptyError) -> bool:
+    def _wants_another_way(self, error: APIStatusError | DeclinedError | EmptyError) -> bool:
         """Whether it may be the way of asking that brought this about: that, or too little room to think."""
         if isinstance(error, APIStatusError):
             may_be = _NOT_SO if self._way_does else _NOT_SO | _PERHAPS_NOT_SO
@@ -165,7 +167,7 @@ class Llm:
             return error.status_code in {408, 409, 429} or error.status_code >= 500
         if isinstance(error, APIConnectionError):
             return self._heard or not _unreachable(error)
-        return isinstance(error, TimeoutError | UnreadableError | RefusedError)
+        return isinstance(error, TimeoutError | UnreadableError | DeclinedError)
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -175,7 +177,7 @@ class Llm:
 
     def _failed(self, error: _Failure) -> Verdict:
         """One sentence goes without a label, unless it is not its fault."""
-        reason = _reason(error, self._maker.timeout_s)
+        reason = _reason(error, self._server.timeout_s)
         message = " ".join(str(error).split())[:200] if isinstance(error, APIStatusError) else ""
         self._last_error = f"{reason} ({message})" if message else reason
         self._failures += 1
@@ -186,7 +188,7 @@ class Llm:
         return Verdict(None, f"server: {reason}")
 
     def _ended(self, what: str) -> TrainError:
-        return TrainError(f"{self._maker.model} at {self._maker.url}: {what}: {self._last_error}")
+        return TrainError(f"{self._server.model} at {self._server.url}: {what}: {self._last_error}")
 
 
 def _unreachable(error: Exception) -> bool:
@@ -211,7 +213,7 @@ def _reason(error: _Failure, timeout_s: float) -> str:
 
 
 def _retry_after_s(error: APIStatusError) -> float | None:
-    """What the header says: seconds or a date (RFC 9110, section 10.2.3)."""
+    """The wait that the header asks for: seconds or a date (RFC 9110, section 10.2.3)."""
     header = error.response.headers.get("retry-after", "")
     if header.isdecimal():
         return float(header)

@@ -1,4 +1,4 @@
-"""Who annotates: what ``--llm`` names, as plain values that another process can take, too."""
+"""The annotators that ``--llm`` names, as plain values that another process can take, too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from emotrack.train.pretraining.annotating.annotators import Annotator, Maker
 from emotrack.train.pretraining.annotating.prompt import VERSION
+from emotrack.train.pretraining.annotating.server import Server
 
 if TYPE_CHECKING:
     from emotrack.train.pretraining.annotating.llm import Llm
@@ -49,16 +50,8 @@ class VaderMaker:
 
 
 @dataclass(frozen=True, slots=True)
-class LlmMaker:
-    """A language model behind an OpenAI-compatible address."""
-
-    url: str
-    model: str
-    cache: Path
-    concurrency: int = 16
-    timeout_s: float = 120.0  # a local server may first have to load its model
-    attempts: int = 6
-    first_wait_s: float = 1.0  # before the second attempt, at most; each later one waits up to twice as long
+class LlmMaker(Server):
+    """A language model that a server runs."""
 
     @property
     def name(self) -> str:
@@ -67,7 +60,7 @@ class LlmMaker:
 
     @property
     def workers(self) -> int | None:
-        """One, so that ``concurrency`` is what the server bears."""
+        """One, so that ``concurrency`` is the number of questions at a time."""
         return 1
 
     @property

@@ -1,4 +1,4 @@
-"""What a language model is asked. A changed wording is a new version: its answers are others."""
+"""The question to a language model. A changed wording is a new version: its answers are others."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ RESPONSE_FORMAT: dict[str, Any] = {
 
 
 def prompt(sentence: str) -> str:
-    """What is asked about a sentence: one message of the user's, as some models take no other."""
+    """The question about a sentence: one message of the user's, as some models take no other."""
     return f"{INSTRUCTION}\n\n[sentence]: {sentence}"

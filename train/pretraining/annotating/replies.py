@@ -1,4 +1,4 @@
-"""A server's reply -> what the model answered, in the forms that OpenAI-compatible servers give it.
+"""A server's reply -> the model's answer, in the forms that OpenAI-compatible servers give it.
 
 They differ: text as a string or in parts, thoughts beside it in a field of their own, an event stream that nobody asked
 for, an error under the status of success.
@@ -27,7 +27,7 @@ class UnreadableError(ReplyError):
         super().__init__("unreadable reply")
 
 
-class RefusedError(ReplyError):
+class DeclinedError(ReplyError):
     """It is an error under the status of success."""
 
     def __init__(self, message: str) -> None:
@@ -78,7 +78,7 @@ def read_reply(body: str) -> str:
 
     Raises:
         UnreadableError: no chat completion, or a stream that breaks off.
-        RefusedError: an error instead of one.
+        DeclinedError: an error instead of one.
     """
     is_stream = body.lstrip().startswith(("data:", "event:", "id:", ":"))
     documents = _events(body) if is_stream else [body]
@@ -109,7 +109,7 @@ def _choices(document: str) -> list[_Choice]:
     except (ValueError, RecursionError) as error:
         raise UnreadableError from error
     if message := _error_in(found):
-        raise RefusedError(message)
+        raise DeclinedError(message)
     try:
         return _Reply.model_validate(found).choices[:1]
     except ValidationError as error:

@@ -10,7 +10,7 @@ from emotrack.train.pretraining.annotating.annotators import Verdict
 
 
 class Vader:
-    """Judges by the compound score; what lies between the thresholds is neutral."""
+    """Judges by the compound score; a score between the thresholds is neutral."""
 
     def __init__(self, threshold: float) -> None:
         self._analyzer = SentimentIntensityAnalyzer()  # reads its lexicon

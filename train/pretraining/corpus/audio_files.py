@@ -45,7 +45,7 @@ class AudioFound:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class AudioClip:
     """An audio file and the address of its contents: the same sound under two names is one clip."""
 
     path: Path
@@ -57,11 +57,11 @@ class Clip:
     """Bytes."""
 
 
-def read_clip(found: AudioFound) -> Clip:
+def read_clip(found: AudioFound) -> AudioClip:
     """Read the whole file for its address. Raises ``OSError``."""
     with found.path.open("rb") as file:
         key = hashlib.file_digest(file, "sha256").hexdigest()
-        return Clip(found.path, found.source, found.speaker, key, os.fstat(file.fileno()).st_size)
+        return AudioClip(found.path, found.source, found.speaker, key, os.fstat(file.fileno()).st_size)
 
 
 def find_audio(where: Path) -> Iterator[AudioFound]:

@@ -12,7 +12,7 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.sources.decoder import AudioFile, Decoded
 from emotrack.tracker.sources.mixing import Mixer
 from emotrack.tracker.sources.resampler import Chunker, usable
-from emotrack.train.pretraining.corpus.audio_files import Clip
+from emotrack.train.pretraining.corpus.audio_files import AudioClip
 
 CHUNK_SAMPLES = SAMPLE_RATE  # heard at a time
 
@@ -21,10 +21,10 @@ class UnusableAudioError(Exception):
     """A file that is no audio, or not all of it; the message is why."""
 
 
-class Heard(Protocol):
+class FileTurns(Protocol):
     """The turns of one clip, in order. Going through them raises ``UnusableAudioError`` where the clip is bad."""
 
-    clip: Clip
+    clip: AudioClip
 
     def __iter__(self) -> Iterator[SpeechTurn]: ...
 
@@ -32,7 +32,7 @@ class Heard(Protocol):
 class Hearing:
     """Turns that are cut while they are taken: a day of audio needs no more memory than a minute."""
 
-    def __init__(self, clip: Clip, options: SegmenterOptions) -> None:
+    def __init__(self, clip: AudioClip, options: SegmenterOptions) -> None:
         self.clip = clip
         self._options = options
 
@@ -42,7 +42,7 @@ class Hearing:
             yield from listener.push(chunk.samples[:, 0], chunk.start)
         yield from listener.flush()
 
-    def __reduce__(self) -> tuple[type[AllHeard], tuple[Clip, list[SpeechTurn], str | None]]:
+    def __reduce__(self) -> tuple[type[AllHeard], tuple[AudioClip, list[SpeechTurn], str | None]]:
         """On the way to another process all of them are cut, as an open file cannot be sent."""
         try:
             return AllHeard, (self.clip, list(self), None)
@@ -53,7 +53,7 @@ class Hearing:
 class AllHeard:
     """Turns that came from another process."""
 
-    def __init__(self, clip: Clip, turns: list[SpeechTurn], unusable: str | None) -> None:
+    def __init__(self, clip: AudioClip, turns: list[SpeechTurn], unusable: str | None) -> None:
         self.clip = clip
         self._turns = turns
         self._unusable = unusable
@@ -70,11 +70,11 @@ class Cut:
     def __init__(self, options: SegmenterOptions) -> None:
         self._options = options
 
-    def __call__(self, clips: Sequence[Clip]) -> list[Heard]:
+    def __call__(self, clips: Sequence[AudioClip]) -> list[FileTurns]:
         return [Hearing(clip, self._options) for clip in clips]
 
 
-def _chunks(clip: Clip) -> Iterator[AudioChunk]:
+def _chunks(clip: AudioClip) -> Iterator[AudioChunk]:
     """A file's audio, all channels mixed, on a clock that begins with it. Raises ``UnusableAudioError``."""
     chunker, mixer = Chunker(1, CHUNK_SAMPLES), Mixer()
     try:

@@ -1,4 +1,4 @@
-"""What the tables of a corpus hold: one dataclass a table, its fields the columns."""
+"""The rows of a corpus's tables: one dataclass a table, its fields the columns."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnRow:
     """One turn of speech and its words."""
 
     TABLE: ClassVar[str] = "turns/1"  # the number is the schema's version
 
     turn_id: str
-    """``turn_id()`` of what it was cut from."""
+    """``turn_id()`` of the stretch of audio."""
     source: str
     """The audio file, relative to the folder that was read."""
     source_sha256: str
@@ -32,8 +32,8 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """What one annotator makes of one turn's words."""
+class LabelRow:
+    """One annotator's label of one turn's words."""
 
     TABLE: ClassVar[str] = "labels/1"
 

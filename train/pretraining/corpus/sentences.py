@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from emotrack.train.corpora import READERS, read_text_corpus
 from emotrack.train.errors import TrainError
-from emotrack.train.pretraining.corpus.rows import Turn
+from emotrack.train.pretraining.corpus.rows import TurnRow
 from emotrack.train.pretraining.corpus.table import Table, address
 
 ROWS = 1000  # of a stretch: what a progress bar moves by
@@ -30,7 +30,7 @@ class Sentence:
     text: str
 
 
-class Stretch(Protocol):
+class RowBlock(Protocol):
     """A few hundred rows."""
 
     @property
@@ -90,7 +90,7 @@ class PlainStretch:
         return list(self.sentences)
 
 
-def read_stretches(corpora: Sequence[str]) -> Iterator[Stretch]:
+def read_stretches(corpora: Sequence[str]) -> Iterator[RowBlock]:
     """The stretches of corpora: folders with ``turns``, or ``NAME=DIR`` for a text corpus's training sentences.
 
     Raises:
@@ -107,7 +107,7 @@ def read_stretches(corpora: Sequence[str]) -> Iterator[Stretch]:
 
 
 def _of_turns(corpus: Path) -> Iterator[ShardStretch]:
-    shards = Table(corpus / "turns", Turn).shards()
+    shards = Table(corpus / "turns", TurnRow).shards()
     if not shards:
         raise TrainError(f"{corpus / 'turns'}: no turns there; `emotrack train transcribe --out {corpus}` makes them")
     for shard in shards:

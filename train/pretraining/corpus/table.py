@@ -33,7 +33,7 @@ Row = TypeVar("Row")  # a dataclass of plain values that names its TABLE
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Row]):
-    """What came of one item."""
+    """The outcome of one item."""
 
     key: str
     """Content address of the item: what it is made of."""
@@ -72,7 +72,7 @@ class Table(Generic[Row]):
         return sorted(self.folder.glob("*.parquet"))
 
     def write(self, answers: Sequence[Answer[Row]]) -> Path:
-        """Keep what came of a batch: when this returns, it is on disk.
+        """Keep the outcome of a batch: when this returns, it is on disk.
 
         Raises:
             TrainError: it cannot be written, as when the disk is full; the table is then as it was.

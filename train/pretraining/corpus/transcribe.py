@@ -21,15 +21,15 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.options import THREADS, environment_number
 from emotrack.train.errors import TrainError
-from emotrack.train.pretraining.corpus.audio_files import AudioFound, Clip, find_audio, read_clip
-from emotrack.train.pretraining.corpus.rows import Turn, turn_id
+from emotrack.train.pretraining.corpus.audio_files import AudioClip, AudioFound, find_audio, read_clip
+from emotrack.train.pretraining.corpus.rows import TurnRow, turn_id
 from emotrack.train.pretraining.corpus.table import Answer, Table, address, only_writer
 from emotrack.train.pretraining.corpus.work import Engine, Job, Worker, run_plainly, to_do
 
 if TYPE_CHECKING:
     from emotrack.tracker.hearing.listener import SpeechTurn
     from emotrack.tracker.understanding.recognisers import Recogniser
-    from emotrack.train.pretraining.corpus.hearing import Cut, Heard
+    from emotrack.train.pretraining.corpus.hearing import Cut, FileTurns
 
 _MEGABYTE = 2**20
 _SHOWN = 20  # files that are named with what is wrong with them
@@ -69,8 +69,8 @@ class Recognise:
         opened = open_recogniser(asr, device, threads, language, lambda _line: None)
         self._recogniser = cast("Recogniser", opened)  # only "none" is None
 
-    def __call__(self, heard: Sequence[Heard]) -> list[Answer[Turn]]:
-        rows: dict[str, list[Turn]] = {each.clip.key: [] for each in heard}
+    def __call__(self, heard: Sequence[FileTurns]) -> list[Answer[TurnRow]]:
+        rows: dict[str, list[TurnRow]] = {each.clip.key: [] for each in heard}
         unusable: dict[str, str] = {}
         turns = _in_turn(heard, unusable)
         while some := list(islice(turns, self._recogniser.batch_size)):
@@ -80,13 +80,13 @@ class Recognise:
             Answer(key, [], unusable[key]) if key in unusable else Answer(key, found) for key, found in rows.items()
         ]
 
-    def _recognise(self, some: Sequence[tuple[Clip, SpeechTurn]]) -> Iterator[Turn]:
+    def _recognise(self, some: Sequence[tuple[AudioClip, SpeechTurn]]) -> Iterator[TurnRow]:
         try:
             transcripts = self._recogniser.transcribe_batch([turn for _, turn in some])
         except (RuntimeError, ValueError) as error:  # of the recogniser's engine, as when the GPU's memory is full
             raise TrainError(f"{self._recogniser.name} failed: {str(error).strip().partition(chr(10))[0]}") from error
         for (clip, turn), words in zip(some, transcripts, strict=True):
-            yield Turn(
+            yield TurnRow(
                 turn_id=turn_id(clip.key, turn.start_s, turn.end_s),
                 source=clip.source,
                 source_sha256=clip.key,
@@ -101,7 +101,7 @@ class Recognise:
 
 
 def transcribe(audio: Path, out: Path, manner: Manner, device: str, batch: int, run: Engine = run_plainly) -> None:
-    """Transcribe a folder or list of audio into ``out/turns``, print what came of it. What is done is not done again.
+    """Transcribe a folder or list of audio into ``out/turns``, print a summary. Finished work is not done again.
 
     Args:
         audio: what ``find_audio`` takes.
@@ -109,7 +109,7 @@ def transcribe(audio: Path, out: Path, manner: Manner, device: str, batch: int, 
         manner: how.
         device: auto, cpu or cuda.
         batch: files in a shard at most; on average they are not larger than a megabyte, or there are fewer.
-        run: what does the work.
+        run: the loop, or the cluster, that does the work.
 
     Raises:
         TrainError: there is no audio, or the corpus cannot be read or written. What was done until then is kept.
@@ -118,7 +118,7 @@ def transcribe(audio: Path, out: Path, manner: Manner, device: str, batch: int, 
     began = time.perf_counter()
     files = sum(1 for _ in find_audio(audio))
     with only_writer(out / "turns"):
-        table = Table(out / "turns", Turn, manner.made_by)
+        table = Table(out / "turns", TurnRow, manner.made_by)
         before = set(table.done)
         unreadable: list[str] = []
         job = Job("transcribe", _workers(manner, device), table, "files")
@@ -145,7 +145,7 @@ def _cut(options: SegmenterOptions) -> Cut:
 
 def _clips(
     found: Iterator[AudioFound], done: set[str], unreadable: list[str], advance: Callable[[int], None]
-) -> Iterator[Clip]:
+) -> Iterator[AudioClip]:
     """The files with their addresses; those that are done count at once."""
     for file in found:
         try:
@@ -159,7 +159,7 @@ def _clips(
         yield clip
 
 
-def _in_turn(heard: Sequence[Heard], unusable: dict[str, str]) -> Iterator[tuple[Clip, SpeechTurn]]:
+def _in_turn(heard: Sequence[FileTurns], unusable: dict[str, str]) -> Iterator[tuple[AudioClip, SpeechTurn]]:
     """All turns, one clip after the other; what is wrong with a clip goes to ``unusable``."""
     from emotrack.train.pretraining.corpus.hearing import UnusableAudioError
 
@@ -189,7 +189,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _summary(table: Table[Turn], before: set[str], unreadable: list[str], seconds: float) -> str:
+def _summary(table: Table[TurnRow], before: set[str], unreadable: list[str], seconds: float) -> str:
     turns = with_words = 0
     speech_s = new_speech_s = 0.0
     rejected = Counter[str]()

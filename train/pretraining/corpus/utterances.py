@@ -14,10 +14,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from emotrack.models.features import SAMPLE_RATE
+from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.train.data.audio import read_audio
 from emotrack.train.errors import TrainError
-from emotrack.train.pretraining.corpus.rows import Turn
+from emotrack.train.pretraining.corpus.rows import TurnRow
 from emotrack.train.pretraining.corpus.table import Table, address
 
 READING_THREADS = min(8, len(os.sched_getaffinity(0)))
@@ -59,7 +59,7 @@ class Utterances:
 
     @property
     def texts(self) -> list[str]:
-        """What is said, each text once, in the order of the alphabet."""
+        """The texts, each once, in the order of the alphabet."""
         return sorted({utterance.text for utterance in [*self.train, *self.held_out]})
 
 
@@ -79,7 +79,7 @@ def read_utterances(corpus: Path, audio: Path, shortest_s: float, share: float) 
     found: list[Utterance] = []
     made_of: list[str] = []
     without_words = too_short = 0
-    for turn in Table(corpus / "turns", Turn).rows():
+    for turn in Table(corpus / "turns", TurnRow).rows():
         seconds = turn.end_s - turn.start_s
         if not (turn.text and turn.text.strip()):
             without_words += 1

@@ -19,7 +19,7 @@ class Item(Protocol):
 
     @property
     def key(self) -> str:
-        """Content address: what it is made of."""
+        """Content address of the item."""
 
     @property
     def size(self) -> int:
@@ -43,7 +43,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Row]):
-    """What is done to every batch, and where its rows go."""
+    """The work on every batch, and the table for its rows."""
 
     name: str
     steps: tuple[Worker, ...]

@@ -102,7 +102,7 @@ class Distilled:
 
 
 class CareDistillation(nn.Module):
-    """CARE, and what turns its states into predictions of both targets."""
+    """CARE, and the layers that turn its states into predictions of both targets."""
 
     def __init__(self, encoder: Care, meaning_width: int, descriptors: int) -> None:
         """Put a new head on each path.

@@ -1,4 +1,4 @@
-"""How speech sounds, frame by frame: what CARE's acoustic encoder learns to predict.
+"""The sound of speech, frame by frame, which CARE's acoustic encoder learns to predict.
 
 Low-level descriptors of the kind of eGeMAPS (Eyben et al. 2016, IEEE Transactions on Affective Computing 7 (2)): level,
 voicing, pitch, harmonicity and spectral shape. Without formants, whose tracking needs more care than a target deserves,
@@ -19,7 +19,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.features import FFT, MELS, SAMPLE_RATE, WINDOW, mel_filters
+from emotrack.models.bounds import SAMPLE_RATE
+from emotrack.models.features import FFT, MELS, WINDOW, mel_filters
 
 FRAME = 320  # samples from one frame to the next: 20 ms
 CEPSTRA = 12

@@ -1,4 +1,4 @@
-"""What words mean: the mean state of a frozen text encoder, which CARE's semantic encoder learns to predict.
+"""The meaning of words: the mean state of a frozen text encoder, which CARE's semantic encoder learns to predict.
 
 Every text is read once; the embeddings stay on disk, so that a run that was killed does not read them again.
 """
@@ -42,7 +42,7 @@ class MeanState(nn.Module):
 
 @torch.inference_mode()
 def meanings(texts: Sequence[str], recipe: Recipe, data: dict[str, Path], folder: Path) -> Tensor:
-    """What texts mean to the recipe's text encoder.
+    """The meaning of texts to the recipe's text encoder.
 
     Args:
         texts: each of them once, since what is on disk is known by them.

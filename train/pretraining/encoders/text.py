@@ -1,4 +1,4 @@
-"""Pre-training of the text encoder: it learns to call a sentence what an annotator called it.
+"""Pre-training of the text encoder: it learns the labels that an annotator gave to sentences.
 
     labels/*.parquet -> 80 % to learn from, 20 % for dev -> OUT/encoder, which Stage I begins with (--data encoder=...)
 
@@ -19,10 +19,10 @@ from typing import Any
 from emotrack.models import hub
 from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.models.text_encoder import TextEncoder
-from emotrack.train.corpora import TextCorpus, Utterance
+from emotrack.train.corpora import LabelledUtterance, TextCorpus
 from emotrack.train.errors import TrainError
 from emotrack.train.pretraining.annotating.annotators import SENTIMENTS
-from emotrack.train.pretraining.corpus.rows import Label
+from emotrack.train.pretraining.corpus.rows import LabelRow
 from emotrack.train.pretraining.corpus.table import Table, address
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.checkpoint import save_text_encoder
@@ -50,7 +50,7 @@ Its licence is that of the first weights and of the sentences. In use: `emotrack
 
 @dataclass(frozen=True, slots=True)
 class SilverLabels:
-    """What one annotator made of sentences, each of them once."""
+    """One annotator's labels of sentences, each sentence once."""
 
     annotator: str
     train: TextCorpus
@@ -65,7 +65,7 @@ def labels_address(folder: Path) -> str:
     Raises:
         TrainError: there are none.
     """
-    if shards := Table(folder, Label).shards():
+    if shards := Table(folder, LabelRow).shards():
         return address(*(shard.name for shard in shards))
     made = sorted(shard.parent for shard in folder.glob("*/*.parquet"))
     hint = f"; name one annotator's, such as {made[0]}" if made else ""
@@ -82,10 +82,10 @@ def read_labels(folder: Path, seed: int) -> SilverLabels:
         TrainError: unreadable, labels of several annotators, or too few to split.
     """
     seen: set[bytes] = set()
-    sides: dict[bool, list[Utterance]] = {False: [], True: []}  # dev or not
+    sides: dict[bool, list[LabelledUtterance]] = {False: [], True: []}  # dev or not
     annotators: set[str] = set()
     aside = 0
-    for row in Table(folder, Label).rows():
+    for row in Table(folder, LabelRow).rows():
         annotators.add(row.annotator)
         sentence = hashlib.sha256(" ".join(row.text.casefold().split()).encode()).digest()[:16]
         if row.label is None:
@@ -94,7 +94,7 @@ def read_labels(folder: Path, seed: int) -> SilverLabels:
             seen.add(sentence)
             draw = int.from_bytes(hashlib.sha256(sentence + str(seed).encode()).digest()[:8]) / 2**64
             # Each is a dialogue of its own, as nothing is known of what was said before it.
-            sides[draw < DEV_SHARE].append(Utterance(row.text, (row.label,), None, sentence.hex()))
+            sides[draw < DEV_SHARE].append(LabelledUtterance(row.text, (row.label,), None, sentence.hex()))
     if len(annotators) > 1:
         raise TrainError(
             f"{folder}: labels of several annotators, {', '.join(sorted(annotators))}: take one's, or a vote"
@@ -112,7 +112,7 @@ def run_pretraining(recipe: Recipe, labels: Path, data: dict[str, Path], out: Pa
         recipe: says how, and which encoder.
         labels: folder of a table of labels.
         data: has the first weights as ``encoder``, unless the recipe names an encoder of the hub.
-        out: what is made goes here.
+        out: the folder for the results.
         seed: of the split and of everything else that is random.
 
     Raises:

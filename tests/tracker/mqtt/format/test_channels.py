@@ -19,7 +19,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     Reply,
     Shift,
     SitePayload,
-    Source,
+    SourceState,
     TextCaptured,
     Vad,
 )
@@ -40,7 +40,7 @@ SENT: tuple[Event | SitePayload | Hermes, ...] = (
     restored(2.0),
     CORRECTION,
     SHIFT,
-    Source(**HEAD, lost=False, paused=True),
+    SourceState(**HEAD, lost=False, paused=True),
     VAD,
     TEXT,
     HermesError(error="no"),
@@ -87,7 +87,7 @@ def test_a_source_with_any_name_is_a_uri_reference() -> None:
 
 def test_only_states_and_what_tells_of_a_session_are_retained() -> None:
     retained = {payload.__name__ for channel in CHANNELS for payload in channel.retained}
-    assert retained == {"State", "SpeakerState", "SessionStarted", "SessionEnded", "Snapshot", "Source"}
+    assert retained == {"State", "SpeakerState", "SessionStarted", "SessionEnded", "Snapshot", "SourceState"}
     assert to_message(started()).retain
     assert not to_message(mark(1.0)).retain
     assert not to_message(turn(1)).retain

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.channels import to_message
-from emotrack.tracker.mqtt.format.payloads import Source, State, Vad
+from emotrack.tracker.mqtt.format.payloads import SourceState, State, Vad
 from emotrack.tracker.mqtt.publishing.discovery import discovery
 from emotrack.tracker.mqtt.publishing.state import SiteState
 from tests.tracker.dashboard.made_up import HEAD, LABELS, started, turn
@@ -82,12 +82,12 @@ def test_the_rules_are_rules(change: Any, problem: str) -> None:
     assert any(line.startswith(problem) for line in found(payload)), found(payload)
 
 
-def rendered(name: str, payload: State | Vad | Source) -> str:
+def rendered(name: str, payload: State | Vad | SourceState) -> str:
     """What Home Assistant makes of a payload; the filters and tests in use are Jinja's own."""
     return read(announced()["components"][name]["value_template"], payload)
 
 
-def read(template: str, payload: State | Vad | Source) -> str:
+def read(template: str, payload: State | Vad | SourceState) -> str:
     return jinja2.Environment(autoescape=True).from_string(template).render(value_json=json.loads(payload.to_json()))
 
 
@@ -123,7 +123,7 @@ def test_the_template_reads_who_speaks(speaking: bool, expected: str) -> None:
 @pytest.mark.parametrize("lost", [True, False])
 @pytest.mark.parametrize("paused", [True, False])
 def test_a_dead_microphone_makes_every_entity_unavailable_and_a_pause_shows(lost: bool, paused: bool) -> None:
-    source, payload = Source(**HEAD, lost=lost, paused=paused), announced()
+    source, payload = SourceState(**HEAD, lost=lost, paused=paused), announced()
     assert payload["availability_mode"] == "all"
     status, microphone = payload["availability"]
     assert status == {"topic": "emotrack/kitchen/status"}

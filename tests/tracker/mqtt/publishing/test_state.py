@@ -20,7 +20,7 @@ from emotrack.tracker.mqtt.format.payloads import (
 )
 from emotrack.tracker.mqtt.publishing.state import SiteState, pleasantness
 from emotrack.tracker.summary.mood import Mood
-from emotrack.tracker.summary.shifts import HeardTurn, find_shifts
+from emotrack.tracker.summary.shifts import TurnMood, find_shifts
 from tests.tracker.dashboard.made_up import HEAD, ended, mark, started, turn
 
 WALL = HEAD["time"]
@@ -122,7 +122,7 @@ def test_shifts_are_those_of_the_report_and_told_once() -> None:
     letters = "n" * 8 + "a" * 12 + "n" + "j" * 20 + "n" * 3 + "j" * 9
     turns = conversation(letters)
     told = [payload for payload in play(SiteState("kitchen"), turns) if isinstance(payload, Shift)]
-    heard = [HeardTurn(t.turn_id, t.start_s, t.end_s, t.speaker, t.probabilities) for t in turns]
+    heard = [TurnMood(t.turn_id, t.start_s, t.end_s, t.speaker, t.probabilities) for t in turns]
     found = find_shifts(heard)
     assert len(found) == 4, "two of the room, two of Ana"
     assert [(s.turn_id, s.at_s, s.speaker, s.before, s.after) for s in told] == [
@@ -134,7 +134,7 @@ def test_shifts_are_those_of_the_report_and_told_once() -> None:
 def test_shifts_are_those_of_the_report_whatever_is_said(letters: str, seconds: float) -> None:
     turns = conversation(letters, seconds=seconds)
     told = [payload for payload in play(SiteState("kitchen"), turns) if isinstance(payload, Shift)]
-    found = find_shifts(HeardTurn(t.turn_id, t.start_s, t.end_s, t.speaker, t.probabilities) for t in turns)
+    found = find_shifts(TurnMood(t.turn_id, t.start_s, t.end_s, t.speaker, t.probabilities) for t in turns)
     assert {(s.turn_id, s.speaker, s.after) for s in told} == {(s.turn_id, s.speaker, s.after) for s in found}
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import FRAME_SAMPLES
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.mqtt.connection.connection import Connection
@@ -135,12 +136,12 @@ def test_a_revision_is_published_and_its_words_are_captured_once(
     mosquitto: Mosquitto, network: EmotionNetwork, three_lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each turn makes the one before it sound as it does itself."""
-    score = EmotionNetwork.update_batch
+    score = ConversationScorer.update_batch
 
     def revising(*of: Any) -> list[tuple[EmotionEstimate, list[Revision]]]:
         return [(estimate, [Revision(1, estimate)]) for estimate, _ in score(*of)]
 
-    monkeypatch.setattr(EmotionNetwork, "update_batch", revising)
+    monkeypatch.setattr(ConversationScorer, "update_batch", revising)
     engine = Engine(network, Parrot())
 
     async def story(house: House) -> None:

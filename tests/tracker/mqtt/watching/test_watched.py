@@ -15,7 +15,7 @@ from emotrack.tracker.messages.notices import PASSING_S
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.channels import to_deletion, to_message, to_status
-from emotrack.tracker.mqtt.format.payloads import ErrorReport, Shift, SitePayload, Source, State, Vad
+from emotrack.tracker.mqtt.format.payloads import ErrorReport, Shift, SitePayload, SourceState, State, Vad
 from emotrack.tracker.mqtt.publishing.state import SiteState
 from emotrack.tracker.mqtt.watching.watched import KINDS, MAX_SITES, STALE_AFTER_S, WatchedSite, WatchedSites, age
 from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
@@ -71,10 +71,10 @@ def test_of_what_a_broker_retained_only_state_is_believed() -> None:
 def test_a_pause_and_a_dead_microphone_show_where_there_are_no_metrics() -> None:
     watcher = Watcher()
     watcher.receive(started(), kept=True)
-    watcher.receive(Source(**HEAD, lost=True, paused=True), kept=True)
+    watcher.receive(SourceState(**HEAD, lost=True, paused=True), kept=True)
     assert watcher.site.status.paused
     assert watcher.site.status.source_lost
-    watcher.receive(Source(**HEAD, lost=False, paused=False), to_deletion(topics.source("kitchen")))
+    watcher.receive(SourceState(**HEAD, lost=False, paused=False), to_deletion(topics.source("kitchen")))
     assert not watcher.site.status.paused
     assert watcher.all.unreadable == 0
 

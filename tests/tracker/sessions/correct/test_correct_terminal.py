@@ -118,8 +118,8 @@ def with_voice(folder: Path) -> Path:
 PLAYER = """\
 import sys, time
 from pathlib import Path
-from emotrack.tracker.sessions.correct.audio_player import Voices
-voices = Voices(Path(sys.argv[1]), print)
+from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
+voices = VoicePlayer(Path(sys.argv[1]), print)
 voices.play("s.audio/s/1.flac")
 time.sleep(float(sys.argv[2]))
 print("playing" if voices.is_playing else "silent")

@@ -19,12 +19,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from emotrack.tracker.command_line import session_commands as commands
 from emotrack.tracker.events import Correction, Turn
 from emotrack.tracker.messages.plain import plain_document
 from emotrack.tracker.sessions.export import FORMATS, FormatName, export
 from emotrack.tracker.sessions.export.emotionml import NAMESPACE, OUR_NAMESPACE
 from emotrack.tracker.sessions.export.wording import one_line
+from emotrack.tracker.sessions.formats import FORMAT_NAMES
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.understanding.captions import read_captions
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, started, turn
@@ -209,7 +209,7 @@ def rttm(document: str) -> list[re.Match[str]]:
 
 
 def test_the_command_offers_every_format() -> None:
-    assert set(commands.FORMATS) == set(FORMATS)
+    assert set(FORMAT_NAMES) == set(FORMATS)
 
 
 @pytest.mark.parametrize("empty", [session(), session(started=None, ended=None)])

@@ -20,7 +20,7 @@ from emotrack.tracker.sessions.compare.compare_view import render
 from emotrack.tracker.sessions.export import FORMATS, export
 from emotrack.tracker.sessions.reading import event_parser as parsing
 from emotrack.tracker.sessions.reading import reader
-from emotrack.tracker.sessions.reading.event_parser import Problems, parse_event
+from emotrack.tracker.sessions.reading.event_parser import Problems, parse_line
 from emotrack.tracker.sessions.reading.reader import SessionError, read_session, read_sessions
 from emotrack.tracker.sessions.redact import redact
 from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
@@ -172,7 +172,7 @@ def test_a_newer_version_is_left_out_and_named(tmp_path: Path) -> None:
 def test_what_is_no_event_is_left_out(changes: dict[str, Any], problem: str) -> None:
     problems = Problems()
     document = json.loads(to_json(turn(1))) | changes
-    assert parse_event(json.dumps(document).encode() + b"\n", problems) is None
+    assert parse_line(json.dumps(document).encode() + b"\n", problems) is None
     (found,) = problems.lines()
     assert re.search(problem, found)
 
@@ -182,13 +182,13 @@ def test_what_is_no_event_is_left_out(changes: dict[str, Any], problem: str) -> 
 )
 def test_any_bytes_may_come(line: bytes) -> None:
     problems = Problems()
-    assert parse_event(line + b"\n", problems) is None
+    assert parse_line(line + b"\n", problems) is None
     assert len(problems.lines()) == 1
 
 
 def test_times_without_a_zone_are_taken_as_utc() -> None:
     line = to_json(turn(1)).replace("000Z", "000")
-    assert parse_event(line.encode(), Problems()) == turn(1)
+    assert parse_line(line.encode(), Problems()) == turn(1)
 
 
 def test_what_is_kept_of_a_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

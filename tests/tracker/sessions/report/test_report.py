@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from emotrack.errors import EmotrackError
 from emotrack.tracker.dashboard.palette import look
 from emotrack.tracker.events import Correction, SourceLostEvent
+from emotrack.tracker.messages.wording import clock
 from emotrack.tracker.sessions.reading.reader import Session, read_session
 from emotrack.tracker.sessions.report import render_report, write_report
 from emotrack.tracker.sessions.report.curve import MAX_STEPS, mood_curve
 from emotrack.tracker.sessions.report.timeline import rows, ticks
 from emotrack.tracker.sessions.report.transcript import chapters
 from emotrack.tracker.sessions.report.view import MAX_LANES, View
-from emotrack.tracker.sessions.report.wording import clock, file_name, without_folders
+from emotrack.tracker.sessions.report.wording import file_name, without_folders
 from emotrack.tracker.summary.mood import Mood
 from tests.tracker.sessions.report.test_report_sessions import LABELS, STAMP, conversation, ended, save, started, turn
 

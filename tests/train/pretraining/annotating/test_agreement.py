@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from emotrack.train.pretraining.annotating.agreement import agreement, cohen_kappa, fleiss_kappa, majority, shared, vote
-from emotrack.train.pretraining.corpus.rows import Label
+from emotrack.train.pretraining.corpus.rows import LabelRow
 from emotrack.train.pretraining.corpus.table import Answer, Table
 from emotrack.train.pretraining.corpus.work import run_plainly
 
 Labels = list[str | None]
 
 
-def table(folder: Path, annotator: str, *stretches: Labels) -> Table[Label]:
-    made: Table[Label] = Table(folder / annotator, Label, annotator)
+def table(folder: Path, annotator: str, *stretches: Labels) -> Table[LabelRow]:
+    made: Table[LabelRow] = Table(folder / annotator, LabelRow, annotator)
     for number, labels in enumerate(stretches):
         rows = [
-            Label(f"{number}-{row}", "words", annotator, label, None if label else "refused")
+            LabelRow(f"{number}-{row}", "words", annotator, label, None if label else "refused")
             for row, label in enumerate(labels)
         ]
         made.write([Answer(f"stretch {number}", rows)])
@@ -95,9 +95,9 @@ def test_the_vote_is_a_table_like_others(tmp_path: Path) -> None:
         "a": table(tmp_path, "a", ["positive", "neutral"]),
         "b": table(tmp_path, "b", ["positive", "negative"]),
     }
-    votes: Table[Label] = Table(tmp_path / "vote", Label, "vote")
+    votes: Table[LabelRow] = Table(tmp_path / "vote", LabelRow, "vote")
     run_plainly(vote(votes), [[stretch] for stretch in shared(tables)], lambda _: None)
     assert list(votes.rows()) == [
-        Label("0-0", "words", "vote", "positive", None),
-        Label("0-1", "words", "vote", None, "tie"),
+        LabelRow("0-0", "words", "vote", "positive", None),
+        LabelRow("0-1", "words", "vote", None, "tie"),
     ]

@@ -16,7 +16,7 @@ import pytest
 
 from emotrack.command_line import main
 from emotrack.train.pretraining.annotating.vader import Vader
-from emotrack.train.pretraining.corpus.rows import Label, Turn
+from emotrack.train.pretraining.corpus.rows import LabelRow, TurnRow
 from emotrack.train.pretraining.corpus.sentences import ROWS, read_stretches
 from emotrack.train.pretraining.corpus.table import Answer, Table
 from tests.train.pretraining.llm_server import LlmServer
@@ -30,10 +30,10 @@ def annotate(*words: str) -> int:
 
 def corpus_of(folder: Path, *shards: list[str | None]) -> Path:
     """What transcribe would have made of speech with these words."""
-    table: Table[Turn] = Table(folder / "turns", Turn, "a recogniser")
+    table: Table[TurnRow] = Table(folder / "turns", TurnRow, "a recogniser")
     for number, texts in enumerate(shards):
         rows = [
-            Turn(f"{number}-{row}", "a.flac", "0" * 64, row, row + 1.0, None, text, 0.9, "en", None)
+            TurnRow(f"{number}-{row}", "a.flac", "0" * 64, row, row + 1.0, None, text, 0.9, "en", None)
             for row, text in enumerate(texts)
         ]
         table.write([Answer(f"file {number}", rows)])
@@ -42,7 +42,7 @@ def corpus_of(folder: Path, *shards: list[str | None]) -> Path:
 
 def labels_in(folder: Path) -> dict[str, str | None]:
     """turn_id -> label, or why there is none."""
-    rows = list(Table(folder, Label).rows())
+    rows = list(Table(folder, LabelRow).rows())
     assert len({row.turn_id for row in rows}) == len(rows)
     assert all((row.label is None) != (row.set_aside is None) for row in rows)
     return {row.turn_id: row.label or row.set_aside for row in rows}
@@ -53,7 +53,7 @@ def test_turns_by_vader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out = tmp_path / "labels"
     assert annotate("--corpus", str(corpus), "--llm", "vader", "--out", str(out)) == 0
     assert labels_in(out / "vader") == {"0-0": "positive", "0-2": "negative", "1-1": "neutral"}
-    assert {row.annotator for row in Table(out / "vader", Label).rows()} == {"vader"}
+    assert {row.annotator for row in Table(out / "vader", LabelRow).rows()} == {"vader"}
     printed = capsys.readouterr()
     assert "| vader | 3 | 1 (33.3%) | 1 (33.3%) | 1 (33.3%) | 0 |" in printed.out
     assert "vader: 5 of 5 rows to do" in printed.err
@@ -89,8 +89,8 @@ def test_a_large_shard_is_read_in_stretches(tmp_path: Path) -> None:
 
 def test_turns_that_were_made_otherwise_are_others(tmp_path: Path) -> None:
     one = corpus_of(tmp_path / "one", ["hello"])
-    row = Turn("0-0", "a.flac", "0" * 64, 0.0, 1.0, None, "yellow", 0.9, "en", None)
-    Table(tmp_path / "other/turns", Turn, "another recogniser").write([Answer("file 0", [row])])
+    row = TurnRow("0-0", "a.flac", "0" * 64, 0.0, 1.0, None, "yellow", 0.9, "en", None)
+    Table(tmp_path / "other/turns", TurnRow, "another recogniser").write([Answer("file 0", [row])])
     keys = [stretch.key for corpus in (one, tmp_path / "other") for stretch in read_stretches([str(corpus)])]
     assert len(set(keys)) == 2
 
@@ -99,7 +99,7 @@ def test_text_corpora_with_their_labels_hidden(goemotions: Path, meld: Path, tmp
     out = tmp_path / "labels"
     corpora = ["--corpus", f"goemotions={goemotions}", "--corpus", f"meld={meld}"]
     assert annotate(*corpora, "--llm", "vader", "--out", str(out)) == 0
-    rows = list(Table(out / "vader", Label).rows())
+    rows = list(Table(out / "vader", LabelRow).rows())
     assert len({row.turn_id for row in rows}) == len(rows) == 43 + 84  # a sentence counts as often as it is said
     assert Counter(row.label for row in rows if row.text == "i am so happy") == {"positive": 18}
 
@@ -235,7 +235,7 @@ def test_corpora_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_labels_of_another_annotator_of_the_same_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus, out = corpus_of(tmp_path / "corpus", ["good"]), tmp_path / "labels"
-    Table(out / "vader", Label, "vader 1.0").write([Answer("key", [])])
+    Table(out / "vader", LabelRow, "vader 1.0").write([Answer("key", [])])
     assert annotate("--corpus", str(corpus), "--llm", "vader", "--out", str(out)) == 1
     assert "its rows were made by vader 1.0, not vader 3" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emotrack.train.pretraining.annotating.replies import RefusedError, UnreadableError, read_reply
+from emotrack.train.pretraining.annotating.replies import DeclinedError, UnreadableError, read_reply
 
 
 def reply(message: dict[str, Any], **choice: Any) -> str:
@@ -57,7 +57,7 @@ def test_an_answer(body: str, answer: str) -> None:
     ],
 )
 def test_an_error_under_the_status_of_success(body: str, message: str) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(DeclinedError) as caught:
         read_reply(body)
     assert str(caught.value) == f"an error: {message}"
 

@@ -173,7 +173,7 @@ def test_nothing_is_built_where_nothing_is_to_be_done(tmp_path: Path) -> None:
 MANY_ROWS = """
 import sys
 from pathlib import Path
-from emotrack.train.pretraining.corpus.rows import Turn, turn_id
+from emotrack.train.pretraining.corpus.rows import TurnRow, turn_id
 from emotrack.train.pretraining.corpus.table import Answer, Table
 
 def peak_mb():
@@ -184,15 +184,15 @@ def peak_mb():
 def rows(file):
     for number in range(100):
         words = f"{file} {number} " * 20
-        yield Turn(turn_id(file, number, number + 1), file, file, number, number + 1, None, words, 0.9, "en", None)
+        yield TurnRow(turn_id(file, number, number + 1), file, file, number, number + 1, None, words, 0.9, "en", None)
 
-table = Table(Path(sys.argv[1]), Turn, "test")
+table = Table(Path(sys.argv[1]), TurnRow, "test")
 for batch in range(100):
     table.write([Answer(f"{batch}-{part}", list(rows(f"{batch}-{part}"))) for part in range(10)])
     if batch == 9:
         assert sum(1 for _ in table.rows()) == 10_000
         print(peak_mb())
-assert sum(1 for _ in Table(Path(sys.argv[1]), Turn).rows()) == 100_000
+assert sum(1 for _ in Table(Path(sys.argv[1]), TurnRow).rows()) == 100_000
 print(peak_mb())
 """
 

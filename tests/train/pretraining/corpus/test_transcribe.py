@@ -19,7 +19,7 @@ from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.train.pretraining.corpus.audio_files import find_audio, read_clip
 from emotrack.train.pretraining.corpus.hearing import Cut, Hearing, UnusableAudioError
-from emotrack.train.pretraining.corpus.rows import Turn
+from emotrack.train.pretraining.corpus.rows import TurnRow
 from emotrack.train.pretraining.corpus.table import Table
 from tests.tracker.kitchen_table import samples
 from tests.train.conftest import write_audio
@@ -40,8 +40,8 @@ def transcribe(audio: Path, out: Path, asr: Path | str, *more: str) -> int:
     return main(["train", "transcribe", "--audio", str(audio), "--asr", str(asr), "--out", str(out), *more])
 
 
-def rows(out: Path) -> list[Turn]:
-    return sorted(Table(out / "turns", Turn).rows(), key=lambda row: row.turn_id)
+def rows(out: Path) -> list[TurnRow]:
+    return sorted(Table(out / "turns", TurnRow).rows(), key=lambda row: row.turn_id)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_second_run_does_nothing_twice(
     shutil.copy(talks / "03.wav", more / "another-name.wav")
     before = {path: path.stat().st_mtime_ns for path in (out / "turns").iterdir() if path.suffix == ".parquet"}
     assert transcribe(more, out, tiny_whisper) == 0
-    assert {path: path.stat().st_mtime_ns for path in Table(out / "turns", Turn).shards()} == before
+    assert {path: path.stat().st_mtime_ns for path in Table(out / "turns", TurnRow).shards()} == before
     assert "this run: 0 files" in capsys.readouterr().out
 
 
@@ -104,7 +104,7 @@ def test_bad_files_are_set_aside_and_end_nothing(
     (audio / "dangling.wav").symlink_to(tmp_path / "nowhere.wav")
     shutil.copy(talks / "12.wav", audio / "z-good.wav")
     assert transcribe(audio, out, tiny_whisper, "--batch", "3") == 0
-    table = Table(out / "turns", Turn)
+    table = Table(out / "turns", TurnRow)
     assert {row.source for row in table.rows()} == {"a-good.wav", "z-good.wav"}
     reasons = dict(reason.split(": ", 1) for reason in table.quarantined.values())
     assert set(reasons) == {"empty.wav", "letter.mp3", "cut-off.wav", "header.wav"}

@@ -22,7 +22,7 @@ from emotrack.models.published_care import PublishedCare, PublishedCareConfig
 from emotrack.models.wavlm import WavLmConfig
 from emotrack.train.errors import TrainError
 from emotrack.train.learning.loop import dev_scores
-from emotrack.train.pretraining.corpus.rows import Turn, turn_id
+from emotrack.train.pretraining.corpus.rows import TurnRow, turn_id
 from emotrack.train.pretraining.corpus.table import Answer, Table
 from emotrack.train.pretraining.corpus.utterances import Utterances, read_ahead, read_utterances
 from emotrack.train.pretraining.encoders import care
@@ -43,10 +43,10 @@ Row = tuple[str, float, float, str, str | None]  # source, start, end, speaker, 
 
 def write_turns(folder: Path, rows: list[Row]) -> Path:
     turns = [
-        Turn(turn_id(source, start, end), source, source, start, end, speaker, text, 0.9, "en", None)
+        TurnRow(turn_id(source, start, end), source, source, start, end, speaker, text, 0.9, "en", None)
         for source, start, end, speaker, text in rows
     ]
-    Table(folder / "turns", Turn, "a test").write([Answer(turn.turn_id, [turn]) for turn in turns])
+    Table(folder / "turns", TurnRow, "a test").write([Answer(turn.turn_id, [turn]) for turn in turns])
     return folder
 
 

@@ -1,0 +1,61 @@
+"""The configuration of a network: everything its weights need to become a network again."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from emotrack.models.bounds import SAMPLE_RATE
+from emotrack.models.care import CareConfig
+from emotrack.models.context_network import ContextConfig
+from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
+from emotrack.models.labels import EMOTIONS
+from emotrack.models.sizes import Context, Name, Share, Temperature, Width
+from emotrack.models.text_encoder import TextConfig
+
+Stage = Annotated[int, Field(strict=True, ge=1, le=3)]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechHeadConfig:
+    """Widths of the Stage-I speech head's two layers."""
+
+    hidden: Width = 256
+    embedding: Width = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Temperatures that divide the scores of turns with words, with a voice, with both; fitted on dev."""
+
+    text: Temperature = 1.0
+    speech: Temperature = 1.0
+    both: Temperature = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """All that a bundle's weights need to become a network.
+
+    Raises:
+        ValueError: a number is out of its bounds, or a name cannot be shown or occurs twice among the labels.
+    """
+
+    name: Name
+    labels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = EMOTIONS
+    sample_rate: Literal[16_000] = SAMPLE_RATE  # Hz
+    stage: Stage = 3  # how far it is trained: 1 each turn alone, 2 each modality alone, 3 everything
+    context: Context = 16  # turns in the rolling window, the newest included
+    uncertain_below: Share = 0.4  # confidence; chosen on dev
+    text: AnyTextConfig = field(default_factory=TextConfig)
+    speech: AnySpeechConfig = field(default_factory=CareConfig)
+    speech_head: SpeechHeadConfig = field(default_factory=SpeechHeadConfig)
+    conversation: ContextConfig = field(default_factory=ContextConfig)
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"a label occurs twice among {', '.join(self.labels)}")

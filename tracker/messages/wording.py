@@ -1,0 +1,17 @@
+"""Numbers in words, the same wherever people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def clock(seconds: float) -> str:
+    """Stream time as m:ss, or h:mm:ss from an hour on; 0:00 for what is no time of a stream."""
+    whole = int(max(0.0, seconds)) if math.isfinite(seconds) else 0
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things: ``1 turn``, ``20,000 turns``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
