@@ -78,10 +78,10 @@ CORE = (
 
 # `tests` mirrors the folders. These are the files whose tests are (also) those of another one.
 ELSEWHERE = {
-    "models/attention.py": ("tests/models/test_batches.py", "tests/models/test_snapshot.py"),
-    "models/co_attention.py": ("tests/models/test_network.py", "tests/models/test_batches.py"),
-    "models/context.py": ("tests/models/test_conversation.py", "tests/models/test_streaming.py"),
-    "models/context_network.py": ("tests/models/test_network.py", "tests/models/test_batches.py"),
+    "models/attention.py": ("tests/models/test_conversation.py",),
+    "models/co_attention.py": ("tests/models/test_conversation.py",),
+    "models/context.py": ("tests/models/test_conversation.py", "tests/models/test_snapshot.py"),
+    "models/context_network.py": ("tests/models/test_conversation.py",),
     "models/network.py": ("tests/models/test_streaming.py",),
     "tracker/summary/mood.py": ("tests/tracker/summary/test_session_summary.py",),
     "tracker/understanding/captions/parsing.py": ("tests/tracker/understanding/test_captions.py",),
