@@ -20,6 +20,7 @@ from emotrack.tracker.understanding import overload
 from emotrack.tracker.understanding.engine import SKIPPED, Engine
 from emotrack.tracker.understanding.interpreter import Interpreter
 from emotrack.tracker.understanding.recognisers import Transcript
+from tests.models.conftest import tiny_network
 from tests.tracker.kitchen_table import samples
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono
 
@@ -97,8 +98,9 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
     assert ended["text_skipped"] == len(without)
 
 
-def test_nothing_is_kept_of_turns_long_past(network: EmotionNetwork) -> None:
+def test_nothing_is_kept_of_turns_long_past() -> None:
     """What Python holds after some turns and after three times as many, with the window full both times."""
+    network = tiny_network()  # which what is kept does not depend on
     engine = Engine(network, None)
     voice = mono(samples())[:4000, 0].copy()
     held = list[int]()

@@ -28,10 +28,8 @@ from emotrack.tracker.sessions.report import view as report_view
 from emotrack.tracker.sessions.report.moments import MAX_MOMENTS
 from emotrack.tracker.sessions.report.page import render_report
 from emotrack.tracker.summary.session_summary import Tally
-from tests.growth import growth
+from tests.growth import MOST, growth
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, mark, started, turn
-
-MOST = 9.0  # four times as much takes 4 times as long, 16 if it grows with the square
 
 
 def one_after_the_other(number: int) -> dict[str, Any]:
