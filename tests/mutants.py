@@ -87,7 +87,7 @@ ELSEWHERE = {
     "tracker/understanding/captions/parsing.py": ("tests/tracker/understanding/test_captions.py",),
     "tracker/understanding/captions/rolling.py": ("tests/tracker/understanding/test_captions.py",),
     "tracker/understanding/captions/turns.py": ("tests/tracker/understanding/test_captions.py",),
-    "train/evaluation/calibration.py": ("tests/train/evaluation/test_evaluate.py",),
+    "train/evaluation/calibration.py": ("tests/train/evaluation/test_metrics.py",),
 }
 
 OPERATORS: dict[type[ast.AST], type[ast.AST]] = {

@@ -103,3 +103,25 @@ def test_the_calibration_error_of_chance_by_hand() -> None:
     one_bin = np.tile([0.6, 0.4], (100, 1))
     deviation = math.sqrt(100 * 0.6 * 0.4)
     assert calibration_error_by_chance(one_bin) == pytest.approx(deviation * math.sqrt(2 / math.pi) / 100)
+
+
+@pytest.mark.parametrize(
+    ("right", "wanted", "certain"),
+    [
+        ("11" + 18 * "0", 0.9, 2),
+        ("11" + 18 * "0", 0.5, 4),  # two of four
+        ("10" + 18 * "0", 0.9, 2),  # one of two is the best share that leaves a tenth of twenty
+        ("011" + 17 * "0", 0.9, 3),
+        (20 * "1", 0.9, 20),
+        (9 * "1" + "0" + 10 * "1", 0.9, 20),
+        ("1" + 8 * "0", 0.9, 1),  # of fewer than ten a tenth is none: one may do
+    ],
+)
+def test_the_threshold_by_hand(right: str, wanted: float, certain: int) -> None:
+    """The confidence of the last that is certain, of predictions in the order of their confidence."""
+    confidence = torch.linspace(0.99, 0.51, len(right))
+    probabilities = torch.stack([1 - confidence, confidence], dim=1)
+    truth = torch.tensor([int(each) for each in right])
+    shuffled = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))
+    threshold = uncertain_threshold(probabilities[shuffled], truth[shuffled], wanted)
+    assert threshold == pytest.approx(float(confidence[certain - 1]))
