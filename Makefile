@@ -56,7 +56,7 @@ test: .venv/dev.done system
 lint: .venv/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p emotrack
+	$(BIN)/mypy -p emotrack -p tests
 
 mutants: .venv/dev.done
 	$(BIN)/python -m tests.mutants $(ARGS)

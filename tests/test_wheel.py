@@ -96,7 +96,7 @@ def test_every_pip_reads_its_requirements_whatever_the_kernel_is_called(
         [sys.executable, *QUIETLY, "install", "--no-compile", "--target", tmp_path, release], check=True, timeout=300
     )
     asked = ["install", "--dry-run", "--no-deps", "--no-index", wheel]
-    pip = [sys.executable, "-c", ON_UBUNTU, *asked]
+    pip = [sys.executable, "-c", ON_UBUNTU, *map(str, asked)]
     done = subprocess.run(
         pip, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=120
     )

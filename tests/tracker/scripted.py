@@ -81,6 +81,7 @@ class Recorder:
 
 class ScriptedRecogniser:
     name = "script"
+    batch_size = 1
 
     def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
         self._seconds = seconds
@@ -91,6 +92,9 @@ class ScriptedRecogniser:
         if self._error:
             raise self._error
         return Transcript("Good morning.", "faster-whisper")
+
+    def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
+        return [self.transcribe(turn) for turn in turns]
 
     def close(self) -> None: ...
 

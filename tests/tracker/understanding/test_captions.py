@@ -571,3 +571,11 @@ def test_the_first_number_is_no_words_and_one_in_the_middle_is_where_most_cues_h
     cues, notice = read(tmp_path, text)
     assert [cue.text for cue in cues] == ["take a guess 42", "no", "well", "well", "well"]
     assert notice == ""
+
+
+@pytest.mark.parametrize(("shown", "scrolls"), [("ab bc x y yz p q qr s", False), ("ab bc x y yz p q qr rs", True)])
+def test_a_file_scrolls_where_half_of_its_cues_show_the_last_line_again(shown: str, scrolls: bool) -> None:
+    """Three of eight may do so by chance; four of eight do not."""
+    written = [WrittenCue(at, at + 1.0, tuple(lines)) for at, lines in enumerate(shown.split())]
+    found = ["".join(cue.lines) for cue in unrolled(written)]
+    assert found == ("ab c x y z p q r s" if scrolls else shown).split()

@@ -43,7 +43,7 @@ def test_cohen_s_kappa() -> None:
 
 def test_fleiss_kappa() -> None:
     """The worked example of Fleiss (1971) as encyclopaedias give it: 14 annotators, 10 subjects, 5 categories."""
-    ratings = {
+    ratings: dict[tuple[int, ...], int] = {
         (0, 0, 0, 0, 14): 1,
         (0, 2, 6, 4, 2): 1,
         (0, 0, 3, 5, 6): 1,
