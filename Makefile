@@ -2,6 +2,7 @@
 # make demo      install, then track the bundled conversation; no network is used
 # make test      install what tests need, run them
 # make lint      ruff and mypy
+# make mutants   change the core a little at random and see whether its tests notice; make mutants ARGS='--seed 1'
 # make bench     how fast it is, beside what else one could do; make bench ARGS=--quick for a short look
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint bench system schema clean
+.PHONY: install demo test lint mutants bench system schema clean
 
 install: .venv/runtime.done
 
@@ -37,21 +38,28 @@ demo: install
 system:
 	@sh tests/system-packages.sh
 
-# What only computes runs two at a time, each on one thread; what listens as time goes by has the machine to itself.
+# What only computes runs two at a time, each on one thread. What starts programs and waits for them, or for a broker of
+# its own to give one up, runs three at a time. What listens as time goes by has the machine to itself.
 COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/test_extras.py tests/test_install.py \
-  tests/test_reporting.py tests/test_tracking.py tests/models tests/train tests/tracker/sessions \
+  tests/test_mutants.py tests/test_reporting.py tests/test_tracking.py tests/models tests/train tests/tracker/sessions \
   tests/tracker/hearing tests/tracker/messages tests/tracker/summary tests/tracker/understanding \
   tests/tracker/mqtt/format tests/tracker/sources/test_lost_sound.py tests/tracker/test_names.py \
   tests/tracker/test_nothing_leaves.py tests/tracker/test_options.py
+WAITING := tests/tracker/test_interrupts.py tests/tracker/mqtt/connection tests/tracker/mqtt/ownership \
+  $(patsubst %,tests/tracker/mqtt/sites/test_%.py,takeover group live strangers)
 
 test: .venv/dev.done system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
-	$(BIN)/python -m pytest $(COMPUTING:%=--ignore=%)
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(WAITING)
+	$(BIN)/python -m pytest $(COMPUTING:%=--ignore=%) $(WAITING:%=--ignore=%)
 
 lint: .venv/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p emotrack
+	$(BIN)/mypy -p emotrack -p tests
+
+mutants: .venv/dev.done
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: .venv/dev.done
 	$(BIN)/python -m benchmarks $(ARGS)

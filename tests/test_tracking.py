@@ -50,7 +50,7 @@ def test_every_public_name_is_there_and_imports_no_model_library() -> None:
     assert all(getattr(emotrack, name) is not None for name in emotrack.__all__)
     assert emotrack.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'Trakcer'"):
-        _ = emotrack.Trakcer  # type: ignore[attr-defined]
+        _ = emotrack.Trakcer
     program = "import sys, emotrack; print({'torch', 'numpy', 'pydantic', 'onnxruntime'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "set()"
 

@@ -59,7 +59,7 @@ def test_both_trackers_run_beside_as_many_busy_programs_as_the_row_says(
         turn = {"latency_ms": {"after_end": len(running)}}
         return Run(0.0, [turn], 0.0, 0.0)
 
-    monkeypatch.setattr(busy.subprocess, "Popen", Program)
+    monkeypatch.setattr(subprocess, "Popen", Program)
     monkeypatch.setattr(busy, "watch", watch)
     monkeypatch.setattr(busy, "whisper", lambda size, folder: Whisper(size, folder, is_real=False))
     found = list(busy.measure(Settings(quick=quick, workspace=tmp_path)))

@@ -55,11 +55,11 @@ def test_it_comes_back_as_it_was(text: AnyTextConfig, speech: AnySpeechConfig) -
     ids = torch.tensor([[2, 3, 4]])
     padding, own = torch.zeros_like(ids, dtype=torch.bool), torch.tensor([3])
     torch.testing.assert_close(again(ids, padding, own), read(ids, padding, own), atol=0.02, rtol=0.02)
-    heard, again = build_speech_encoder(speech).eval(), build_speech_encoder(after.speech).eval()
-    again.load_state_dict(stored(heard), assign=True)
+    heard, heard_again = build_speech_encoder(speech).eval(), build_speech_encoder(after.speech).eval()
+    heard_again.load_state_dict(stored(heard), assign=True)
     inputs = heard.prepare(torch.randn(8_000, generator=torch.Generator().manual_seed(0))).unsqueeze(0)
     lengths = torch.tensor([inputs.shape[1]])
-    torch.testing.assert_close(again(inputs, lengths).layers, heard(inputs, lengths).layers, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(heard_again(inputs, lengths).layers, heard(inputs, lengths).layers, atol=0.02, rtol=0.02)
 
 
 def stored(encoder: nn.Module) -> dict[str, Tensor]:

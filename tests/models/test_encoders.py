@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -59,7 +61,8 @@ def test_earlier_turns_are_read_and_not_pooled(network: EmotionNetwork) -> None:
     alone, after = read(network, [2, 8, 3], own=[3]), read(network, [2, 8, 3, 9, 3], own=[3])
     assert not torch.allclose(alone, after, atol=1e-3)
     states: list[torch.Tensor] = []
-    hook = encoder.layers.layers[-1].register_forward_hook(lambda *call: states.append(call[-1]))
+    layers: Any = encoder.layers
+    hook = layers.layers[-1].register_forward_hook(lambda *call: states.append(call[-1]))
     pooled = read(network, [2, 8, 3, 9, 3], own=[3])
     hook.remove()
     torch.testing.assert_close(pooled[0], states[0][0, :3].mean(dim=0))

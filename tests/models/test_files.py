@@ -86,10 +86,10 @@ def test_a_new_file_takes_no_ones_place(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError), whole_file(path, new=True):
         pass
     path.unlink()
-    unfinished = whole_file(path, new=True)
-    unfinished.__enter__().write_text("mine")
+    begun = whole_file(path, new=True)
+    begun.__enter__().write_text("mine")
     path.write_text("another's, meanwhile")
     with pytest.raises(FileExistsError):
-        unfinished.__exit__(None, None, None)
+        begun.__exit__(None, None, None)
     assert path.read_text() == "another's, meanwhile"
     assert list(tmp_path.iterdir()) == [path]

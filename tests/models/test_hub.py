@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from tests.models.conftest import tiny_tokenizer
 
 WIDTH, LAYERS = 32, 2
 OWN = torch.tensor([4])  # tokens of the turn itself
-TEXT = {
+TEXT: dict[str, Any] = {
     "hidden_size": WIDTH,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": 4,
@@ -30,7 +31,7 @@ TEXT = {
     "vocab_size": 20,
     "max_position_embeddings": 40,
 }
-SPEECH = {
+SPEECH: dict[str, Any] = {
     "hidden_size": WIDTH,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": 4,
@@ -40,7 +41,7 @@ SPEECH = {
     "num_conv_pos_embedding_groups": 2,
     "vocab_size": 20,
 }
-WHISPER = {
+WHISPER: dict[str, Any] = {
     "d_model": WIDTH,
     "encoder_layers": LAYERS,
     "decoder_layers": 1,
@@ -74,7 +75,7 @@ SPEECH_CONFIGS = {
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each tiny encoder, as ``save_pretrained`` writes it."""
-    made = {}
+    made: dict[str, Path] = {}
     for name, config in {**TEXT_CONFIGS, **SPEECH_CONFIGS}.items():
         torch.manual_seed(len(made))
         made[name] = tmp_path_factory.mktemp("hub") / name
@@ -142,7 +143,7 @@ class TestSpeech:
         one = encoder.prepare(waveform(samples))
         model = transformers.AutoModel.from_pretrained(folders[name]).eval()
         if name == "whisper":
-            extractor = transformers.WhisperFeatureExtractor()
+            extractor: Any = transformers.WhisperFeatureExtractor()
             read = extractor(one.numpy(), sampling_rate=16_000, return_tensors="pt").input_features
             frames = 29  # 9,000 samples at 320 a frame
             states = model.encoder(read, output_hidden_states=True).hidden_states

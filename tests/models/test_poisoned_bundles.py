@@ -179,7 +179,7 @@ def fields() -> dict[str, tuple[Poison, str]]:
             says = r"config\.json, " + r".*\.".join(where) + ": Input should be "
             for shown, value in values.items():
                 found[f"{'.'.join(where)} {shown}"] = (
-                    lambda bundle, where=where, value=value: config(bundle, *where, value=value),
+                    lambda bundle, where=where, value=value: config(bundle, *where, value=value),  # type: ignore[misc]
                     says,
                 )
     return found
@@ -216,7 +216,7 @@ POISONED: dict[str, tuple[Poison, str]] = {
     "a huge configuration": (lambda b: sparse(b, "config.json", 10**10), "config.json has 10,000,000,000 bytes"),
     # encoders of the hub
     **{
-        f"hub {shown}": (lambda b, model=model: hub_encoder(b, **model), says)
+        f"hub {shown}": (lambda b, model=model: hub_encoder(b, **model), says)  # type: ignore[misc]
         for shown, model, says in (
             ("layers", {"num_hidden_layers": 10**7}, r"model\.num_hidden_layers: 10000000 is out of its bounds, 100"),
             ("vocabulary", {"vocab_size": 10**8}, r"model\.vocab_size: 100000000 is out of its bounds"),
@@ -292,7 +292,7 @@ POISONED: dict[str, tuple[Poison, str]] = {
     "no truncation": (lambda b: tokenizer(b, truncation=None), "tokenizer.json, truncation: texts are cut"),
     **{
         f"truncation {changes}": (
-            lambda b, changes=changes: tokenizer(
+            lambda b, changes=changes: tokenizer(  # type: ignore[misc]
                 b,
                 truncation={"max_length": 16, "strategy": "LongestFirst", "stride": 0, "direction": "Right"} | changes,
             ),
@@ -321,7 +321,7 @@ POISONED: dict[str, tuple[Poison, str]] = {
     "a huge card": (lambda b: sparse(b, "README.md", 10**10), "README.md has 10,000,000,000 bytes"),
     **{
         f"{name}, {what}": (
-            lambda b, name=name, make=make: replaced_by(b, name, make),
+            lambda b, name=name, make=make: replaced_by(b, name, make),  # type: ignore[misc]
             f"{name} {says}" if says else f"missing {name}",
         )
         for name in MAX_BYTES

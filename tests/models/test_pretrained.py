@@ -128,7 +128,7 @@ def test_what_is_pushed_is_the_bundle(bundle: Path, tmp_path: Path, monkeypatch:
         assert (tmp_path / "pushed" / name).read_bytes() == (bundle / name).read_bytes(), name
 
 
-SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 BERT = transformers.BertConfig(**SHAPE, vocab_size=len(WORDS) + 3)  # with places for tokens that are not there
 HUBERT = transformers.HubertConfig(**SHAPE, conv_dim=(8,) * 7, num_conv_pos_embeddings=8)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,12 @@ from emotrack.models.published_care import PublishedCare, PublishedCareConfig
 from emotrack.models.wavlm import WavLmConfig
 
 WIDTH = 32
-SHAPE = {"hidden_size": WIDTH, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
+SHAPE: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
 WAVLM = transformers.WavLMConfig(
     **SHAPE,
     conv_dim=(16,) * 7,
@@ -40,10 +46,13 @@ def randomise(model: nn.Module) -> nn.Module:
 @pytest.fixture(scope="module")
 def pair() -> Pair:
     torch.manual_seed(0)
-    wavlm, roberta = randomise(transformers.WavLMModel(WAVLM)), randomise(transformers.RobertaModel(ROBERTA))
-    for layer in wavlm.encoder.layers:
+    wavlm, roberta = transformers.WavLMModel(WAVLM), transformers.RobertaModel(ROBERTA)
+    for model in (wavlm, roberta):
+        randomise(model)
+    layers: Any = wavlm.encoder.layers
+    for layer in layers:
         nn.init.normal_(layer.attention.gru_rel_pos_const)
-    nn.init.normal_(wavlm.encoder.layers[0].attention.rel_attn_embed.weight)
+    nn.init.normal_(layers[0].attention.rel_attn_embed.weight)
     return wavlm, roberta
 
 
@@ -81,7 +90,8 @@ def test_the_semantic_path_is_roberta_between_adapters(care: PublishedCare, pair
     assert states.shape == (5, frames, WIDTH)
     expected = states[2]
     for index, layer in enumerate(pair[1].encoder.layer[2:]):
-        down, up = care.semantic[index].down, care.semantic[index].up
+        adapter: Any = care.semantic[index]
+        down, up = adapter.down, adapter.up
         read = layer(nn.functional.conv1d(expected.T[None], down.weight, down.bias, stride=3).mT)
         back = nn.functional.conv_transpose1d(read.mT, up.weight, up.bias, stride=3).mT[0]
         expected = torch.cat([back, up.bias.expand(2, -1)])[:frames]  # what no window reaches

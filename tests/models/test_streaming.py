@@ -151,7 +151,8 @@ class Hand(EmotionNetwork):
         others = words.sum(dim=1, keepdim=True) - words  # (B, K)
         heard = ((words, nothing), (nothing, voice), (words, voice))
         first = [self._belief(*each, others) for each in heard]  # type: ignore[operator]  # (B, K) each
-        return TurnScores(*(torch.nn.functional.pad(each.unsqueeze(-1), (0, 6)) for each in first), states={})
+        read, spoken, fused = (torch.nn.functional.pad(each.unsqueeze(-1), (0, 6)) for each in first)  # (B, K, C) each
+        return TurnScores(read, spoken, fused, states={})
 
 
 def said(words: float | None = None, voice: float | None = None) -> TurnEmbedding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,7 @@ class Recorder:
 
 class ScriptedRecogniser:
     name = "script"
+    batch_size = 1
 
     def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
         self._seconds = seconds
@@ -94,6 +95,9 @@ class ScriptedRecogniser:
         if self._error:
             raise self._error
         return Transcript("Good morning.", "faster-whisper")
+
+    def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
+        return [self.transcribe(turn) for turn in turns]
 
     def close(self) -> None: ...
 
@@ -154,3 +158,12 @@ def session_of(
     notify = (notices if notices is not None else []).append
     live = LiveSession(source, engine, sinks, controls, SessionOptions(**options), notify)
     return ScriptedSession(live, engine, controls)
+
+
+def said_by(speaker: str) -> Callable[[], Awaitable[str | None]]:
+    """What tells who says a turn, where that is known."""
+
+    async def identify() -> str | None:
+        return speaker
+
+    return identify

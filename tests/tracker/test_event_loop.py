@@ -29,7 +29,7 @@ def watched() -> Iterator[list[float]]:
     Time in which it waits for nothing but a core is not counted, else a busy machine would be to blame.
     """
     costs: list[float] = []
-    run: Callable[[asyncio.Handle], None] = asyncio.Handle._run  # type: ignore[attr-defined]
+    run: Callable[[asyncio.Handle], None] = asyncio.Handle._run
 
     def timed(handle: asyncio.Handle) -> None:
         began = time.thread_time()

@@ -45,7 +45,7 @@ RAVDESS_NAMES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust
 def write_audio(path: Path, samples: NDArray[np.float32], codec: str = "pcm_s16le") -> None:
     """Write mono 16 kHz audio in the container that the file's ending names."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=RATE, layout="mono")
+        stream: Any = container.add_stream(codec, rate=RATE, layout="mono")
         if codec == "aac":  # takes floats alone
             frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         else:

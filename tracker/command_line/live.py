@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
     from emotrack.tracker.session.status import Status
+    from emotrack.tracker.understanding.engine import Engine
 
 MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
@@ -75,17 +76,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(JsonLines.to_file(arguments.save))
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
-    speakers = speaker_options(arguments)
-    engine = load_engine(
-        arguments.bundle,
-        asr,
-        arguments.device,
-        arguments.language,
-        notices,
-        own_process=True,
-        speakers=speakers is not None and source.channels == 1 and captions is None,
-        speaker_model=arguments.speaker_model,
-    )
+    engine = load_named_engine(arguments, asr, notices, speakers=source.channels == 1 and not captions)
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
 
@@ -110,7 +101,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(dashboard)
     options = SessionOptions(
         segmenter=segmenter,
-        speakers=speakers,
+        speakers=speaker_options(arguments),
         captions=captions,
         context_turns=arguments.context,
         with_text=not arguments.no_text,
@@ -131,6 +122,22 @@ def run_live(arguments: argparse.Namespace) -> int:
     elif captions and (misfit := captions.misfit(status.stream_s, all_heard=not controls.is_stopping)):
         notices(misfit)
     return 0
+
+
+def load_named_engine(
+    arguments: argparse.Namespace, asr: str, notify: Callable[[str], None], *, speakers: bool
+) -> Engine:
+    """The models that the options name; with ``speakers`` also what tells voices apart, unless that is off."""
+    return load_engine(
+        arguments.bundle,
+        asr,
+        arguments.device,
+        arguments.language,
+        notify,
+        own_process=True,
+        speakers=speakers and arguments.speakers is not None,
+        speaker_model=arguments.speaker_model,
+    )
 
 
 def speaker_options(arguments: argparse.Namespace) -> SpeakerOptions | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
-from emotrack.tracker.command_line.live import speaker_options
+from emotrack.tracker.command_line.live import load_named_engine, speaker_options
 from emotrack.tracker.command_line.running import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
@@ -21,7 +21,6 @@ from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
 from emotrack.tracker.mqtt.format.payloads import MAX_NAME_CHARS
 from emotrack.tracker.options import read_options
-from emotrack.tracker.understanding.loading import load_engine
 
 QUIET_S: Final = 3.0  # after which the same line is news again
 MAX_LINES: Final = 64
@@ -38,17 +37,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     broker = read_broker(arguments.mqtt, broker_options(arguments))
     publish_to = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else broker
     asr = arguments.asr or "auto"
-    speakers = speaker_options(arguments)
-    engine = load_engine(
-        arguments.bundle,
-        asr,
-        arguments.device,
-        arguments.language,
-        notify,
-        own_process=True,
-        speakers=speakers is not None,
-        speaker_model=arguments.speaker_model,
-    )
+    engine = load_named_engine(arguments, asr, notify, speakers=True)
     from emotrack.tracker.mqtt.publishing.options import Publishing
     from emotrack.tracker.mqtt.sites.site import SiteOptions
     from emotrack.tracker.mqtt.sites.sites import Sites
@@ -60,7 +49,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         Publishing(publish_to, worker_name(), arguments.topics == "full", once, engine, not arguments.no_text),
         SiteOptions(
             segmenter=segmenter,
-            speakers=speakers,
+            speakers=speaker_options(arguments),
             context_turns=arguments.context,
             with_text=not arguments.no_text,
             max_sites=arguments.max_sites,

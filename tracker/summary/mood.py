@@ -19,8 +19,9 @@ class Mood:
         """Count a turn from ``start_s`` to ``end_s`` on the stream clock."""
         fading = 0.5 ** (max(0.0, end_s - self._at_s) / self._half_life_s)
         self._at_s = max(self._at_s, end_s)
+        self._weights = {label: weight * fading for label, weight in self._weights.items()}
         for label, probability in probabilities.items():
-            self._weights[label] = self._weights.get(label, 0.0) * fading + probability * (end_s - start_s)
+            self._weights[label] = self._weights.get(label, 0.0) + probability * (end_s - start_s)
 
     def revise(self, before: Mapping[str, float], after: Mapping[str, float], start_s: float, end_s: float) -> None:
         """Count a turn that was added with the probabilities ``before`` as if it had been added with ``after``."""

@@ -245,14 +245,18 @@ def test_what_happens_while_somebody_speaks_can_be_left_out(tmp_path: Path) -> N
     with wave.open(str(tmp_path / "line.wav"), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes((samples()[: 4 * SAMPLE_RATE].mean(axis=1) * 32767).astype("<i2").tobytes())
-    for options, has_provisional, speculates in (
-        ((), True, True),
-        (("--no-provisional", "--no-speculation"), False, False),
-        (("--fast",), False, False),
-    ):
-        result = emotrack("live", "--file", tmp_path / "line.wav", "--json", "--asr", "none", *options)
-        assert result.returncode == 0, result.stderr
-        found = events(result.stdout)
+    live = ("live", "--file", tmp_path / "line.wav", "--json", "--asr", "none")
+    wanted = {
+        (): (True, True),
+        ("--no-provisional", "--no-speculation"): (False, False),
+        ("--fast",): (False, False),
+    }
+    at_once = [start(*live, *options) for options in wanted]
+    for process, (has_provisional, speculates) in zip(at_once, wanted.values(), strict=True):
+        with process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        found = events(out)
         assert [event["type"] for event in found if event["type"] != "provisional"][1] == "turn"
         assert any(event["type"] == "provisional" for event in found) == has_provisional
         assert (found[-1]["speculation"] is not None) == speculates

@@ -38,3 +38,20 @@ def test_it_takes_no_more_room_than_twice_what_is_kept() -> None:
         tape.append(np.ones(SAMPLE_RATE, dtype=np.float32))
         tape.forget(tape.end - SAMPLE_RATE)
     assert len(tape._buffer) <= 4 * SAMPLE_RATE
+
+
+def test_a_second_is_taken_without_moving_anything() -> None:
+    tape = Tape()
+    buffer = tape._buffer
+    tape.append(np.ones(SAMPLE_RATE, dtype=np.float32))
+    assert tape._buffer is buffer, "as much as fits"
+    tape.append(np.ones(1, dtype=np.float32))
+    assert len(tape._buffer) == 2 * (SAMPLE_RATE + 1), "twice the room that is needed"
+
+
+def test_what_was_forgotten_makes_room_where_less_than_a_second_is_kept() -> None:
+    tape = Tape()
+    for _ in range(4):
+        tape.append(np.ones(SAMPLE_RATE // 2, dtype=np.float32))
+        tape.forget(tape.end - 100)
+    assert len(tape._buffer) == max(2 * (100 + SAMPLE_RATE // 2), SAMPLE_RATE)

@@ -133,3 +133,63 @@ def test_a_turn_divides_without_losing_a_sample(mono: Samples) -> None:
     parts = turn.divide([turn.start + 5000, turn.start + 9000])
     np.testing.assert_array_equal(np.concatenate([part.samples for part in parts]), turn.samples)
     assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
+
+
+def hearing(probabilities: list[float], level: float = 0.1, **options: float) -> Listener:
+    """A listener that was given a frame of noise for each probability of speech."""
+    listener = Listener(0, SegmenterOptions(**options))
+    given = iter(probabilities)
+    listener.detector.probability = lambda frame: next(given)  # type: ignore[method-assign]
+    noise = np.random.default_rng(0).normal(0, level, len(probabilities) * FRAME_SAMPLES).astype(np.float32)
+    listener.push(noise, 0)
+    return listener
+
+
+def test_what_was_heard_is_counted_in_frames_of_32_ms() -> None:
+    listener = hearing([0.0] * 10 + [0.49] * 5 + [0.5] * 20)
+    assert listener.heard.seconds == pytest.approx(35 * 0.032)
+    assert listener.heard.speech_s == pytest.approx(20 * 0.032), "as probable as an onset has to be"
+    assert listener.speech_s == pytest.approx(20 * 0.032)
+    assert listener.heard.loudest_dbfs == pytest.approx(-20.0, abs=1.0)
+
+
+def test_the_latest_of_a_turn_is_no_longer_than_asked_and_no_longer_than_the_turn() -> None:
+    listener = hearing([0.0] * 20 + [0.9] * 50, pre_roll_s=0.0)
+    latest, all_of_it = listener.latest(0.5), listener.latest(60.0)
+    assert latest is not None
+    assert all_of_it is not None
+    assert (latest.start, latest.end) == (70 * FRAME_SAMPLES - SAMPLE_RATE // 2, 70 * FRAME_SAMPLES)
+    assert len(latest.samples) == SAMPLE_RATE // 2
+    assert (all_of_it.start, all_of_it.end) == (20 * FRAME_SAMPLES, 70 * FRAME_SAMPLES)
+    assert latest.end_s - latest.start_s == pytest.approx(0.5)
+    assert latest.decided == 70 * FRAME_SAMPLES
+    assert hearing([0.0] * 20).latest(60.0) is None
+
+
+def test_an_inaudible_frame_within_a_turn_is_judged_still() -> None:
+    """Digital silence of two seconds within a turn: the detector hears all of it, as it may be a pause."""
+    listener = hearing([0.9] * 40, end_silence_s=5.0)
+    judged: list[int] = []
+    listener.detector.probability = lambda frame: 0.0 * (judged.append(len(frame)) or 0)  # type: ignore[method-assign]
+    listener.push(np.zeros(60 * FRAME_SAMPLES, dtype=np.float32), 40 * FRAME_SAMPLES)
+    assert len(judged) == 60
+
+
+@pytest.mark.parametrize(("gap_s", "count"), [(1.0, 1), (1.001, 2)])
+def test_a_second_of_lost_audio_is_bridged_and_more_parts_the_turn(gap_s: float, count: int) -> None:
+    listener = Listener(0, SegmenterOptions(end_silence_s=2.0))
+    listener.detector.probability = lambda frame: 0.9 * bool(frame.any())  # type: ignore[method-assign]
+    noise = np.random.default_rng(0).normal(0, 0.1, 2 * SAMPLE_RATE).astype(np.float32)
+    turns = listener.push(noise, 0)
+    turns += listener.push(noise, 2 * SAMPLE_RATE + round(gap_s * SAMPLE_RATE))
+    assert len([*turns, *listener.flush()]) == count
+
+
+def test_a_part_of_a_turn_that_is_all_silence_ends_its_speech_where_the_turn_s_does() -> None:
+    samples = np.zeros(3000, dtype=np.float32)
+    turn = SpeechTurn(0, 1000, 4000, 2500, 4000, samples, 0.9, truncated=False)
+    assert [(each.start, each.end, each.speech_end) for each in turn.divide([2000, 3000])] == [
+        (1000, 2000, 2000),
+        (2000, 3000, 2500),
+        (3000, 4000, 2500),
+    ]

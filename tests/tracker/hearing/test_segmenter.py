@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -207,3 +208,114 @@ def test_the_start_is_announced_before_every_end(stream: list[float]) -> None:
             open_turns = 0
         else:
             open_turns = 0
+
+
+def decided_at(frame: int, probabilities: list[float], options: SegmenterOptions, patience: float = 1.0) -> list[int]:
+    """At which frames turns ended, of those up to ``frame``."""
+    segmenter = Segmenter(options)
+    segmenter.patience = patience
+    said = [segmenter.push(i * FRAME_SAMPLES, p, LOUD) for i, p in enumerate(probabilities[: frame + 1])]
+    return [i for i, decision in enumerate(said) if isinstance(decision, SpeechEnded)]
+
+
+# Bounds that are whole numbers of frames of 32 ms: 20 of silence end a turn, 5 a long one; 320 are not yet long.
+EXACT = SegmenterOptions(
+    end_silence_s=0.64, long_turn_s=10.24, long_turn_silence_s=0.16, pre_roll_s=0.0, trailing_s=0.0, max_turn_s=20.48
+)
+
+
+@pytest.mark.parametrize(("spoken", "silence"), [(100, 20), (320, 20), (321, 5)])
+def test_a_turn_is_long_once_it_is_longer_than_the_bound(spoken: int, silence: int) -> None:
+    talk = [0.9] * spoken + [0.0] * 40
+    assert decided_at(spoken + 39, talk, EXACT) == [spoken + silence - 1]
+
+
+def test_patience_multiplies_the_silence_that_ends_a_turn() -> None:
+    talk = [0.9] * 100 + [0.0] * 60
+    assert decided_at(159, talk, EXACT, patience=2.0) == [100 + 40 - 1]
+    assert decided_at(159, talk, EXACT, patience=0.5) == [100 + 10 - 1]
+
+
+@pytest.mark.parametrize("pre_roll", [0, 5])
+def test_a_turn_may_have_its_longest_length_and_not_a_frame_more(pre_roll: int) -> None:
+    """The quietest frame is the last that fits, so that the cut is made there: 640 frames in all are 20.48 s."""
+    options = replace(EXACT, pre_roll_s=pre_roll * FRAME_S)
+    fits = 640 - pre_roll
+    talk = [0.0] * 50 + [0.9] * (fits - 1) + [0.4] + [0.9] * 50 + [0.0] * 30
+    first, second = turns(talk, options)
+    assert first.cut
+    assert first.start == (50 - pre_roll) * FRAME_SAMPLES
+    assert first.end == first.speech_end == (50 + fits) * FRAME_SAMPLES
+    assert first.speech_probability == pytest.approx((0.9 * (fits - 1) + 0.4) / fits)
+    assert first.end - first.start == 20.48 * SAMPLE_RATE
+    assert (second.start, second.speech_end) == (first.end, first.end + 50 * FRAME_SAMPLES)
+
+
+def test_the_cut_is_sought_in_the_last_stretch_only() -> None:
+    """Ten frames of .32 s: the quietest of them, though one before them is quieter still."""
+    options = replace(EXACT, cut_window_s=0.32)
+    talk = [0.9] * 629 + [0.36] + [0.9] * 4 + [0.5] + [0.9] * 100
+    first, *_ = turns(talk, options)
+    assert first.end == 635 * FRAME_SAMPLES
+    talk = [0.9] * 630 + [0.36] + [0.9] * 4 + [0.5] + [0.9] * 100
+    first, *_ = turns(talk, options)
+    assert first.end == 631 * FRAME_SAMPLES
+
+
+@pytest.mark.parametrize(("probability", "begins"), [(0.5, True), (0.49, False)])
+def test_a_turn_begins_at_the_onset(probability: float, begins: bool) -> None:
+    assert bool(turns([probability] * 40)) == begins
+
+
+@pytest.mark.parametrize(("probability", "carries_on"), [(0.35, True), (0.34, False)])
+def test_speech_carries_on_at_the_offset(probability: float, carries_on: bool) -> None:
+    (turn,) = turns([0.9] * 20 + [probability] * 10)
+    assert turn.speech_end == (30 if carries_on else 20) * FRAME_SAMPLES
+
+
+@pytest.mark.parametrize(("spoken", "is_turn"), [(8, True), (7, False)])
+def test_the_least_speech_is_a_turn(spoken: int, is_turn: bool) -> None:
+    options = SegmenterOptions(min_speech_s=0.256)
+    segmenter = Segmenter(options)
+    said = [segmenter.push(i * FRAME_SAMPLES, 0.9, LOUD) for i in range(spoken)]
+    assert [type(each) for each in said if each] == ([SpeechStarted] if is_turn else [])
+    assert segmenter.speech_s == pytest.approx(spoken * 0.032)
+    assert isinstance(segmenter.flush(), SpeechEnded) == is_turn
+    assert segmenter.speech_s == 0.0
+
+
+@pytest.mark.parametrize(("level", "is_turn"), [(-59.0, True), (-61.0, False)])
+def test_a_turn_is_as_loud_as_the_mean_power_of_its_speech(level: float, is_turn: bool) -> None:
+    """A third of the speech at -55.23 dBFS, the rest without power, has -60 dBFS; silence has no part in it."""
+    segmenter = Segmenter()
+    for i in range(60):
+        loud = level + 10 * math.log10(3) if i % 3 == 0 else -200.0
+        segmenter.push(i * FRAME_SAMPLES, 0.9, loud)
+    for i in range(60, 70):
+        segmenter.push(i * FRAME_SAMPLES, 0.0, -10.0)
+    assert isinstance(segmenter.flush(), SpeechEnded) == is_turn
+
+
+def test_trailing_silence_is_kept_as_far_as_there_is_any() -> None:
+    segmenter = Segmenter(SegmenterOptions(trailing_s=0.32))
+    for i, p in enumerate([0.9] * 20 + [0.0] * 4):
+        segmenter.push(i * FRAME_SAMPLES, p, LOUD)
+    so_far = segmenter.so_far
+    assert so_far is not None
+    assert (so_far.end, so_far.speech_end) == (24 * FRAME_SAMPLES, 20 * FRAME_SAMPLES)
+    assert segmenter.flush() == so_far
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"onset": 0.4, "offset": 0.4},
+        {"long_turn_silence_s": 0.6, "end_silence_s": 0.6},
+        {"trailing_s": 0.6, "end_silence_s": 0.6},
+        {"pre_roll_s": 0.25, "min_speech_s": 0.25, "end_silence_s": 0.5, "cut_window_s": 1.0, "max_turn_s": 2.0},
+    ],
+)
+def test_bounds_that_just_go_together_are_taken(bounds: dict[str, float]) -> None:
+    assert SegmenterOptions(**bounds)
+    with pytest.raises(ValueError, match="max_turn_s must be at least"):
+        SegmenterOptions(pre_roll_s=0.25, min_speech_s=0.25, end_silence_s=0.5, cut_window_s=1.0, max_turn_s=1.99)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.events import BundleInfo, Correction, Event, to_json
 from tests.tracker.dashboard.made_up import HEAD, ended, started, turn
-from tests.tracker.kitchen_table import AUDIO
+from tests.tracker.kitchen_table import AUDIO, samples
+from tests.tracker.mqtt.microphones import wav
 from tests.tracker.terminal import read_to_end
 
 EMOTRACK = f"{sys.executable} -m emotrack.command_line"
@@ -103,11 +105,18 @@ def sh(script: str) -> subprocess.CompletedProcess[str]:
 COMMANDS = {
     "help": "--help",
     "version": "--version",
-    "live": f"live --file {AUDIO} --fast --json --asr none",
+    "live": "live --file {recording} --fast --json --asr none",
     "report": "report {session}",
     "export": "export {session} --to csv",
     "compare": "compare {session} {session}",
 }
+
+
+def command(name: str, folder: Path) -> str:
+    """One of the commands, with a session or a recording of two seconds in a folder."""
+    recording = folder / "talk.wav"
+    recording.write_bytes(wav(samples()[: 2 * SAMPLE_RATE].mean(axis=1)))
+    return f"{EMOTRACK} {COMMANDS[name].format(session=session(folder / 's.jsonl'), recording=recording)}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -121,10 +130,9 @@ COMMANDS = {
     ],
 )
 def test_an_output_that_takes_nothing_is_one_line(tmp_path: Path, name: str, how: str, reason: str) -> None:
-    command = COMMANDS[name].format(session=session(tmp_path / "s.jsonl"))
     gone = tmp_path / "gone"
     wait = f"until [ -e {gone} ]; do sleep .02; done; " if "gone" in how else ""
-    done = sh(f"{{ {wait}{EMOTRACK} {command}; }} {how.format(gone=gone)}")
+    done = sh(f"{{ {wait}{command(name, tmp_path)}; }} {how.format(gone=gone)}")
     assert done.returncode == 1, done.stderr
     *before, last = done.stderr.splitlines()
     assert last == f"emotrack: cannot write to standard output: {reason}"
@@ -134,11 +142,10 @@ def test_an_output_that_takes_nothing_is_one_line(tmp_path: Path, name: str, how
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_input_and_errors_need_nobody(tmp_path: Path, name: str) -> None:
-    path = session(tmp_path / "s.jsonl")
-    done = sh(f"{EMOTRACK} {COMMANDS[name].format(session=path)} <&- 2>&-")
+    done = sh(f"{command(name, tmp_path)} <&- 2>&-")
     assert done.returncode == 0, done.stderr
     assert done.stdout
-    assert "emotrack:" not in path.read_text(), "a closed descriptor is given to the next file"
+    assert "emotrack:" not in (tmp_path / "s.jsonl").read_text(), "a closed descriptor is given to the next file"
 
 
 def fails(done: subprocess.CompletedProcess[str], *says: str) -> None:
@@ -151,14 +158,14 @@ def fails(done: subprocess.CompletedProcess[str], *says: str) -> None:
         assert words in last
 
 
-def test_a_machine_without_memory_is_one_line() -> None:
-    fails(sh(f"ulimit -v 500000; {EMOTRACK} {COMMANDS['live']}"), "there is not enough memory")
+def test_a_machine_without_memory_is_one_line(tmp_path: Path) -> None:
+    fails(sh(f"ulimit -v 500000; {command('live', tmp_path)}"), "there is not enough memory")
     assert sh(f"ulimit -v 500000; {EMOTRACK} --help").returncode == 0
 
 
 @pytest.mark.parametrize("files", [6, 7])
-def test_a_machine_without_descriptors_is_one_line(files: int) -> None:
-    fails(sh(f"ulimit -n {files}; {EMOTRACK} {COMMANDS['live']}"), "Too many open files")
+def test_a_machine_without_descriptors_is_one_line(tmp_path: Path, files: int) -> None:
+    fails(sh(f"ulimit -n {files}; {command('live', tmp_path)}"), "Too many open files")
 
 
 def test_a_machine_without_shared_memory_is_one_line(tmp_path: Path) -> None:
@@ -166,17 +173,18 @@ def test_a_machine_without_shared_memory_is_one_line(tmp_path: Path) -> None:
     hide = "unshare --map-root-user --mount" if os.getuid() else "unshare --mount"
     if shutil.which("unshare") is None or sh(f"{hide} mount -t tmpfs -o ro none /dev/shm").returncode:
         pytest.skip("no namespaces may be made here")
-    command = f"{EMOTRACK} live --file {AUDIO} --fast --json --asr"
-    fails(sh(f"{hide} bash -c 'mount -t tmpfs -o ro none /dev/shm; {command} pocketsphinx'"), "/dev/shm")
-    assert sh(f"{hide} bash -c 'mount -t tmpfs -o ro none /dev/shm; {command} none'").returncode == 0
+    live = f"mount -t tmpfs -o ro none /dev/shm; {command('live', tmp_path)}"
+    fails(sh(f"{hide} bash -c '{live.replace('--asr none', '--asr pocketsphinx')}'"), "/dev/shm")
+    assert sh(f"{hide} bash -c '{live}'").returncode == 0
 
 
 @pytest.mark.parametrize(
     "where", ["env -u HOME", "env -u TERM LANG=C LC_ALL=C", "env -i", "env PYTHONIOENCODING=ascii"]
 )
 def test_the_environment_may_be_bare(tmp_path: Path, where: str) -> None:
-    path = session(tmp_path / "s.jsonl", Correction(**HEAD, turn_id=1, emotion="anger"))
     for name in ("help", "report", "compare"):
-        done = sh(f"env {where} {EMOTRACK} {COMMANDS[name].format(session=path)}")
+        asked = command(name, tmp_path)
+        session(tmp_path / "s.jsonl", Correction(**HEAD, turn_id=1, emotion="anger"))
+        done = sh(f"env {where} {asked}")
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""

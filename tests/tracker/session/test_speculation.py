@@ -21,7 +21,7 @@ from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Recogniser, Transcript
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
-from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, session
+from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, said_by, session
 
 PAUSE = round(0.4 * SAMPLE_RATE)  # long enough to begin work in, too short to end a turn
 
@@ -153,8 +153,8 @@ def test_words_are_read_anew_if_something_was_said_in_between(network: EmotionNe
         early = interpreter.begin(a_turn(stereo, 1), None) if begun_too_early else None
         if early:
             await early.text([])
-        await interpreter.interpret(interpreter.begin(a_turn(stereo, 0), None), "Ana")
-        found = await interpreter.interpret(early or interpreter.begin(a_turn(stereo, 1), None), "Ben")
+        await interpreter.interpret(interpreter.begin(a_turn(stereo, 0), None), said_by("Ana"))
+        found = await interpreter.interpret(early or interpreter.begin(a_turn(stereo, 1), None), said_by("Ben"))
         engine.close()
         return found.estimate.probabilities
 

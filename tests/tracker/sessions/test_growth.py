@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from emotrack.tracker.events import Correction, Turn, to_json
+from emotrack.tracker.events import Correction, Event, Turn, to_json
 from emotrack.tracker.sessions.compare.compare import compare
 from emotrack.tracker.sessions.correct.correct import parse_settings
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk
@@ -28,10 +28,8 @@ from emotrack.tracker.sessions.report import view as report_view
 from emotrack.tracker.sessions.report.moments import MAX_MOMENTS
 from emotrack.tracker.sessions.report.page import render_report
 from emotrack.tracker.summary.session_summary import Tally
-from tests.growth import growth
+from tests.growth import MOST, growth
 from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, mark, started, turn
-
-MOST = 9.0  # four times as much takes 4 times as long, 16 if it grows with the square
 
 
 def one_after_the_other(number: int) -> dict[str, Any]:
@@ -70,12 +68,12 @@ def names(count: int) -> list[str]:
 
 
 def test_names_that_read_alike_are_told_apart_in_proportion() -> None:
-    def tell(count: int) -> object:
+    def tell(count: int) -> dict[str, str]:
         return distinct(names(count), lambda name: name.partition("\x01")[0])
 
     assert growth(tell, 500) < MOST
     found = tell(2_000)
-    assert len(set(found.values())) == len(found) == 3_999  # type: ignore[attr-defined]
+    assert len(set(found.values())) == len(found) == 3_999
     assert distinct(["a", "a_2", "a\x01", "a\x02"], lambda name: name[0] if len(name) == 2 else name) == {
         "a": "a",
         "a_2": "a_2",
@@ -120,7 +118,8 @@ def written(path: Path, count: int, change: Callable[[int], dict[str, Any]] = la
     turns = (
         turn(number, **one_after_the_other(number)).model_copy(update=change(number)) for number in range(1, count + 1)
     )
-    path.write_text("".join(to_json(each) + "\n" for each in (started(), *turns, ended(count))))
+    events: list[Event] = [started(), *turns, ended(count)]
+    path.write_text("".join(f"{to_json(each)}\n" for each in events))
     return path
 
 

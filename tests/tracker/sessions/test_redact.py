@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import tempfile
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mo
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(redacting.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SessionError, match=r"cannot write .*: No space left on device"):
         redact(path, out, words=True, speakers=True)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["empty", "s.jsonl"]
@@ -131,7 +132,7 @@ def test_it_works_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pyt
     def none(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(redacting.os, "link", none)
+    monkeypatch.setattr(os, "link", none)
     out = tmp_path / "r.jsonl"
     redact(write(tmp_path / "s.jsonl", EVENTS), out, words=True, speakers=True)
     assert len(read_session(out).turns) == 4

@@ -68,7 +68,8 @@ def test_every_export_has_what_is_known_at_last(revised: Session, tmp_path: Path
 
 
 def test_the_beginning_is_told_by_what_was_not_revised(tmp_path: Path) -> None:
-    cut_off, whole = [event for event in REVISED if event.type == "turn"], [said(1, "joy"), said(3, "neutral")]
+    cut_off: list[Event] = [event for event in REVISED if event.type == "turn"]
+    whole: list[Event] = [said(1, "joy"), said(3, "neutral")]
     began = [
         export(save(tmp_path / "s.jsonl", events), "emotionml").split('start="')[1].split('"')[0]
         for events in (cut_off, whole)

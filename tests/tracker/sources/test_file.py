@@ -340,7 +340,7 @@ def test_closing_early_frees_the_file_and_the_thread(tmp_path: Path) -> None:
         items = File(path, "mix", realtime).items()
         await anext(items)
         began = time.monotonic()
-        await items.aclose()  # type: ignore[attr-defined]
+        await items.aclose()
         assert time.monotonic() - began < 1
         await asyncio.sleep(0.1)
         assert not any(thread.name.startswith("decoder") for thread in threading.enumerate())
@@ -360,6 +360,6 @@ def test_only_a_little_is_decoded_ahead(tmp_path: Path) -> None:
         await asyncio.sleep(0.3)
         (offset,) = open_files(path)
         assert offset < 6 * SAMPLE_RATE * 4
-        await items.aclose()  # type: ignore[attr-defined]
+        await items.aclose()
 
     asyncio.run(run())

@@ -52,7 +52,7 @@ async def record(source: Microphone, seconds: float, when_heard: Callable[[], An
         items.append(item)
         if isinstance(item, AudioChunk) and item.end > seconds * SAMPLE_RATE:
             break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     return items
 
 
@@ -114,7 +114,7 @@ def test_survives_being_unplugged(plugged_in: VirtualMicrophone, tmp_path: Path)
                 unplugged_at = time.monotonic()
             elif any(isinstance(item, SourceRestored) for item in items) and item.samples.any():
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         return items, took
 
     items, took = asyncio.run(asyncio.wait_for(run(), 40))
@@ -271,7 +271,7 @@ def test_a_device_that_falls_silent_is_reopened(fake: FakeDevice, monkeypatch: p
                 asyncio.get_running_loop().call_later(0.4, fake.plugged.set)
             elif isinstance(items[-2:][0], SourceRestored):
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         return items
 
     items = asyncio.run(run())

@@ -84,3 +84,33 @@ def test_a_long_turn_weighs_more() -> None:
     mood.add({"joy": 1.0, "anger": 0.0}, 0.0, 8.0)
     mood.add({"joy": 0.0, "anger": 1.0}, 8.0, 9.0)
     assert mood.label == "joy"
+
+
+def test_a_moment_s_length_and_age_weigh_by_hand() -> None:
+    """A turn of 4 s that ended a minute before one of 1 s weighs half of 4, whichever is told of first."""
+    joy, anger = ({"joy": 1.0}, 10.0, 14.0), ({"anger": 1.0}, 73.0, 74.0)
+    mood = Mood(half_life_s=60.0)
+    mood.add(*joy)
+    mood.add(*anger)
+    assert mood.probabilities == pytest.approx({"joy": 2 / 3, "anger": 1 / 3})
+    mood.revise({"joy": 1.0}, {"joy": 0.5, "fear": 0.5}, 10.0, 14.0)
+    assert mood.probabilities == pytest.approx({"joy": 1 / 3, "fear": 1 / 3, "anger": 1 / 3})
+
+
+def test_an_older_turn_that_comes_late_does_not_make_the_others_older() -> None:
+    mood = Mood(half_life_s=60.0)
+    mood.add({"joy": 1.0}, 98.0, 100.0)
+    mood.add({"anger": 1.0}, 37.0, 40.0)  # of another channel, decided later
+    assert mood.probabilities == pytest.approx({"joy": 2 / 5, "anger": 3 / 5})
+    mood.add({"joy": 1.0, "anger": 0.0}, 159.0, 160.0)  # a minute after the latest of them
+    assert mood.probabilities == pytest.approx({"joy": 4 / 7, "anger": 3 / 7})
+
+
+def test_there_is_room_for_64_speakers_and_who_is_known_goes_on_being_counted() -> None:
+    tally = Tally()
+    for number in range(1, 71):
+        tally.add(turn(number, "joy", f"speaker {number}"))
+    assert len(tally.speakers) == 64
+    tally.add(turn(71, "joy", "speaker 1"))
+    tally.add(turn(72, "joy", "speaker 70"))
+    assert (tally.speakers["speaker 1"], tally.speakers["speaker 70"]) == (2, 0)

@@ -18,9 +18,10 @@ def heard(emotions: str, seconds: float = 10.0, speaker: str | None = None) -> l
 
 
 def test_a_mood_that_changes_and_stays_is_a_shift_at_the_turn_that_changed_it() -> None:
-    # The mood lags: the older turns fade by half in a minute, so anger prevails only with its fifth turn.
+    # The mood lags: turns fade by .5 ** (10 / 60) = .891 with each one more, so what four turns weighed, 33.9, is more
+    # than two turns of anger (26.9 to 18.9) and less than three (24.0 to 26.8).
     (shift,) = find_shifts(heard("nnnn" + "aaaaaaaa"))
-    assert shift == MoodShift(turn_id=9, at_s=90.0, speaker=None, before="n", after="a")
+    assert shift == MoodShift(turn_id=7, at_s=70.0, speaker=None, before="n", after="a")
 
 
 def test_what_returns_too_soon_is_no_shift() -> None:
@@ -33,8 +34,8 @@ def test_the_first_mood_is_no_shift() -> None:
 
 def test_what_the_end_cuts_off_is_no_shift() -> None:
     shifted = heard("nnnn" + "aaaaaaaa")
-    assert find_shifts(shifted[:10]) == []
-    assert len(find_shifts(shifted[:11])) == 1
+    assert find_shifts(shifted[:8]) == []
+    assert len(find_shifts(shifted[:9])) == 1
 
 
 def test_short_turns_must_also_last_long_enough() -> None:
@@ -67,3 +68,26 @@ def test_shifts_follow_one_another_and_never_turn_into_what_was(emotions: str, s
     for earlier, later in pairwise(shifts):
         assert earlier.after == later.before
         assert earlier.turn_id < later.turn_id
+
+
+def test_a_shift_is_proven_after_three_turns_and_twenty_seconds_and_not_before() -> None:
+    """Long turns of anger outweigh what was before at once, so the counting starts with the first of them."""
+    calm = TurnMood(1, 0.0, 1.0, None, {"n": 1.0})
+    settled = [calm, TurnMood(2, 1.0, 2.0, None, {"n": 1.0}), TurnMood(3, 2.0, 22.0, None, {"n": 1.0})]
+
+    def angry(*ends_s: float) -> list[TurnMood]:
+        return [TurnMood(10 + place, end_s - 9.0, end_s, None, {"a": 9.0}) for place, end_s in enumerate(ends_s)]
+
+    shift = MoodShift(turn_id=10, at_s=40.0, speaker=None, before="n", after="a")
+    assert find_shifts([*settled, *angry(40.0, 50.0, 60.0)]) == [shift]
+    assert find_shifts([*settled, *angry(40.0, 50.0, 59.9)]) == []
+    assert find_shifts([*settled, *angry(40.0, 60.0)]) == []
+    assert find_shifts([*settled, *angry(40.0, 41.0, 42.0, 60.0)]) == [shift]
+
+
+def test_shifts_at_one_moment_are_in_order_the_room_s_first() -> None:
+    alone = [
+        TurnMood(turn.turn_id, turn.start_s, turn.end_s, "Ana", turn.probabilities)
+        for turn in heard("nnnn" + "aaaaaaaa")
+    ]
+    assert [(shift.turn_id, shift.speaker) for shift in find_shifts(alone)] == [(7, None), (7, "Ana")]

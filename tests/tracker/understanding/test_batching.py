@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_nobody_gets_anybody_elses_answer_and_none_is_lost(seed: int) -> None:
     chance = random.Random(seed)
 
     async def ask() -> None:
-        batcher = Batcher("model", lambda arrays: [array * 2 for array in arrays], len, TOGETHER)
+        batcher: Batcher[Any, Any] = Batcher("model", lambda arrays: [array * 2 for array in arrays], len, TOGETHER)
 
         async def one(number: int, patience_s: float) -> None:
             await asyncio.sleep(chance.random() / 100)

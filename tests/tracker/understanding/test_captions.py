@@ -16,6 +16,8 @@ from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.errors import CaptionsError
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.understanding.captions import Captions, Cue, read_captions
+from emotrack.tracker.understanding.captions.parsing import WrittenCue
+from emotrack.tracker.understanding.captions.rolling import unrolled
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 
 
@@ -525,3 +527,55 @@ def test_whatever_the_captions_a_turn_is_divided_without_loss(
         assert all(len(part.turn.samples) >= 0.1 * SAMPLE_RATE for part in parts)
         words += sum(part.text.count("words") for part in parts if part.text)
     assert words <= len(cues)
+
+
+@pytest.mark.parametrize("start_s", [0.0, 600.0])
+def test_a_turn_is_divided_into_parts_of_a_fifth_of_a_second_and_no_shorter(start_s: float) -> None:
+    captions = Captions([Cue(start_s, start_s + 0.1, "no", "A"), Cue(start_s + 0.1, start_s + 0.4, "yes yes", "B")])
+    first, second = captions.preview(turn(start_s, start_s + 0.4))
+    assert [len(part.turn.samples) / SAMPLE_RATE for part in (first, second)] == [0.2, 0.2]
+    assert [(part.text, part.speaker) for part in (first, second)] == [("no", "A"), ("yes yes", "B")]
+    (whole,) = captions.preview(turn(start_s, start_s + 0.39))
+    assert (whole.text, whole.speaker) == ("no yes yes", "B"), "the longest cue has it"
+
+
+@pytest.mark.parametrize(("end_s", "is_said"), [(1.32, True), (1.28, False)])
+def test_a_cue_is_said_in_a_turn_that_has_three_tenths_of_it(end_s: float, is_said: bool) -> None:
+    (part,) = Captions([Cue(1.0, 2.0, "words", "A")]).preview(turn(0.0, end_s))
+    assert (part.text == "words") == is_said
+
+
+def test_the_middle_of_a_pause_is_the_border_and_every_part_has_its_room() -> None:
+    """By hand: three speakers in .8 s, of which the first two have hardly any; each part gets at least .2 s."""
+    captions = Captions([Cue(5.0, 5.01, "a", "A"), Cue(5.02, 5.03, "b", "B"), Cue(5.7, 5.8, "c", "C")])
+    parts = captions.preview(turn(5.0, 5.8))
+    assert [round(part.turn.start_s, 3) for part in parts] == [5.0, 5.2, 5.4]
+    captions = Captions([Cue(5.0, 5.1, "a", "A"), Cue(5.77, 5.78, "b", "B"), Cue(5.79, 5.8, "c", "C")])
+    assert [round(part.turn.start_s, 3) for part in captions.preview(turn(5.0, 5.8))] == [5.0, 5.4, 5.6]
+
+
+@pytest.mark.parametrize(("gap_s", "scrolls"), [(0.1, True), (0.11, False)])
+def test_cues_scroll_into_each_other_over_a_tenth_of_a_second(gap_s: float, scrolls: bool) -> None:
+    written, at_s = [], 0.0
+    for number in range(5):
+        written.append(WrittenCue(at_s, at_s + 1.0, (f"line {number}", f"line {number + 1}")))
+        at_s = at_s + 1.0 + gap_s
+    found = [cue.lines for cue in unrolled(written)]
+    new = [("line 0", "line 1"), *((f"line {number}",) for number in range(2, 6))]
+    assert found == (new if scrolls else [cue.lines for cue in written])
+
+
+def test_the_first_number_is_no_words_and_one_in_the_middle_is_where_most_cues_have_none(tmp_path: Path) -> None:
+    text = "1\n00:01.000 --> 00:02.000\ntake a guess\n42\n00:03.000 --> 00:04.000\nno\n\n"
+    text += "".join(f"00:0{at}.000 --> 00:0{at + 1}.000\nwell\n\n" for at in (5, 6, 7))
+    cues, notice = read(tmp_path, text)
+    assert [cue.text for cue in cues] == ["take a guess 42", "no", "well", "well", "well"]
+    assert notice == ""
+
+
+@pytest.mark.parametrize(("shown", "scrolls"), [("ab bc x y yz p q qr s", False), ("ab bc x y yz p q qr rs", True)])
+def test_a_file_scrolls_where_half_of_its_cues_show_the_last_line_again(shown: str, scrolls: bool) -> None:
+    """Three of eight may do so by chance; four of eight do not."""
+    written = [WrittenCue(at, at + 1.0, tuple(lines)) for at, lines in enumerate(shown.split())]
+    found = ["".join(cue.lines) for cue in unrolled(written)]
+    assert found == ("ab c x y z p q r s" if scrolls else shown).split()

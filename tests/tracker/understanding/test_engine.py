@@ -16,14 +16,16 @@ from emotrack.tracker.understanding.engine import SKIPPED, Engine
 from emotrack.tracker.understanding.overload import LeftOut
 from emotrack.tracker.understanding.recognisers import Transcript
 from tests.tracker.kitchen_table import TRUTH, samples
+from tests.tracker.scripted import ScriptedRecogniser
 
 
-class HeldRecogniser:
+class HeldRecogniser(ScriptedRecogniser):
     """Works as long as it is held."""
 
     name = "held"
 
     def __init__(self) -> None:
+        super().__init__()
         self.turns: list[SpeechTurn] = []
         self.began = threading.Event()
         self.held = threading.Event()

@@ -135,3 +135,44 @@ def test_an_event_loop_that_is_blocked_counts_as_late() -> None:
             return overload.level
 
     assert asyncio.run(block()) >= LeftOut.EXTRAS
+
+
+@pytest.mark.parametrize(
+    ("encoding_s", "recognition_s", "level"),
+    [
+        (0.25, 0.0, LeftOut.EXTRAS),
+        (0.0, 1.0, LeftOut.EXTRAS),
+        (1.0, 0.0, LeftOut.WORDS),
+        (0.0, 4.0, LeftOut.WORDS),
+        (2.0, 0.0, LeftOut.SHORT_TURNS),
+    ],
+)
+def test_on_a_bound_it_is_late(encoding_s: float, recognition_s: float, level: LeftOut) -> None:
+    assert Lateness(encoding_s, recognition_s).calls_for() == level
+    less = Lateness(max(0.0, encoding_s - 0.01), max(0.0, recognition_s - 0.01))
+    assert less.calls_for() == level - 1
+    half = Lateness(encoding_s / 2, recognition_s / 2)
+    assert half.calls_for(share=0.5) == level, "with bounds of half the size"
+    assert half.calls_for() < level
+
+
+def test_a_relapse_is_one_within_forty_seconds() -> None:
+    for pause_s, calm_s in ((MAX_CALM_S - 1.0, 2 * CALM_S), (MAX_CALM_S + 1.0, CALM_S)):
+        policy = OverloadPolicy()
+        for now_s in (100.0, 100.25):
+            policy.look(Lateness(0.3, 0.0), now_s)
+        assert policy.level == LeftOut.EXTRAS
+        assert policy.look(WELL, 100.25 + CALM_S), "well for exactly as long as it takes"
+        again_s = 100.25 + CALM_S + pause_s
+        policy.look(Lateness(0.3, 0.0), again_s - 0.25)
+        assert policy.look(Lateness(0.3, 0.0), again_s)
+        assert not policy.look(WELL, again_s + calm_s - 0.01)
+        assert policy.look(WELL, again_s + calm_s)
+
+
+def test_a_late_look_in_between_is_forgotten() -> None:
+    looks = Looks()
+    for _ in range(5):
+        assert looks.take(FAR_TOO_LATE) == []
+        assert looks.take(WELL) == []
+    assert looks.take(FAR_TOO_LATE, 2 * LOOK_EVERY_S) == [LeftOut.EXTRAS]

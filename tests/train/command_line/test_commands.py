@@ -95,7 +95,7 @@ def test_data_that_nothing_is_made_of_is_refused(
 def test_a_seed_that_collapses_leaves_the_others(
     runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step_of: Callable[[str], Callable[..., Path]] = cli.resolve_name  # type: ignore[assignment]
+    step_of: Callable[[str], Callable[..., Path]] = cli.resolve_name  # type: ignore[attr-defined]
 
     def collapsing(name: str) -> Callable[..., Path]:
         def step(*arguments: Any) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,7 +19,7 @@ RATE = 16_000
 
 def write(path: Path, samples: NDArray[np.float32], codec: str, rate: int) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = container.add_stream(codec, rate=rate, layout="mono")
         formats = stream.codec_context.codec.audio_formats or []
         resampler = av.AudioResampler(format=formats[0].name, layout="mono", rate=rate)
         frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")

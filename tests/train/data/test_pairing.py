@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ class TestWithhold:
             ({"withhold_text": 1.0, "withhold_turn": 0.5}, {(True, False), (False, False)}),
         ],
     )
-    def test_what_is_left(self, changes: dict[str, float], expected: set[tuple[bool, bool]]) -> None:
+    def test_what_is_left(self, changes: dict[str, Any], expected: set[tuple[bool, bool]]) -> None:
         found = withhold(dialogue(100), replace(WHOLE, **changes), generator())
         assert {(turn.speech is not None, turn.text is not None) for turn in found.turns} == expected
         assert found.targets.tolist() == list(range(100))
@@ -75,7 +76,7 @@ def test_only_what_was_heard_is_to_be_answered(what: What, answered: list[int]) 
     network = tiny_network()
     words, voice = torch.zeros(network.text_head.embedding), torch.zeros(network.speech_head.embedding)  # (E,), (E,)
     heard = ((voice, words), (None, words), (voice, None), (None, None))
-    turns = tuple(TurnEmbedding(*each, "Ana") for each in heard)
+    turns = tuple(TurnEmbedding(speech, text, "Ana") for speech, text in heard)
     source = Recorded([EncodedDialogue(turns, torch.arange(4))], WHOLE)
     task = ConversationTask(network, what, source, [], LoopOptions(1, 1e-3, 8), LossOptions())
     [[found]] = task.batches(generator())

@@ -91,7 +91,7 @@ def test_a_turn_is_encoded_once_and_only_as_far_as_it_is_scored(iemocap: Path) -
         calls["speech"] += 1
         return EmotionNetwork.embed_speech(network, waveform)
 
-    network.embed_text, network.embed_speech = embed_text, embed_speech  # type: ignore[method-assign]
+    network.embed_text, network.embed_speech = embed_text, embed_speech  # type: ignore[method-assign, assignment]
     corpus = read_corpus("iemocap", iemocap, "dev")
     for only, expected in ((None, {"text": 6, "speech": 5}), ("speech", {"speech": 5}), ("text", {"text": 6})):
         calls.clear()

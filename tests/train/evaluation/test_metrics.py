@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -78,3 +80,48 @@ def test_a_share_out_of_reach_leaves_at_least_a_tenth_certain() -> None:
     probabilities = torch.rand(100, 3, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
     threshold = uncertain_threshold(probabilities, probabilities.argmin(dim=1), wanted=0.9)
     assert (probabilities.max(dim=1).values >= threshold).sum() >= 10
+
+
+def test_confidences_within_a_bin_make_up_for_each_other_and_across_its_edge_they_do_not() -> None:
+    """By hand: bins are a fifteenth wide, and .6 and 14/15 are the lower edges of two. An item that is wrong has its
+    confidence for a gap, one that is right what its confidence lacks of 1.
+    """
+
+    def error(wrong: float, right: float) -> float:
+        return expected_calibration_error(np.array([[wrong, 1 - wrong], [right, 1 - right]]), np.array([1, 0]))
+
+    assert error(0.60, 0.65) == pytest.approx((0.60 - (1 - 0.65)) / 2)
+    assert error(0.65, 0.60) == pytest.approx((0.65 - (1 - 0.60)) / 2)
+    assert error(0.59, 0.60) == pytest.approx((0.59 + (1 - 0.60)) / 2)
+    assert error(14 / 15, 1.0) == pytest.approx((14 / 15 - 0.0) / 2)
+    assert error(1.0, 0.95) == pytest.approx((1.0 - (1 - 0.95)) / 2), "certainty is in the last bin"
+    assert error(0.93, 0.94) == pytest.approx((0.93 + (1 - 0.94)) / 2)
+
+
+def test_the_calibration_error_of_chance_by_hand() -> None:
+    """The mean distance of a normal distribution from its mean is its standard deviation times sqrt(2 / pi)."""
+    one_bin = np.tile([0.6, 0.4], (100, 1))
+    deviation = math.sqrt(100 * 0.6 * 0.4)
+    assert calibration_error_by_chance(one_bin) == pytest.approx(deviation * math.sqrt(2 / math.pi) / 100)
+
+
+@pytest.mark.parametrize(
+    ("right", "wanted", "certain"),
+    [
+        ("11" + 18 * "0", 0.9, 2),
+        ("11" + 18 * "0", 0.5, 4),  # two of four
+        ("10" + 18 * "0", 0.9, 2),  # one of two is the best share that leaves a tenth of twenty
+        ("011" + 17 * "0", 0.9, 3),
+        (20 * "1", 0.9, 20),
+        (9 * "1" + "0" + 10 * "1", 0.9, 20),
+        ("1" + 8 * "0", 0.9, 1),  # of fewer than ten a tenth is none: one may do
+    ],
+)
+def test_the_threshold_by_hand(right: str, wanted: float, certain: int) -> None:
+    """The confidence of the last that is certain, of predictions in the order of their confidence."""
+    confidence = torch.linspace(0.99, 0.51, len(right))
+    probabilities = torch.stack([1 - confidence, confidence], dim=1)
+    truth = torch.tensor([int(each) for each in right])
+    shuffled = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))
+    threshold = uncertain_threshold(probabilities[shuffled], truth[shuffled], wanted)
+    assert threshold == pytest.approx(float(confidence[certain - 1]))

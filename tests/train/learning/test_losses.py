@@ -33,7 +33,7 @@ def test_focal_loss() -> None:
 
 def test_focal_loss_of_a_certain_turn_has_a_finite_gradient() -> None:
     scores = torch.tensor([[100.0, 0.0]], requires_grad=True)
-    Loss(LossOptions(focal=0.5), EQUAL)(scores, torch.tensor([0])).backward()  # type: ignore[no-untyped-call]
+    Loss(LossOptions(focal=0.5), EQUAL)(scores, torch.tensor([0])).backward()
     assert scores.grad is not None
     assert scores.grad.isfinite().all()
 
@@ -74,7 +74,7 @@ def test_padded_and_unlabelled_turns_have_no_part() -> None:
 def test_no_labelled_turn_is_no_loss_and_no_gradient() -> None:
     scores = torch.randn(2, 2, requires_grad=True)
     loss = Loss(LossOptions(), EQUAL)(scores, torch.full((2,), UNLABELLED))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert loss.item() == 0.0
     assert scores.grad is not None
     assert not scores.grad.any()

@@ -117,7 +117,7 @@ def test_a_batch_has_every_loss_and_clips_are_drawn_by_their_weight() -> None:
     drawn = [index for batch in task.batches(torch.Generator().manual_seed(1)) for index in batch]
     assert [drawn.count(index) for index in range(28)] == [1, 2] * 14
     assert task.opinions.shape == (28, 7)
-    task.loss([0, 1, 2]).backward()  # type: ignore[no-untyped-call]
+    task.loss([0, 1, 2]).backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
     assert dev_scores(model, task).count == 28
     assert model.encoder.layers == 1 + recipe.encoder.common + recipe.encoder.branch

@@ -109,6 +109,7 @@ def test_opinions_of_another_teacher_or_of_other_turns_are_refused(
 
     def ask(train: TextCorpus, teacher: Path) -> Opinions:
         given = data | {"text-teacher": teacher}
+        assert recipe.text.teacher
         return text_teacher.opinions(recipe.text, recipe.text.teacher, (train, corpora[1]), given, tmp_path, seed=0)
 
     assert torch.equal(ask(corpora[0], larger).probabilities, ask(corpora[0], moved).probabilities)

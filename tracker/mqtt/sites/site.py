@@ -28,7 +28,6 @@ class SiteOptions:
     """What every site's session is made with."""
 
     segmenter: SegmenterOptions
-    speakers: SpeakerOptions | None
     context_turns: int | None
     with_text: bool
     max_sites: int
@@ -37,6 +36,8 @@ class SiteOptions:
     save: Path | None
     """Each site's events go to a file beside it that bears the site's name."""
     keep_audio: bool
+    speakers: SpeakerOptions | None = None
+    """How voices are told apart; None: they are not."""
     speculate: bool = True
     """Begin with a turn at the pause that may be its end."""
     provisional: bool = True

@@ -273,3 +273,13 @@ def test_a_status_is_one_of_two_words(payload: bytes) -> None:
     assert parse_status(b"online") == "online"
     with pytest.raises(PayloadError):
         parse_status(payload)
+
+
+def test_a_session_may_last_thirty_years_and_no_longer() -> None:
+    assert parse_event(to_json(turn(1, start_s=1e9 - 1, end_s=1e9)).encode()) == turn(1, start_s=1e9 - 1, end_s=1e9)
+    with pytest.raises(PayloadError):
+        parse_event(to_json(turn(1, start_s=1e9 - 1, end_s=1e9 + 1)).encode())
+
+
+def test_a_turn_without_a_length_is_one() -> None:
+    assert parse_event(to_json(turn(1, start_s=3.0, end_s=3.0)).encode()) == turn(1, start_s=3.0, end_s=3.0)

@@ -130,3 +130,15 @@ def test_a_reply_goes_nowhere_else(topic: str) -> None:
 def test_a_hermes_name_holds_nothing_at_which_a_broker_hangs_up(char: str) -> None:
     assert char not in topics.hermes_audio_frame(f"a{char}b")
     assert topics.hermes_audio_frame("Küche 居間 👩‍🔬").endswith("/Küche 居間 👩‍🔬/audioFrame")
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_name_of_128_bytes_is_its_own_level_and_a_longer_one_is_cut_to_as_many(letter: str) -> None:
+    fits = letter * (128 // len(letter.encode()))
+    longer = fits + letter
+    assert topics.level(fits).count("~") == 0
+    assert topics.name(topics.level(fits)) == fits
+    assert topics.level(longer).count("~") == 1
+    assert len(topics.level("x" * 129)) == 128
+    assert topics.hermes_audio_frame("x" * 128) == f"hermes/audioServer/{'x' * 128}/audioFrame"
+    assert topics.hermes_audio_frame("x" * 129) == f"hermes/audioServer/{topics.level('x' * 129)}/audioFrame"

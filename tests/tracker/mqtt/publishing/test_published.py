@@ -37,12 +37,16 @@ async def exchanged(mosquitto: Mosquitto, sent: Sequence[Message]) -> tuple[list
             else:
                 heard[name].append(message)
 
+        def on_connected() -> None:
+            for message in [*(sent if name == "early" else ()), end]:
+                connection.publish(message)
+
         connection = Connection(
             broker,
             name,
             notify=print,
             on_message=receive,
-            on_connected=lambda: [connection.publish(message) for message in [*(sent if name == "early" else ()), end]],
+            on_connected=on_connected,
             subscriptions=[(f"{root}/#", 1) for root in ("emotrack", "hermes", "homeassistant")],
         )
         running = asyncio.ensure_future(connection.run())

@@ -188,6 +188,7 @@ def test_a_new_session_starts_afresh() -> None:
     site = SiteState("kitchen")
     play(site, conversation("aaa"))
     (state,) = site.apply(started().model_copy(update={"session": "t"}))
+    assert isinstance(state, State)
     assert (state.session, state.turns, site.speakers) == ("t", 0, [])
 
 

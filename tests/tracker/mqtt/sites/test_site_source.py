@@ -24,7 +24,7 @@ NOISE = RANDOM.normal(0, 0.1, (400, FRAME)).astype(np.float32)
 
 
 def listen(
-    script: Callable[[SiteSource], None], later: Sequence[Callable[[SiteSource], None]] = (), start_s: float = 0.0
+    script: Callable[[SiteSource], object], later: Sequence[Callable[[SiteSource], object]] = (), start_s: float = 0.0
 ) -> tuple[list[SourceItem], SiteSource]:
     """Everything a source delivers of what ``script`` puts in, and ``later`` once it has fallen silent."""
 
@@ -67,7 +67,7 @@ def heard(items: list[SourceItem]) -> list[tuple[int, int]]:
 
 
 def test_what_comes_in_time_is_heard_without_a_break() -> None:
-    items, source = listen(lambda s: [put(s, n, n * FRAME_S) for n in range(50)])  # type: ignore[func-returns-value]
+    items, source = listen(lambda s: [put(s, n, n * FRAME_S) for n in range(50)])
     assert heard(items) == [(0, 50)]
     assert not source.dropped
     sounds = np.concatenate([item.samples for item in items if isinstance(item, AudioChunk)])
@@ -117,7 +117,7 @@ def test_what_waited_here_is_not_late() -> None:
 
 def test_a_sender_that_fell_silent_comes_back_later_on_the_clock() -> None:
     items, _ = listen(
-        lambda s: [put(s, n, n * FRAME_S) for n in range(10)],  # type: ignore[func-returns-value]
+        lambda s: [put(s, n, n * FRAME_S) for n in range(10)],
         [lambda s: put(s, 10, 10 * FRAME_S + 5.0)],
     )
     kinds = [type(item) for item in items if not isinstance(item, AudioChunk)]
@@ -167,7 +167,7 @@ def test_the_same_message_twice_is_heard_once_but_silence_may_repeat_itself() ->
 
 def test_too_much_at_once_costs_the_oldest_and_the_clock_knows() -> None:
     count = round(2 * MAX_WAITING_S / FRAME_S)
-    items, source = listen(lambda s: [put(s, n, n * 1e-5) for n in range(count)])  # type: ignore[func-returns-value]
+    items, source = listen(lambda s: [put(s, n, n * 1e-5) for n in range(count)])
     ((start, end),) = heard(items)
     assert end == count
     assert start == pytest.approx(count / 2, abs=1)

@@ -17,32 +17,26 @@ from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.audio import FRAME_SAMPLES
-from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.sites import absent, open_sites, site_source
 from emotrack.tracker.understanding.engine import Engine
-from emotrack.tracker.understanding.recognisers import Transcript
 from tests.tracker.kitchen_table import TRUTH
 from tests.tracker.mqtt.connection.test_broker import read
 from tests.tracker.mqtt.house import House, saved
 from tests.tracker.mqtt.microphones import frames, wav
 from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.waiting import until
+from tests.tracker.scripted import ScriptedRecogniser
 
 KITCHEN = "hermes/audioServer/kitchen/audioFrame"
 THREE_LINES_S = 11.2
 
 
-class Parrot:
+class Parrot(ScriptedRecogniser):
     """A recogniser that always hears the same."""
 
     name = "parrot"
-
-    def transcribe(self, turn: SpeechTurn) -> Transcript:
-        return Transcript("Good morning.", "faster-whisper")
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +177,7 @@ def test_commands_and_their_replies(
             (b"[" * 4000, "deep"),
             (b"{}" * 4000, "bytes"),
         ):
-            reply = await house.ask("emotrack/kitchen/cmd/label", wrong)  # type: ignore[arg-type]
+            reply = await house.ask("emotrack/kitchen/cmd/label", wrong)
             assert not reply["ok"]
             assert says in reply["error"]
         house.tell("emotrack/kitchen/cmd/dance", {})

@@ -83,11 +83,9 @@ def test_what_the_broker_retained_is_not_taken_for_now(
     assert all(turn["start_s"] < 4 for turn in house.turns("kitchen"))
 
 
-@pytest.mark.parametrize("command", ["stop", "pause", "reset"])
-def test_a_retained_command_neither_ends_nor_deafens_a_session(
-    mosquitto: Mosquitto, tmp_path: Path, command: str
-) -> None:
-    keep(mosquitto, kept(f"emotrack/default/cmd/{command}"), kept("homeassistant/status", b"online"))
+def test_retained_commands_neither_end_nor_deafen_a_session(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    commands = [kept(f"emotrack/default/cmd/{command}") for command in ("stop", "pause", "reset")]
+    keep(mosquitto, *commands, kept("homeassistant/status", b"online"))
     got: list[Message] = []
 
     async def run() -> TrackerProcess:

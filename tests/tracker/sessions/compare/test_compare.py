@@ -49,7 +49,7 @@ def test_a_run_agrees_with_itself() -> None:
     a = run("joy", "fear", "joy")
     found = compare(a, a)
     assert (found.pairs, found.agreement, found.kappa, found.mean_difference) == (3, 1.0, 1.0, 0.0)
-    assert found.only_a == found.only_b == found.disagreements == ()
+    assert (list(found.only_a), list(found.only_b), list(found.disagreements)) == ([], [], [])
     assert found.confusion["joy"] == dict.fromkeys(LABELS, 0) | {"joy": 2}
     assert (found.truth, found.score_a) == (None, None)
 

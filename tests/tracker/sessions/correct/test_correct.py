@@ -17,7 +17,7 @@ from rich.console import Console
 from emotrack.errors import UsageError
 from emotrack.tracker.dashboard import DashboardState
 from emotrack.tracker.errors import SinkError, SourceError
-from emotrack.tracker.events import Correction, to_json
+from emotrack.tracker.events import Correction, Event, to_json
 from emotrack.tracker.sessions.correct.audio_player import audio_path
 from emotrack.tracker.sessions.correct.correct import run_correct
 from emotrack.tracker.sessions.correct.correct_view import Scene, label_keys, paint
@@ -38,7 +38,7 @@ def session_of(*turns: Any, **corrections: str) -> Session:
 def saved(path: Path, *, half: bool = False) -> Path:
     """Six turns, of which 2, 4 and 5 are uncertain, 5 the most; perhaps with a half line that a crash left."""
     sure = {2: 0.5, 4: 0.45, 5: 0.3}
-    events = [
+    events: list[Event] = [
         started(),
         *(
             turn(n, text=f"Turn {n} of a talk.", uncertain=n in sure, confidence=sure.get(n, 0.9 - n / 100))
@@ -213,8 +213,9 @@ def test_audio_beside_the_session_is_found() -> None:
 def scene(count: int = 9, labels: tuple[str, ...] = LABELS, **changes: Any) -> Scene:
     turns = [turn(n, labels[n % len(labels)], uncertain=n % 2 == 0, **changes) for n in range(1, count + 1)]
     conversation = DashboardState(site="kitchen", keep_turns=count)
-    for event in (started(labels=labels), *turns):
-        conversation.apply(event)
+    conversation.apply(started(labels=labels))
+    for each in turns:
+        conversation.apply(each)
     walk = CorrectionWalk(session_of(*turns))
     return Scene(walk, conversation, labels, "/home/ana/s.jsonl", "uncertain turn")
 

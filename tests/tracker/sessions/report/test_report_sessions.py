@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from emotrack.tracker.events import (
     BundleInfo,
@@ -24,7 +25,7 @@ from emotrack.tracker.sessions.reading.reader import Session, read_session
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 BEGAN = datetime(2026, 11, 20, 14, 6, 19, tzinfo=UTC)
-STAMP = {"site": "kitchen", "session": "20261120T140619Z-44e2", "time": BEGAN}
+STAMP: dict[str, Any] = {"site": "kitchen", "session": "20261120T140619Z-44e2", "time": BEGAN}
 
 # What people say when they plan a holiday, quarrel about it, and make up.
 _SAYINGS = {

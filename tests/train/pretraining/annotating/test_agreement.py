@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotrack.train.pretraining.annotating.agreement import agreement, cohen_kappa, fleiss_kappa, majority, shared, vote
+from emotrack.train.pretraining.annotating.agreement import (
+    Agreement,
+    agreement,
+    cohen_kappa,
+    fleiss_kappa,
+    majority,
+    shared,
+    vote,
+)
 from emotrack.train.pretraining.corpus.rows import LabelRow
 from emotrack.train.pretraining.corpus.table import Answer, Table
 from emotrack.train.pretraining.corpus.work import run_plainly
@@ -35,7 +43,7 @@ def test_cohen_s_kappa() -> None:
 
 def test_fleiss_kappa() -> None:
     """The worked example of Fleiss (1971) as encyclopaedias give it: 14 annotators, 10 subjects, 5 categories."""
-    ratings = {
+    ratings: dict[tuple[int, ...], int] = {
         (0, 0, 0, 0, 14): 1,
         (0, 2, 6, 4, 2): 1,
         (0, 0, 3, 5, 6): 1,
@@ -100,4 +108,29 @@ def test_the_vote_is_a_table_like_others(tmp_path: Path) -> None:
     assert list(votes.rows()) == [
         LabelRow("0-0", "words", "vote", "positive", None),
         LabelRow("0-1", "words", "vote", None, "tie"),
+    ]
+
+
+def test_fleiss_kappa_by_hand() -> None:
+    """Three annotators, ten sentences. Of six everything agrees; of four 2 of the 3 * 2 ordered pairs do."""
+    found = fleiss_kappa({(3, 0): 4, (0, 3): 2, (2, 1): 1, (1, 2): 3})
+    observed = (6 * 1 + 4 * (2 / 6)) / 10
+    shares = ((3 * 4 + 2 * 1 + 1 * 3) / 30, (3 * 2 + 1 * 1 + 2 * 3) / 30)
+    expected = shares[0] ** 2 + shares[1] ** 2
+    assert found == pytest.approx((observed - expected) / (1 - expected))
+
+
+def test_cohen_s_kappa_below_chance_is_negative() -> None:
+    assert cohen_kappa(np.array([[0, 5], [5, 0]])) == pytest.approx(-1.0)  # observed 0, expected .5
+
+
+def test_a_kappa_is_written_with_four_digits_and_none_as_a_dash() -> None:
+    made = Agreement(("a", "b"), 1_234, 1 / 3, (("a", "b", 2_345, None),))
+    assert made.to_dict() == {
+        "all": {"annotators": ["a", "b"], "sentences": 1_234, "fleiss_kappa": 0.3333},
+        "pairs": [{"annotators": ["a", "b"], "sentences": 2_345, "cohen_kappa": None}],
+    }
+    assert made.to_markdown().splitlines()[2:] == [
+        "| a, b | 2,345 | Cohen's | - |",
+        "| a, b | 1,234 | Fleiss's | 0.333 |",
     ]

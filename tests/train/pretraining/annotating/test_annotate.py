@@ -165,7 +165,7 @@ def test_killed_and_given_again(tmp_path: Path) -> None:
     corpus, out = corpus_of(tmp_path / "corpus", texts), tmp_path / "labels"
     with LlmServer(delay_s=0.002) as server:
         words = ["train", "annotate", "--corpus", corpus, "--llm", f"{server.url}#toy", "--out", out]
-        command = [sys.executable, "-m", "emotrack.command_line", *words, "--concurrency", str(concurrency)]
+        command = [sys.executable, "-m", "emotrack.command_line", *map(str, words), "--concurrency", str(concurrency)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while len(server.requests) < 60:
             assert process.poll() is None
