@@ -40,16 +40,8 @@ def screen(words: str) -> str:
     """The terminal's rows, with escape sequences for their colours, a little after ``words`` appear on it."""
     with tempfile.TemporaryDirectory() as folder:
         tmux = ["tmux", "-S", f"{folder}/tmux", "-f", "/dev/null"]
-        path = f"PATH={Path(sys.executable).parent}:$PATH"
-        size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
-        start = [
-            "new-session",
-            "-d",
-            *size,
-            "-c",
-            HERE,
-            f"env -u LINES -u COLUMNS {path} COLORTERM=truecolor {COMMAND}",
-        ]
+        environment = f"env -u LINES -u COLUMNS COLORTERM=truecolor PATH={Path(sys.executable).parent}:$PATH"
+        start = ["new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(HERE), f"{environment} {COMMAND}"]
         subprocess.run([*tmux, *start, ";", "set", "-g", "status", "off"], check=True)
         try:
             deadline = time.monotonic() + PATIENCE_S

@@ -13,8 +13,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import wave
 from collections.abc import AsyncIterator, Iterator
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -415,6 +417,19 @@ def lies_in(name: str) -> bool:
         return last in set(names_in(ast.parse(path.read_text())))
     folder = path.with_suffix("") / "__init__.py"
     return folder.is_file() and last in set(names_in(ast.parse(folder.read_text())))
+
+
+def test_the_changelog_is_kept_and_its_newest_version_is_the_package() -> None:
+    """By keepachangelog.com: a version, a day, and changes by kind."""
+    text = DOCUMENTS["CHANGELOG.md"]
+    versions = re.findall(r"^## \[(.*)\] - (.*)$", text, re.MULTILINE)
+    assert versions[0][0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert [day for _, day in versions] == sorted(
+        (date.fromisoformat(day).isoformat() for _, day in versions), reverse=True
+    )
+    assert len(versions) + text.count("## [Unreleased]\n") == len(re.findall(r"^## ", text, re.MULTILINE))
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
 
 
 # -- the picture -----------------------------------------------------------------------------------------------------
