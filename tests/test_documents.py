@@ -28,10 +28,11 @@ import pytest
 import emotrack
 from emotrack.command_line import whole_parser
 from emotrack.tracker.audio import SAMPLE_RATE
-from emotrack.tracker.events import EVENT, Event, Turn
+from emotrack.tracker.events import EVENT, Event, TextSource, Turn
 from emotrack.tracker.mqtt.format.channels import CHANNELS
 from emotrack.tracker.mqtt.format.payloads import COMMANDS, parse
 from emotrack.tracker.mqtt.sites.audio_payload import decode_audio
+from emotrack.tracker.sessions.export import FORMATS
 from tests.tracker.kitchen_table import CAPTIONS, samples
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +98,7 @@ def own_commands(name: str) -> list[list[str]]:
 
 def table(name: str, heading: str) -> dict[str, list[str]]:
     """The rows of the first table below a heading: the code in the first cell, and the other cells."""
-    lines = DOCUMENTS[name].partition(f"\n{heading}\n")[2].splitlines()
+    lines = f"\n{DOCUMENTS[name]}".partition(f"\n{heading}\n")[2].splitlines()
     rows: dict[str, list[str]] = {}
     for line in lines[next(at for at, line in enumerate(lines) if line.startswith("|---")) + 1 :]:
         if not line.startswith("|"):
@@ -312,6 +313,16 @@ def test_the_commands_over_mqtt_are_those_that_are_followed() -> None:
     for command, (payload, _) in rows.items():
         shown = re.search(r"\{.*\}", payload)
         parse(COMMANDS[command], shown[0].encode() if shown else b"")  # type: ignore[index]
+
+
+def test_every_export_every_source_of_words_and_every_key_of_the_door_is_explained() -> None:
+    formats = re.findall(r"\w+", " ".join(table("docs/sessions.md", "# Saved sessions")))
+    assert set(formats) == set(FORMATS)
+    recognisers = {source for source in get_args(TextSource) if source != "captions"}
+    words = " ".join(f"{first} {' '.join(cells)}" for first, cells in table("docs/command-line.md", "## Words").items())
+    assert not [name for name in ("--captions", *recognisers) if name not in words]
+    errors = {name for name in emotrack.__all__ if name.endswith("Error")}
+    assert not [name for name in {*errors, "Microphone", "File", "Blocks"} if name not in DOCUMENTS["docs/python.md"]]
 
 
 def test_topics_in_sentences_and_automations_are_there() -> None:
