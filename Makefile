@@ -3,6 +3,7 @@
 # make test      install what tests need, run them
 # make lint      ruff and mypy
 # make mutants   change the core a little at random and see whether its tests notice; make mutants ARGS='--seed 1'
+# make schema    generate the formats of events and topics anew; make picture draws the dashboard for the documents
 # make bench     how fast it is, beside what else one could do; make bench ARGS=--quick for a short look
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint mutants bench system schema clean
+.PHONY: install demo test lint mutants bench system schema picture clean
 
 install: .venv/runtime.done
 
@@ -22,7 +23,7 @@ install: .venv/runtime.done
 	@nvidia-smi -L >/dev/null 2>&1 || test "$$(uname -s)" != Linux \
 	  || $(PIP) '$(TORCH)+cpu' 2>/dev/null \
 	  || echo "There is no NVIDIA card, and pip finds no $(TORCH)+cpu: taking CUDA's build, of 6 GB." \
-	    "README.md, \"Try it\", says how to spare them." >&2
+	    "docs/installation.md says how to spare them." >&2
 	$(PIP) --editable .
 	touch $@
 
@@ -41,7 +42,8 @@ system:
 # What only computes runs two at a time, each on one thread. What starts programs and waits for them, or for a broker of
 # its own to give one up, runs three at a time. What listens as time goes by has the machine to itself.
 COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/test_extras.py tests/test_install.py \
-  tests/test_mutants.py tests/test_reporting.py tests/test_tracking.py tests/models tests/train tests/tracker/sessions \
+  tests/test_mutants.py tests/test_reporting.py tests/test_tracking.py tests/test_documents.py tests/models tests/train \
+  tests/tracker/sessions \
   tests/tracker/hearing tests/tracker/messages tests/tracker/summary tests/tracker/understanding \
   tests/tracker/mqtt/format tests/tracker/sources/test_lost_sound.py tests/tracker/test_names.py \
   tests/tracker/test_nothing_leaves.py tests/tracker/test_options.py
@@ -69,6 +71,10 @@ bench: .venv/dev.done
 schema: install
 	$(BIN)/python -m emotrack.tracker.events > tracker/events.schema.json
 	$(BIN)/python -m emotrack.tracker.mqtt.format.asyncapi > tracker/mqtt/format/asyncapi.json
+
+# The dashboard as the documents show it: emotrack tracks the bundled conversation in a terminal of tmux.
+picture: install
+	$(BIN)/python examples/draw_dashboard.py docs/dashboard.svg
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -232,7 +232,12 @@ class SessionEnded(_Event):
     """The last event of a session."""
 
     type: Literal["session_ended"] = "session_ended"
-    reason: Annotated[Words, Field(description="end_of_source, interrupted, quit or failure")]
+    reason: Annotated[
+        Words,
+        Field(
+            description="end_of_source, interrupted, quit or failure; over MQTT also stopped, displaced or taken_over"
+        ),
+    ]
     seconds: Annotated[Seconds, Field(ge=0, description="Stream time listened to.")]
     turns: Annotated[int, Field(ge=0)]
     emotions: Annotated[dict[Words, int], Field(description="Turns per emotion.")]

@@ -30,7 +30,7 @@ def started(**changes: Any) -> SessionStarted:
         "bundle": BundleInfo(name="mini", fingerprint="0123456789abcdef"),
         "recogniser": "faster-whisper base.en",
         "context_turns": 10,
-        "versions": {"emotrack": "0.1.0"},
+        "versions": {"emotrack": "0.2.0"},
     }
     return SessionStarted(**HEAD, **(values | changes))
 
