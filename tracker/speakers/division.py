@@ -21,7 +21,7 @@ def frames(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE / STEP)
 
 
-LOOK_BACK_S: Final = 1.0  # of what was heard last is not decided on while speech goes on
+LOOK_BACK_S: Final = 1.5  # of what was heard last is not decided on while speech goes on
 _BREATH: Final = frames(0.4)  # a shorter break is none
 _LEAST: Final = frames(0.2)  # shorter activity is no part
 _TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps no longer
