@@ -17,27 +17,32 @@ from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
-from emotrack.tracker.command_line.running import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
+from emotrack.tracker.command_line.running import (
+    CONSENT,
+    NO_COMMANDS,
+    load_named_engine,
+    run_until_interrupted,
+    saved_to,
+    speaker_options,
+)
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
 from emotrack.tracker.options import read_options
-from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
+from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.understanding.captions import Captions, read_captions
-from emotrack.tracker.understanding.loading import load_engine
 
 if TYPE_CHECKING:
     from emotrack.tracker.dashboard import Dashboard
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
     from emotrack.tracker.session.status import Status
-    from emotrack.tracker.understanding.engine import Engine
 
 MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
@@ -122,27 +127,6 @@ def run_live(arguments: argparse.Namespace) -> int:
     elif captions and (misfit := captions.misfit(status.stream_s, all_heard=not controls.is_stopping)):
         notices(misfit)
     return 0
-
-
-def load_named_engine(
-    arguments: argparse.Namespace, asr: str, notify: Callable[[str], None], *, speakers: bool
-) -> Engine:
-    """The models that the options name; with ``speakers`` also what tells voices apart, unless that is off."""
-    return load_engine(
-        arguments.bundle,
-        asr,
-        arguments.device,
-        arguments.language,
-        notify,
-        own_process=True,
-        speakers=speakers and arguments.speakers is not None,
-        speaker_model=arguments.speaker_model,
-    )
-
-
-def speaker_options(arguments: argparse.Namespace) -> SpeakerOptions | None:
-    """How voices are told apart."""
-    return None if arguments.speakers is None else SpeakerOptions(count=arguments.speakers or None)
 
 
 def _check(arguments: argparse.Namespace) -> None:

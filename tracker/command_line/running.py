@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Final, Protocol
 
 from emotrack.tracker.interrupts import stopped_by_signals
+from emotrack.tracker.session.options import SpeakerOptions
+from emotrack.tracker.understanding.loading import load_engine
+
+if TYPE_CHECKING:
+    from emotrack.tracker.understanding.engine import Engine
 
 CONSENT: Final = "Everyone who can be heard should know that emotions are being estimated here."
 NO_COMMANDS: Final = "Commands over MQTT are off: nobody there can start, stop, pause or label."
@@ -18,6 +23,27 @@ def saved_to(arguments: argparse.Namespace) -> str | None:
     if not arguments.save:
         return None
     return f"{arguments.save}, voices included" if arguments.keep_audio else str(arguments.save)
+
+
+def load_named_engine(
+    arguments: argparse.Namespace, asr: str, notify: Callable[[str], None], *, speakers: bool
+) -> Engine:
+    """The models that the options name; with ``speakers`` also what tells voices apart, unless that is off."""
+    return load_engine(
+        arguments.bundle,
+        asr,
+        arguments.device,
+        arguments.language,
+        notify,
+        own_process=True,
+        speakers=speakers and arguments.speakers is not None,
+        speaker_model=arguments.speaker_model,
+    )
+
+
+def speaker_options(arguments: argparse.Namespace) -> SpeakerOptions | None:
+    """How voices are told apart."""
+    return None if arguments.speakers is None else SpeakerOptions(count=arguments.speakers or None)
 
 
 class Stoppable(Protocol):

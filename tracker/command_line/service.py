@@ -13,8 +13,14 @@ from typing import Final
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
-from emotrack.tracker.command_line.live import load_named_engine, speaker_options
-from emotrack.tracker.command_line.running import CONSENT, NO_COMMANDS, run_until_interrupted, saved_to
+from emotrack.tracker.command_line.running import (
+    CONSENT,
+    NO_COMMANDS,
+    load_named_engine,
+    run_until_interrupted,
+    saved_to,
+    speaker_options,
+)
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
 from emotrack.tracker.mqtt.format import topics

@@ -18,7 +18,7 @@ PATIENCE_S: Final = 0.03  # that a live turn waits for its voice print once voic
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SpeakerNews:
     """What has become known about speakers, in the order in which events should say it."""
 
     merged: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Identification:
         self._patience_s = None if lossless else PATIENCE_S
         self._recent: deque[tuple[int, VoicedTurn]] = deque(maxlen=REMEMBERED)
         self._given: dict[str, str] = {}  # new names of speakers who are known by other means than their voice
-        self._told: asyncio.Queue[Told | None] = asyncio.Queue()
+        self._told: asyncio.Queue[SpeakerNews | None] = asyncio.Queue()
         self._late: set[asyncio.Task[None]] = set()
 
     async def identify(self, queued: QueuedTurn, work: TurnWork) -> str | None:
@@ -73,12 +73,12 @@ class Identification:
     def rename(self, speaker: str, name: str) -> None:
         """Call a speaker by another name from now on. Raises ``ValueError`` for a speaker whom nobody knows."""
         if speaker in self._speakers.names:
-            self._told.put_nowait(Told(revised=self._speakers.rename(speaker, name).revised))
+            self._told.put_nowait(SpeakerNews(revised=self._speakers.rename(speaker, name).revised))
         else:
             self._given.update({known: name for known, given in self._given.items() if given == speaker})
             self._given[speaker] = name
 
-    async def told(self) -> AsyncGenerator[Told, None]:
+    async def told(self) -> AsyncGenerator[SpeakerNews, None]:
         """What becomes known about earlier turns, until ``close``."""
         while (told := await self._told.get()) is not None:
             yield told
@@ -94,10 +94,10 @@ class Identification:
         voice_print = await work.voice_print
         found = self._speakers.hear(turn_id, voice_print, voiced.clean_s, like=like, apart=apart)
         if found.merged or found.revised:
-            await self._told.put(Told(found.merged, found.revised))
+            await self._told.put(SpeakerNews(found.merged, found.revised))
         return found.speaker
 
     async def _follow(self, turn_id: int, guess: str | None, printing: asyncio.Task[str | None]) -> None:
         speaker = await printing
         if speaker != guess:
-            await self._told.put(Told(revised={turn_id: speaker}))
+            await self._told.put(SpeakerNews(revised={turn_id: speaker}))

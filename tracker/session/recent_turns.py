@@ -9,7 +9,7 @@ from typing import Any
 from emotrack.models.context import Revision
 from emotrack.tracker.events import SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.session.event_making import estimated
-from emotrack.tracker.session.identification import Told
+from emotrack.tracker.session.identification import SpeakerNews
 from emotrack.tracker.session.publisher import Publisher
 from emotrack.tracker.session.status import Status
 
@@ -49,7 +49,7 @@ class RecentTurns:
         self._status.tally.revise(before, after)
         await self._publisher.send(after)
 
-    async def tell(self, told: Told) -> None:
+    async def tell(self, told: SpeakerNews) -> None:
         """Publish what has become known about speakers."""
         for speaker, into in told.merged.items():
             await self._publisher.send(SpeakersMerged(**self._status.stamp(), speaker=speaker, into=into))

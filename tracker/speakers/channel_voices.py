@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
-from emotrack.tracker.speakers.division import LOOK_BACK_S, Part, frames, parts, passed_on
+from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, frames, parts, passed_on
 from emotrack.tracker.speakers.networks import FRAMES, STEP, WINDOW
 
 LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
@@ -100,7 +100,7 @@ class ChannelVoices:
     def _cut_before(self, start: int) -> tuple[int, int]:
         return next((cut for cut in reversed(self._cuts) if cut[0] <= start), (0, 0))
 
-    def _voiced(self, turn: SpeechTurn, part: Part, is_first: bool, is_last: bool) -> VoicedTurn:
+    def _voiced(self, turn: SpeechTurn, part: VoicePart, is_first: bool, is_last: bool) -> VoicedTurn:
         margin, edge = round(_MARGIN_S * SAMPLE_RATE), round(_EDGE_S * SAMPLE_RATE)
         start, end = max(part.start * STEP - margin, turn.start), min(part.end * STEP + margin, turn.end)
         if is_first and start - turn.start < edge:

@@ -53,11 +53,11 @@ class _Group:
 
 
 @dataclass(eq=False, slots=True)
-class _Turn:
+class _KnownTurn:
     turn: int
     group: _Group | None
     """None without a print; the speaker is then that of ``like``."""
-    like: _Turn | None = None
+    like: _KnownTurn | None = None
     apart: tuple[int, ...] = ()
 
     @property
@@ -74,7 +74,7 @@ class Speakers:
         """With a ``count``, there are no more of them."""
         self._count = count or MOST_SPEAKERS
         self._is_counted = count is not None
-        self._turns: list[_Turn] = []  # the latest, oldest first
+        self._turns: list[_KnownTurn] = []  # the latest, oldest first
         self._older: dict[int, _Group] = {}  # by speaker: enrolled, and turns that are not remembered singly
         self._names: dict[int, str] = {}
         self._by_person: set[int] = set()  # whose names were given, not counted
@@ -111,7 +111,7 @@ class Speakers:
         likeness = known.get(like) if like is not None else None
         if group is None and likeness is None:
             likeness = next((each for each in reversed(self._turns) if each.turn not in apart), None)
-        heard = _Turn(turn, group, likeness, tuple(apart))
+        heard = _KnownTurn(turn, group, likeness, tuple(apart))
         self._turns.append(heard)
         merged = self._cluster()
         self._forget()
@@ -323,7 +323,7 @@ class Speakers:
         self._by_person.discard(speaker)
         self._by_person.add(into)
 
-    def _settle(self, turn: _Turn) -> None:
+    def _settle(self, turn: _KnownTurn) -> None:
         """What a person has said of a turn is not clustered any more."""
         if turn.group is None or turn.group.speaker is None:
             return

@@ -28,7 +28,7 @@ _TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps n
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VoicePart:
     """What one voice says in a turn."""
 
     start: int
@@ -41,7 +41,7 @@ class Part:
     """The share of its activity in which somebody else is active, too."""
 
 
-def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Part]:
+def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[VoicePart]:
     """What each voice says from ``start`` to ``end``, by beginning; everything is one part where nobody was heard.
 
     What ends by ``settled`` is left out: it was part of the turn before, which this one overlaps.
@@ -54,7 +54,7 @@ def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Pa
         if start + run[1] > settled
     ]
     if not found:
-        return [Part(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)]
+        return [VoicePart(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)]
     return sorted(found, key=lambda part: (part.start, part.end))
 
 
@@ -62,7 +62,7 @@ def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Pa
 class PassedOn:
     """A turn under way has passed to somebody else."""
 
-    parts: list[Part]
+    parts: list[VoicePart]
     """Of those who have finished."""
     goes_on_from: int
     """Where those who go on began, ..."""
@@ -94,11 +94,11 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
     return PassedOn(gone, start + min(over, taken_over), start + over)
 
 
-def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: int, last: int) -> Part:
+def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: int, last: int) -> VoicePart:
     own = active[voice][first:last]
     together = sum(frames_[first:last].astype(int) for frames_ in active.values())
     clean = own & (together == 1)
-    return Part(start + first, start + last, voice, clean, 1.0 - float(clean.sum() / max(own.sum(), 1)))
+    return VoicePart(start + first, start + last, voice, clean, 1.0 - float(clean.sum() / max(own.sum(), 1)))
 
 
 def _runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -29,7 +29,7 @@ class FileTurns(Protocol):
     def __iter__(self) -> Iterator[SpeechTurn]: ...
 
 
-class Hearing:
+class HearingStep:
     """Turns that are cut while they are taken: a day of audio needs no more memory than a minute."""
 
     def __init__(self, clip: AudioClip, options: SegmenterOptions) -> None:
@@ -71,7 +71,7 @@ class Cut:
         self._options = options
 
     def __call__(self, clips: Sequence[AudioClip]) -> list[FileTurns]:
-        return [Hearing(clip, self._options) for clip in clips]
+        return [HearingStep(clip, self._options) for clip in clips]
 
 
 def _chunks(clip: AudioClip) -> Iterator[AudioChunk]:

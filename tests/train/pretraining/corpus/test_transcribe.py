@@ -18,7 +18,7 @@ from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.train.pretraining.corpus.audio_files import find_audio, read_clip
-from emotrack.train.pretraining.corpus.hearing import Cut, Hearing, UnusableAudioError
+from emotrack.train.pretraining.corpus.hearing import Cut, HearingStep, UnusableAudioError
 from emotrack.train.pretraining.corpus.rows import TurnRow
 from emotrack.train.pretraining.corpus.table import Table
 from tests.tracker.kitchen_table import samples
@@ -134,14 +134,14 @@ def test_turns_are_cut_while_they_are_taken(tmp_path: Path) -> None:
 
 def test_turns_that_go_to_another_process_arrive_as_they_are(talks: Path, tmp_path: Path) -> None:
     clip = read_clip(next(find_audio(talks)))
-    here = list(Hearing(clip, SegmenterOptions()))
-    there = list(pickle.loads(pickle.dumps(Hearing(clip, SegmenterOptions()))))
+    here = list(HearingStep(clip, SegmenterOptions()))
+    there = list(pickle.loads(pickle.dumps(HearingStep(clip, SegmenterOptions()))))
     assert here
     for one, other in zip(here, there, strict=True):
         assert (one.start, one.end) == (other.start, other.end)
         np.testing.assert_array_equal(one.samples, other.samples)
     (tmp_path / "bad.wav").write_text("no audio")
-    bad = pickle.loads(pickle.dumps(Hearing(read_clip(next(find_audio(tmp_path))), SegmenterOptions())))
+    bad = pickle.loads(pickle.dumps(HearingStep(read_clip(next(find_audio(tmp_path))), SegmenterOptions())))
     with pytest.raises(UnusableAudioError, match="not a file that can be decoded"):
         list(bad)
 
