@@ -94,7 +94,7 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
     engine.close()
 
     told = [event.left_out for event in recorder.events if isinstance(event, OverloadEvent)]
-    assert told == ["extras", "words", "short_turns", "words", "extras", "nothing"]
+    assert told == ["speakers", "extras", "words", "short_turns", "words", "extras", "speakers", "nothing"]
     assert patience == [1, 1, PATIENCE, 1, 1, 1]
     assert live.status.left_out == "nothing"
     without = [turn for turn in recorder.turns if turn.text_rejected == SKIPPED]
