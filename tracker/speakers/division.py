@@ -26,6 +26,7 @@ LOOK_BACK_S: Final = 1.5  # of what was heard last is not decided on while speec
 _BREATH: Final = frames(0.4)  # a shorter break is none
 _LEAST: Final = frames(0.2)  # shorter activity is no part
 _ALOUD: Final = 0.8  # of a part that others speak in, from which on it is heard only if it is ...
+_SPEECH: Final = frames(0.75)  # in which nobody was heard, and which ended no turn
 _LASTING: Final = frames(1.0)  # ... so long: an "uh-huh" within what somebody else says is no turn
 _TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps no longer
 
@@ -45,8 +46,9 @@ class VoicePart:
 
 
 def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[VoicePart]:
-    """What each voice says from ``start`` to ``end``, by beginning; everything is one part where nobody was heard.
+    """What each voice says from ``start`` to ``end``, by beginning.
 
+    A longer stretch in which segmentation heard nobody is a part, too: there is speech in it, or the turn had ended.
     What ends by ``settled`` is left out: it was part of the turn before, which this one overlaps.
     """
     active = activity.between(start, end)
@@ -57,16 +59,20 @@ def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Vo
         if start + run[1] > settled
     )
     if not found:
-        return [VoicePart(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)]
-    return found
+        return [_unheard(start, end)]
+    missed: list[VoicePart] = []
+    claimed = max(start, settled)
+    for first, last in [*((part.start, part.end) for part in found), (end, end)]:
+        if first - claimed >= _SPEECH:
+            missed.append(_unheard(claimed, first))
+        claimed = max(claimed, last)
+    return sorted([*found, *missed], key=lambda part: (part.start, part.end))
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOn:
     """A turn under way has passed to somebody else."""
 
-    parts: list[VoicePart]
-    """Of those who have finished."""
     goes_on_from: int
     """Where those who go on began, ..."""
     settled: int
@@ -95,7 +101,11 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
     gone = _audible(_part(active, voice, start, *run) for voice, found in finished.items() for run in found)
     if not gone:  # who has finished could hardly be heard beside the one who goes on
         return None
-    return PassedOn(gone, start + min(over, taken_over), start + over)
+    return PassedOn(start + min(over, taken_over), start + over)
+
+
+def _unheard(start: int, end: int) -> VoicePart:
+    return VoicePart(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)
 
 
 def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: int, last: int) -> VoicePart:
