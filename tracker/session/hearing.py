@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Final
 
 from emotrack.errors import EmotrackError
-from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceLost
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, SourceLost
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.silence import why_no_speech
 from emotrack.tracker.session.controls import Controls
@@ -22,6 +22,7 @@ from emotrack.tracker.speakers.networks import WINDOW
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.overload import LeftOut
 
+PIECE: Final = round(0.1 * SAMPLE_RATE)  # samples that are heard at once while nobody speaks
 PATIENCE: Final = 2.0  # where short turns are left out, this many times the usual silence ends a turn
 
 
@@ -85,17 +86,31 @@ class Hearing:
         if status.paused:
             self._paused_s += len(chunk.samples) / SAMPLE_RATE
             return self._end_turns()
-        turns: list[SpeechTurn] = []
-        for place, listener in enumerate(self.listeners):
-            ended = await self._engine.listen(listener, chunk.samples[:, place], chunk.start)
-            turns += ended
-            if (voices := self.voices(place)) is not None:
-                for turn in ended:
-                    await voices.finish(turn)
-                turns += await voices.look()
+        turns = [turn for place in range(len(self.listeners)) for turn in await self._listen(place, chunk)]
         status.levels_dbfs = tuple(listener.level_dbfs for listener in self.listeners)
         status.speaking = tuple(listener.speaking for listener in self.listeners)
         return sorted(turns, key=operator.attrgetter("end"))
+
+    async def _listen(self, channel: int, chunk: AudioChunk) -> list[SpeechTurn]:
+        """The turns that end on a channel.
+
+        While somebody speaks whose voice is told apart, frame by frame: so what is heard does not depend on how the
+        source cuts its chunks.
+        """
+        listener, samples = self.listeners[channel], chunk.samples[:, channel]
+        if (voices := self.voices(channel)) is None:
+            return await self._engine.listen(listener, samples, chunk.start)
+        turns: list[SpeechTurn] = []
+        at = 0
+        while at < len(samples):
+            start = chunk.start + at
+            size = FRAME_SAMPLES - (start - listener.heard_until) % FRAME_SAMPLES if listener.speaking else PIECE
+            ended = await self._engine.listen(listener, samples[at : at + size], start)
+            for turn in ended:
+                await voices.finish(turn)
+            turns += [*ended, *await voices.look()]
+            at += size
+        return turns
 
     def voices(self, channel: int) -> ChannelVoices | None:
         """The voices on a channel; None where they are not told apart, or not for now."""

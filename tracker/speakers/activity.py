@@ -7,6 +7,7 @@ windows disagree about a frame, most of them decide.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import permutations
 from typing import Final
 
@@ -32,6 +33,10 @@ class Activity:
         self._windows = np.zeros(_MEMORY, dtype=np.float32)  # (frames,): windows that looked there
         self._voices: list[int] = []  # their numbers
         self._numbered = 0
+
+    def copy(self) -> Activity:
+        """The same voices, which go their own way from here."""
+        return deepcopy(self)
 
     def add(self, first: int, active: NDArray[np.bool_]) -> None:
         """Take what segmentation found, (frames, VOICES), in a window that begins with the stream's frame ``first``."""

@@ -52,24 +52,24 @@ class ChannelVoices:
         self._segment = segment
         self._activity = Activity()
         self._seen = 0  # stream index up to which was looked
+        self._if_it_ends: tuple[int, Activity] | None = None  # the same at a pause, and the activity as it is then
         self._cuts: deque[tuple[int, int]] = deque([(0, 0)], maxlen=8)  # where a turn began, and what was settled there
 
     async def look(self) -> list[SpeechTurn]:
-        """After every chunk; the turn that ends here because somebody else has taken over, if one does.
+        """After every frame; the turn that ends here because somebody else has taken over, if one does.
 
-        A turn under way is looked at every second, and at the pause that may be its end. Costs a window of the network
-        each time, and nothing in silence.
+        A turn under way is looked at every second, and at the pause that may be its end, which counts only if it is.
+        Costs a window of the network each time, and nothing in silence.
         """
         pending, turn_start, heard = self._listener.pending, self._listener.turn_start, self._listener.heard_until
-        if turn_start is None:
-            return []
         if pending is not None:
-            if pending.end > self._seen:
-                await self._see(heard)
+            if self._if_it_ends is None or self._if_it_ends[0] < pending.end:
+                self._if_it_ends = (pending.end, await self._seen_until(pending.end))
             return []
-        if heard - max(self._seen, turn_start) < LOOK_EVERY_S * SAMPLE_RATE:
+        self._if_it_ends = None
+        if turn_start is None or heard - max(self._seen, turn_start) < LOOK_EVERY_S * SAMPLE_RATE:
             return []
-        await self._see(heard)
+        self._activity, self._seen = await self._seen_until(heard), heard
         _, settled = self._cut_before(turn_start)
         found = passed_on(
             self._activity, turn_start // STEP, (heard - round(LOOK_BACK_S * SAMPLE_RATE)) // STEP, settled
@@ -81,26 +81,31 @@ class ChannelVoices:
 
     async def finish(self, turn: SpeechTurn) -> None:
         """Look at what of a ``turn`` that has ended was not looked at, before it is divided."""
-        if turn.end > self._seen:
-            await self._see(max(turn.end, self._seen))
+        if turn.end <= self._seen:
+            return
+        if self._if_it_ends is None or self._if_it_ends[0] < turn.end:
+            self._if_it_ends = (turn.end, await self._seen_until(turn.end))
+        self._seen, self._activity = self._if_it_ends
+        self._if_it_ends = None
 
     def divide(self, turn: SpeechTurn) -> list[VoicedTurn]:
         """The parts of a turn, each of one voice, by beginning. Parts overlap where people do."""
+        activity = self._if_it_ends[1] if self._if_it_ends else self._activity
         first, last = turn.start // STEP, -(-turn.end // STEP)
-        if self._activity.share_seen(first, last) < _SEEN:  # nobody looked while voices were not told apart
+        if activity.share_seen(first, last) < _SEEN:  # nobody looked while voices were not told apart
             return [VoicedTurn(turn, None, np.ones(last - first, dtype=bool), 0.0)]
         _, settled = self._cut_before(turn.start)
-        found = parts(self._activity, first, last, settled)
+        found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
         return [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
 
-    async def _see(self, until: int) -> None:
-        """Look at the window that ends with the stream index ``until``, or as much of it as is remembered."""
+    async def _seen_until(self, until: int) -> Activity:
+        """The activity with a look at the window that ends at ``until``, or as much of it as is remembered."""
         first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP) * STEP
-        samples = self._listener.between(first, until)
-        active = await self._segment(samples)
-        self._activity.add(first // STEP, active[:FRAMES])
-        self._seen = until
+        active = await self._segment(self._listener.between(first, until))
+        activity = self._activity.copy()
+        activity.add(first // STEP, active[:FRAMES])
+        return activity
 
     def _cut_before(self, start: int) -> tuple[int, int]:
         return next((cut for cut in reversed(self._cuts) if cut[0] <= start), (0, 0))
