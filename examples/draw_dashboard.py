@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
-COMMAND = "emotrack live --file kitchen-table.flac --channels split --captions kitchen-table.vtt"
+COMMAND = "emotrack live --file kitchen-table.flac"
 WIDTH, HEIGHT = 110, 33  # cells, for ten turns and all that the dashboard shows beside them
 LONGER_S = 1.5  # so that the next turn is under way
 PATIENCE_S = 90.0  # the conversation has 48 s
@@ -31,7 +31,7 @@ PATIENCE_S = 90.0  # the conversation has 48 s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path, metavar="FILE.svg")
-    parser.add_argument("--until", default="I am really scared", metavar="WORDS")
+    parser.add_argument("--until", default="scared", metavar="WORDS")
     arguments = parser.parse_args()
     arguments.picture.write_text(to_svg(screen(arguments.until)), encoding="utf-8")
 
