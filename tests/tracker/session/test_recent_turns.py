@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from emotrack.tracker.events import Turn
+from emotrack.tracker.events import SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.identification import SpeakerNews
 from emotrack.tracker.session.publisher import Publisher
 from emotrack.tracker.session.recent_turns import RecentTurns
 from emotrack.tracker.session.status import LiveStatus
@@ -53,3 +54,36 @@ def test_a_turn_that_is_too_old_or_never_was_stays_as_it_is(turn_id: int) -> Non
     status, sent = revised(turn_id, emotion="anger")
     assert not sent
     assert status.tally.emotions == {"joy": 3}
+
+
+def told(news: SpeakerNews | tuple[str, str]) -> tuple[LiveStatus, list[tuple[Any, ...]]]:
+    """Four turns of two speakers, three remembered, then what becomes known or is asked for; what was sent after."""
+    status, recorder = LiveStatus(site="kitchen"), Recorder()
+
+    async def publish() -> None:
+        recent = RecentTurns(3, status, Publisher([recorder], Controls(status, ()), print))
+        for number, speaker in enumerate(("Ben", "Ana", "Ben", "Ben"), 1):
+            await recent.publish(turn(number, "joy", speaker=speaker), [])
+        await (recent.tell(news) if isinstance(news, SpeakerNews) else recent.rename(*news))
+
+    asyncio.run(publish())
+    sent: list[tuple[Any, ...]] = []
+    for event in recorder.events[4:]:
+        match event:
+            case Turn():
+                sent.append((event.turn_id, event.revision, event.speaker))
+            case SpeakerRenamed(speaker=speaker, name=name) | SpeakersMerged(speaker=speaker, into=name):
+                sent.append((event.type, speaker, name))
+    return status, sent
+
+
+def test_two_who_are_one_are_told_then_every_turn_once_and_all_are_counted() -> None:
+    status, sent = told(SpeakerNews(merged={"Ben": "Ana"}, revised={4: "Ana"}))
+    assert sent == [("speakers_merged", "Ben", "Ana"), (3, 1, "Ana"), (4, 1, "Ana")]
+    assert status.tally.speakers == {"Ana": 4}
+
+
+def test_a_new_name_is_told_then_the_recent_turns_and_old_ones_are_counted_as_its() -> None:
+    status, sent = told(("Ben", "Cleo"))
+    assert sent == [("speaker_renamed", "Ben", "Cleo"), (3, 1, "Cleo"), (4, 1, "Cleo")]
+    assert status.tally.speakers == {"Ana": 1, "Cleo": 3}
