@@ -69,7 +69,7 @@ def test_only_what_was_asked_for_goes(tmp_path: Path) -> None:
 
 def test_new_names_are_no_names_either_and_hold_as_before(tmp_path: Path) -> None:
     said = [turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2"), turn(3, speaker="speaker 3")]
-    events = [*said, renamed("speaker 2", "Ana"), merged("speaker 3", "speaker 1"), turn(4, speaker="Ana")]
+    events: list[Event] = [*said, renamed("speaker 2", "Ana"), merged("speaker 3", "speaker 1"), turn(4, speaker="Ana")]
     path, out = write(tmp_path / "s.jsonl", [started(source="talk"), *events]), tmp_path / "r.jsonl"
     redact(path, out, words=False, speakers=True)
     assert "Ana" not in out.read_text()

@@ -25,6 +25,8 @@ from emotrack.tracker.events import (
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
     Turn,
     to_json,
 )
@@ -97,7 +99,10 @@ CHANNELS: Final = (
         "session",
         topics.session,
         ("site",),
-        (SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, OverloadEvent, Mark, Correction),
+        (
+            *(SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, OverloadEvent),
+            *(SpeakerRenamed, SpeakersMerged, Mark, Correction),
+        ),
         "What happens to the session; its start and its end are retained.",
         retained=(SessionStarted, SessionEnded),
         expiry_s=_DAY_S,
