@@ -34,6 +34,7 @@ from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.payloads import (
     Claim,
+    Command,
     ErrorReport,
     Hermes,
     HermesError,
@@ -194,6 +195,11 @@ def to_reply(reply: Reply, response_topic: str, correlation: bytes | None) -> Me
         correlation=correlation,
         user=cloud_event(reply, response_topic, body),
     )
+
+
+def to_command(command: Command, topic: str) -> Message:
+    """What somebody wants of a site, now or never."""
+    return Message(topic, command.to_json(), qos=1, content_type=JSON, is_text=True, expiry_s=_MINUTE_S)
 
 
 def to_status(topic: str, status: SiteStatus) -> Message:

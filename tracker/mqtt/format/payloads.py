@@ -241,7 +241,7 @@ class LabelTurn(Payload):
     ] = None
 
 
-class RenameSpeaker(Payload):
+class NameSpeaker(Payload):
     """A person says who a speaker is: for turns past and to come; if somebody has the name already, the two are one."""
 
     speaker: Annotated[Name, Field(description="The name until now.")]
@@ -255,7 +255,7 @@ class Forget(Payload):
     """End the session, and have the broker and Home Assistant forget the site; audio alone does not open it again."""
 
 
-Command = Start | Stop | Pause | Reset | LabelTurn | RenameSpeaker | Forget
+Command = Start | Stop | Pause | Reset | LabelTurn | NameSpeaker | Forget
 
 COMMANDS: Final[dict[CommandName, type[Command]]] = {
     "start": Start,
@@ -263,7 +263,7 @@ COMMANDS: Final[dict[CommandName, type[Command]]] = {
     "pause": Pause,
     "reset": Reset,
     "label": LabelTurn,
-    "rename": RenameSpeaker,
+    "rename": NameSpeaker,
     "forget": Forget,
 }
 

@@ -16,9 +16,9 @@ from emotrack.tracker.mqtt.format.payloads import (
     CommandName,
     Forget,
     LabelTurn,
+    NameSpeaker,
     Pause,
     PayloadError,
-    RenameSpeaker,
     Reply,
     Reset,
     Start,
@@ -116,7 +116,7 @@ def _do(command: Command, controls: SiteControls) -> None:
         case LabelTurn(turn_id=turn_id, emotion=emotion, session=session):
             _check_session(session, controls)
             controls.label(turn_id, emotion)
-        case RenameSpeaker(speaker=speaker, name=name, session=session):
+        case NameSpeaker(speaker=speaker, name=name, session=session):
             _check_session(session, controls)
             controls.rename(speaker, name)
         case Forget():

@@ -141,7 +141,7 @@ class _Correcting:
         return paint(self._scene, width, height)
 
     def _press(self, key: str) -> None:
-        turn = self._walk.current
+        key, turn = key.lower(), self._walk.current
         if key == QUIT:
             self._quit()
         elif key in {"left", "backspace"}:
