@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         SessionStarted,
         SourceLostEvent,
         SourceRestoredEvent,
+        SpeakerRenamed,
+        SpeakersMerged,
         Turn,
     )
     from emotrack.tracker.sources.blocks import Blocks
@@ -63,6 +65,8 @@ __all__ = [
     "SourceError",
     "SourceLostEvent",
     "SourceRestoredEvent",
+    "SpeakerRenamed",
+    "SpeakersMerged",
     "Tracker",
     "Turn",
     "UsageError",

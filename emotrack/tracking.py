@@ -202,6 +202,16 @@ class Conversation:
         except ValueError as error:
             raise UsageError(str(error)) from None
 
+    def rename(self, speaker: str, name: str) -> None:
+        """Call a speaker by another name, for turns past and to come; two who get one name become one.
+
+        Raises ``UsageError`` for a speaker of whom there is no turn, and for no name.
+        """
+        try:
+            self._begun().rename(speaker, name)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _begun(self) -> Controls:

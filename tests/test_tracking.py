@@ -202,15 +202,24 @@ def test_controls_become_events() -> None:
                 if isinstance(event, emotrack.Turn) and event.turn_id == 1 and not event.revision:
                     conversation.mark()
                     conversation.correct(1, "joy")
+                    conversation.rename(event.speaker or "", "Cleo")
                     with pytest.raises(emotrack.UsageError, match="no turn 99"):
                         conversation.correct(99, "joy")
+                    with pytest.raises(emotrack.UsageError, match="no speaker Dan"):
+                        conversation.rename("Dan", "Ana")
                     conversation.stop()
             with pytest.raises(emotrack.UsageError, match="once"):
                 aiter(conversation)
         return events
 
-    kinds = {event.type for event in asyncio.run(track())}
-    assert kinds >= {"mark", "correction", "session_ended"}
+    events = asyncio.run(track())
+    assert {event.type for event in events} >= {"mark", "correction", "session_ended"}
+    (renamed,) = [event for event in events if isinstance(event, emotrack.SpeakerRenamed)]
+    assert (renamed.speaker, renamed.name) == ("Ana", "Cleo")
+    assert next(turn for turn in turns_of(events) if turn.turn_id == 1).speaker == "Cleo"
+    ended = events[-1]
+    assert isinstance(ended, emotrack.SessionEnded)
+    assert "Ana" not in ended.speakers
 
 
 def test_what_cannot_be_is_an_error_of_the_tree(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emotrack.tracker.understanding.engine import Engine
 
 CONSENT: Final = "Everyone who can be heard should know that emotions are being estimated here."
-NO_COMMANDS: Final = "Commands over MQTT are off: nobody there can start, stop, pause or label."
+NO_COMMANDS: Final = "Commands over MQTT are off: nobody there can start, stop, pause, label or rename."
 
 
 def saved_to(arguments: argparse.Namespace) -> str | None:

@@ -40,7 +40,7 @@ def add_session_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     export.add_argument("--to", required=True, choices=FORMAT_NAMES, help="the format")
     export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
 
-    correct = _command(commands, "correct", "tell what turns really sounded like", run=_correct)
+    correct = _command(commands, "correct", "tell what turns really sounded like, and who speaks", run=_correct)
     correct.epilog = (
         "keys: a number or the letter of an emotion sets it, Enter says that the estimate is right, space plays the"
         " turn again where its audio was kept, right skips, left goes back, q quits. Corrections are added to the"
@@ -49,6 +49,13 @@ def add_session_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     correct.add_argument("--all", action="store_true", help="walk through all turns, not only the uncertain ones")
     correct.add_argument(
         "--set", action="append", default=[], metavar="TURN=EMOTION", help="correct a turn without asking; repeat"
+    )
+    correct.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="SPEAKER=NAME",
+        help="say who a speaker is, without asking; repeat",
     )
 
     compare = commands.add_parser(
@@ -128,7 +135,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _correct(arguments: argparse.Namespace) -> int:
     from emotrack.tracker.sessions.correct.correct import run_correct
 
-    return run_correct(_read(arguments.file, arguments.session), arguments.set, everything=arguments.all)
+    return run_correct(
+        _read(arguments.file, arguments.session), arguments.set, arguments.rename, everything=arguments.all
+    )
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
+from emotrack.tracker.dashboard.naming import Naming, NewName
 from emotrack.tracker.dashboard.view import render as render_site
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.notices import NoticeBoard
@@ -25,7 +26,7 @@ from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.watching.overview import Overview, grid
 from emotrack.tracker.mqtt.watching.overview import render as render_overview
-from emotrack.tracker.mqtt.watching.watched import KINDS, MAX_SITES, WatchedSites
+from emotrack.tracker.mqtt.watching.watched import KINDS, MAX_SITES, WatchedSite, WatchedSites
 
 
 def run_watch(arguments: argparse.Namespace) -> int:
@@ -88,6 +89,7 @@ class _Watch:
         if not self._is_open or not overview.sites:
             return render_overview(overview, width, height)
         site = overview.sites[overview.chosen]
+        site.state.notice = site.state.notice or overview.notice
         site.watching.place = "" if self._only else f"{overview.chosen + 1} of {len(overview.sites)}"
         return render_site(site.state, site.status, width, height)
 
@@ -108,6 +110,21 @@ class _Watch:
         return None
 
     def _press(self, key: str) -> None:
+        overview = self._overview()
+        site = overview.sites[overview.chosen] if self._is_open and overview.sites else None
+        if site is not None and site.state.naming is not None:
+            self._name(site, site.state.naming.press(key))
+        elif site is not None and key in {"n", "N"}:
+            site.state.ask_for_name()
+        else:
+            self._go(key.lower())
+
+    def _name(self, site: WatchedSite, said: Naming | NewName | None) -> None:
+        site.state.naming = said if isinstance(said, Naming) else None
+        if isinstance(said, NewName):
+            self._connection.publish(site.renaming(said))
+
+    def _go(self, key: str) -> None:
         if key == "q":
             self._canvas.close()
         elif key in {"backspace", "a"}:

@@ -10,8 +10,8 @@ from typing import Final, Protocol, runtime_checkable
 
 SEEK_S: Final = 10.0
 
-LIVE_HINTS: Final = (("q", "quit"), ("p", "pause"), ("m", "mark"))
-WATCH_HINTS: Final = (("q", "quit"), ("← →", "other sites"), ("backspace", "all sites"))
+LIVE_HINTS: Final = (("q", "quit"), ("p", "pause"), ("m", "mark"), ("n", "name"))
+WATCH_HINTS: Final = (("q", "quit"), ("n", "name"), ("← →", "other sites"), ("backspace", "all sites"))
 CHOOSE_HINTS: Final = (("q", "quit"), ("← → ↑ ↓", "choose"), ("enter", "open"), ("1 to 9", "by number"))
 REPLAY_HINTS: Final = (("q", "quit"), ("p", "pause"), ("← →", f"{SEEK_S:.0f} s"), ("↑ ↓", "speed"), ("home", "start"))
 
@@ -20,7 +20,8 @@ _FINAL: Final = {"A": "up", "B": "down", "C": "right", "D": "left", "H": "home",
 _PRESSED = re.compile(
     r"\x1b[\[O](?P<sequence>[0-?]*[ -/]*[@-~])"  # arrows and the like, in either of a terminal's two modes
     r"|(?P<unfinished>\x1b(?:\[[0-?]*[ -/]*|O))\Z"
-    r"|\x1b.?"  # Escape alone, or a key with Alt
+    r"|(?P<escape>\x1b)\Z"
+    r"|\x1b."  # a key with Alt
     r"|(?P<character>.)",
     re.DOTALL,
 )
@@ -37,6 +38,9 @@ class KeyControls(Protocol):
 
     def mark(self) -> None:
         """Mark this moment."""
+
+    def rename(self, speaker: str, name: str) -> None:
+        """Call a speaker by another name. Raises ``ValueError`` where that cannot be."""
 
 
 @runtime_checkable
@@ -87,15 +91,17 @@ class KeyReader:
         self._unfinished = ""
 
     def feed(self, pressed: bytes) -> list[str]:
-        """The keys in ``pressed``: characters in lower case, the others by name; unknown ones are left out."""
+        """The keys in ``pressed``: characters as they are, the others by name; unknown ones are left out."""
         text = self._unfinished + self._decoder.decode(pressed)
         self._unfinished = ""
         keys = []
         for found in _PRESSED.finditer(text):
             if character := found["character"]:
-                keys.append(_NAMES.get(character, character.lower()))
+                keys.append(_NAMES.get(character, character))
             elif (sequence := found["sequence"]) in _FINAL:
                 keys.append(_FINAL[sequence])
+            elif found["escape"]:
+                keys.append("escape")
             elif unfinished := found["unfinished"]:
                 self._unfinished = unfinished
         return keys

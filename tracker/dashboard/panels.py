@@ -9,10 +9,11 @@ from itertools import groupby
 from rich.style import Style
 
 from emotrack.tracker.dashboard.frame import Line, Row, bar, crop, wrap
+from emotrack.tracker.dashboard.naming import Naming
 from emotrack.tracker.dashboard.palette import BAR_STRONG, GREEN, QUIET, SKY, STRONG, VERMILLION, WARNING, look
 from emotrack.tracker.dashboard.state import DashboardState, Note, Playback, ShownProvisional, ShownTurn
 from emotrack.tracker.messages.plain import plain
-from emotrack.tracker.messages.wording import clock, counted
+from emotrack.tracker.messages.wording import TOLD_OVERLAP, clock, counted
 from emotrack.tracker.session.status import Status
 
 LEVEL_FLOOR_DBFS = -60.0  # the left end of a meter
@@ -119,11 +120,13 @@ def _provisional_line(shown: ShownProvisional, label: int, width: int) -> Line:
 
 
 def _words(turn: ShownTurn) -> tuple[str, Style | None]:
-    cut = " [cut]" if turn.truncated else ""
+    marks = " [cut]" if turn.truncated else ""
+    if turn.overlap >= TOLD_OVERLAP:
+        marks += f" [overlap {turn.overlap:.0%}]"
     if turn.text is not None:
-        return turn.text + cut, None
+        return turn.text + marks, None
     reason = f" ({turn.text_rejected})" if turn.text_rejected else ""
-    return f"voice only{reason}{cut}", _VOICE_ONLY
+    return f"voice only{reason}{marks}", _VOICE_ONLY
 
 
 def _note_line(note: Note, width: int) -> Line:
@@ -271,12 +274,26 @@ def path_end(path: str, width: int) -> str:
 
 def key_hints(hints: Iterable[tuple[str, str]], width: int) -> Row:
     """Keys and what they do, as many as fit."""
-    row = Row(width).gap()
+    return _add_hints(Row(width).gap(), hints)
+
+
+def _add_hints(row: Row, hints: Iterable[tuple[str, str]]) -> Row:
     for key, what in hints:
         if row.room < len(key) + len(what) + 3:
             break
         row.add(f" {key} ", BAR_STRONG).add(f" {what}").gap(2)
     return row
+
+
+def naming(asked: Naming, width: int) -> Row:
+    """The line on which a person names a speaker."""
+    if asked.chosen is None:
+        choices = [(str(number), speaker.shown) for number, speaker in enumerate(asked.speakers, 1)]
+        row = Row(width).gap().add("Name whom?", STRONG).gap(2)
+        return _add_hints(row, [("enter", asked.latest.shown), *choices, ("esc", "nobody")])
+    row = Row(width).gap().add(f"{crop(asked.chosen.shown, width // 3)} is called ")
+    row.add(path_end(asked.name, max(8, row.room - 30)) + "_", STRONG).gap(2)
+    return _add_hints(row, [("enter", "done"), ("esc", "leave it")])
 
 
 def _add_meter(row: Row, name: str, dbfs: float, speaking: bool, width: int) -> None:

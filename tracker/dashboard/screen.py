@@ -9,6 +9,7 @@ from rich.console import Console
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.keys import KeyControls, ReplayControls, bindings
+from emotrack.tracker.dashboard.naming import Naming, NewName
 from emotrack.tracker.dashboard.state import DashboardState, Playback
 from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.dashboard.terminal import terminal_may_go
@@ -43,6 +44,7 @@ class Dashboard:
         self._notices = notices
         self._console = console
         self._bindings = bindings(controls)
+        self._rename = None if isinstance(controls, ReplayControls) else controls.rename
         self._canvas = Canvas(console, self._picture, self._press)
 
     async def emit(self, event: Event) -> None:
@@ -78,7 +80,30 @@ class Dashboard:
         self.state.observe(self._status)
 
     def _press(self, key: str) -> None:
+        if self.state.naming is not None:
+            self._name(self.state.naming.press(key))
+            return
+        key = key.lower()
         if key == "q":
             self.state.stopping = True
+        if key == "n" and self._rename is not None:
+            self.state.ask_for_name()
         if act := self._bindings.get(key):
             act()
+
+    def _name(self, said: Naming | NewName | None) -> None:
+        if not isinstance(said, NewName):
+            self.state.naming = said
+            return
+        self.state.naming = None
+        try:
+            if self._rename is not None:
+                self._rename(said.speaker, said.name)
+        except ValueError as error:
+            self._say(str(error))
+
+    def _say(self, line: str) -> None:
+        if self._notices is None:
+            self.state.notice = line
+        else:
+            self._notices.put(line, time.monotonic())

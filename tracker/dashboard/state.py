@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from emotrack.tracker.dashboard.naming import MAX_CHOICES, Naming, Speaker
 from emotrack.tracker.events import (
     Correction,
     Event,
@@ -18,6 +19,8 @@ from emotrack.tracker.events import (
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
     Turn,
 )
 from emotrack.tracker.messages.plain import plain
@@ -56,6 +59,10 @@ class ShownTurn:
     uncertain: bool
     probabilities: Mapping[str, float]
     truncated: bool
+    named: str | None = None
+    """The speaker's name as events have it."""
+    overlap: float = 0.0
+    """How much of it others speak in; 0 where nobody looked."""
     corrected: bool = False
     """The emotion is what a person said, not the estimate."""
 
@@ -94,6 +101,12 @@ class SpeakerTally:
     turns: int = 0
     last_turn: int = 0
     emotions: Counter[str] = field(default_factory=Counter)
+
+    def join(self, other: SpeakerTally) -> None:
+        """Count the turns of another speaker, too."""
+        self.turns += other.turns
+        self.last_turn = max(self.last_turn, other.last_turn)
+        self.emotions += other.emotions
 
 
 @dataclass(slots=True)
@@ -137,6 +150,8 @@ class DashboardState:
     """The line that is meant for the person at the screen now."""
     stopping: bool = False
     """The person asked to stop; the turn under way is being finished."""
+    naming: Naming | None = None
+    """What the person is asked who is about to name a speaker."""
     lost_reason: str | None = None
     turns: list[ShownTurn] = field(default_factory=list)
     """The latest turns, in the order of their ids."""
@@ -173,14 +188,12 @@ class DashboardState:
                 self.started = event
             case SessionEnded():
                 self.ended = event
-            case SourceLostEvent():
-                self.lost_reason = plain(event.reason, REASON_CHARS)
-                self.note(event.at_s, f"source lost: {self.lost_reason}", alarm=True)
-            case SourceRestoredEvent():
-                self.lost_reason = None
-                self.note(event.at_s, f"source is back, {event.seconds_lost:.0f} s missing")
+            case SourceLostEvent() | SourceRestoredEvent():
+                self._apply_loss(event)
             case OverloadEvent():
                 self._apply_overload(event)
+            case SpeakerRenamed(speaker=speaker, name=name) | SpeakersMerged(speaker=speaker, into=name):
+                self._rename(speaker, name, "proved to be" if isinstance(event, SpeakersMerged) else "is called")
             case Mark():
                 self.marks += 1
                 self.note(event.at_s, f"mark {self.marks}")
@@ -253,6 +266,18 @@ class DashboardState:
         after_turn = self.turns[-1].turn_id if self.turns else 0
         self.notes.append(Note(after_turn, at_s, text, alarm))
 
+    def ask_for_name(self) -> None:
+        """Ask which of those who spoke last is to get which name; nothing where nobody is known."""
+        latest: dict[str, Speaker] = {}
+        for turn in reversed(self.turns):
+            if turn.speaker is not None and turn.named is not None:
+                latest.setdefault(turn.speaker, Speaker(turn.speaker, turn.named))
+        recent = list(latest.values())[:MAX_CHOICES]
+        if recent:
+            rows: list[str | None] = [*self.speakers, *latest]
+            in_order = sorted(recent, key=lambda speaker: rows.index(speaker.shown))
+            self.naming = Naming(in_order, recent[0], recent[0] if len(recent) == 1 else None)
+
     def _apply_turn(self, event: Turn) -> None:
         index, shown = self.find(event.turn_id)
         if shown is not None:
@@ -271,6 +296,14 @@ class DashboardState:
             self.turns.insert(index, turn)
         if len(self.turns) > self.keep_turns:
             self._forgotten_up_to = self.turns.pop(0).turn_id
+
+    def _apply_loss(self, event: SourceLostEvent | SourceRestoredEvent) -> None:
+        if isinstance(event, SourceLostEvent):
+            self.lost_reason = plain(event.reason, REASON_CHARS)
+            self.note(event.at_s, f"source lost: {self.lost_reason}", alarm=True)
+        else:
+            self.lost_reason = None
+            self.note(event.at_s, f"source is back, {event.seconds_lost:.0f} s missing")
 
     def _apply_overload(self, event: OverloadEvent) -> None:
         left_out = event.left_out.replace("_", " ")
@@ -294,6 +327,31 @@ class DashboardState:
         index, shown = self.find(event.turn_id)
         if shown is not None:
             self._replace(index, _corrected(shown, plain(event.emotion, NAME_CHARS)))
+
+    def _rename(self, speaker: str, name: str, how: str) -> None:
+        """All turns of a speaker are of another name, those that have left the screen counted too."""
+        old, new = plain(speaker, NAME_CHARS), plain(name, NAME_CHARS) or None
+        self.note(self._latest_s, f"{old} {how} {new or 'nobody'}")
+        if old != new and old in self.speakers:
+            if new in self.speakers:
+                self.speakers[new].join(self.speakers.pop(old))
+            else:
+                self.speakers = {new if row == old else row: tally for row, tally in self.speakers.items()}
+        for index, turn in enumerate(self.turns):
+            if turn.speaker == old:
+                renamed = replace(turn, speaker=new, named=name, row=new if new in self.speakers else OTHERS)
+                if turn.row == old:
+                    self.turns[index] = renamed  # it is counted already
+                else:
+                    self._replace(index, renamed)
+        self.under_way = {
+            channel: replace(shown, speaker=new) if shown.speaker == old else shown
+            for channel, shown in self.under_way.items()
+        }
+
+    @property
+    def _latest_s(self) -> float:
+        return max(self.stream_s, self.turns[-1].end_s if self.turns else 0.0)
 
     def _replace(self, index: int, turn: ShownTurn) -> None:
         self._count(turn, +1)  # before the other is taken away, so that a speaker with one turn keeps the row
@@ -323,6 +381,8 @@ class DashboardState:
             uncertain=event.uncertain,
             probabilities={plain(name, NAME_CHARS): p for name, p in event.probabilities.items()},
             truncated=event.truncated,
+            named=event.speaker,
+            overlap=event.overlap or 0.0,
         )
 
     def _count(self, turn: ShownTurn, step: int) -> None:

@@ -161,7 +161,9 @@ def _small(state: DashboardState, status: Status, width: int, height: int) -> li
         lower += _measures(state, status, width, narrow=True)[:1]
     if height >= 14:
         lower += [panels.drops(status, width)]
-    if height >= 8:
+    if state.naming is not None:
+        lower += [panels.naming(state.naming, width).line()]
+    elif height >= 8:
         keys = _keys(state, status, width if state.playback else min(width, 33))
         lower += [[*keys.line(), *_notice(state, status, width - keys.width).line()]]
     if height >= 5:
@@ -257,8 +259,10 @@ def _notice(state: DashboardState, status: Status, width: int) -> Row:
 
 
 def _keys(state: DashboardState, status: Status, width: int) -> Row:
+    if state.naming is not None:
+        return panels.naming(state.naming, width)
     if state.watching is not None:
-        return panels.key_hints(WATCH_HINTS if state.watching.place else WATCH_HINTS[:1], width)
+        return panels.key_hints(WATCH_HINTS if state.watching.place else WATCH_HINTS[:2], width)
     hints = dict(REPLAY_HINTS if state.playback else LIVE_HINTS)
     if status.paused:
         hints["p"] = "resume"

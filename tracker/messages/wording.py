@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+TOLD_OVERLAP: Final = 0.2
+"""The share of a turn that others speak in, from which on people are told of it."""
 
 
 def clock(seconds: float) -> str:

@@ -58,16 +58,27 @@ class RecentTurns:
     async def follow(self, news: AsyncIterator[SpeakerNews]) -> None:
         """Publish what becomes known about speakers, until the ``news`` end."""
         async for told in news:
-            for speaker, into in told.merged.items():
-                await self._publisher.send(SpeakersMerged(**self._status.stamp(), speaker=speaker, into=into))
-            for turn_id, name in told.revised.items():
+            await self.tell(told)
+
+    async def tell(self, told: SpeakerNews) -> None:
+        """Publish what has become known about speakers."""
+        for speaker, into in told.merged.items():
+            await self._publisher.send(SpeakersMerged(**self._status.stamp(), speaker=speaker, into=into))
+            await self._call(speaker, into)
+        for turn_id, name in told.revised.items():
+            if (turn := self._turns.get(turn_id)) is None or turn.speaker != name:
                 await self.revise(turn_id, speaker=name)
 
     async def rename(self, speaker: str, name: str) -> None:
         """Publish a new name, and the recent turns with it."""
         await self._publisher.send(SpeakerRenamed(**self._status.stamp(), speaker=speaker, name=name))
+        await self._call(speaker, name)
+
+    async def _call(self, speaker: str, name: str) -> None:
+        """Revise the turns of a speaker who has another name now; those that are too old are counted as theirs."""
         for turn_id in [turn_id for turn_id, turn in self._turns.items() if turn.speaker == speaker]:
             await self.revise(turn_id, speaker=name)
+        self._status.tally.rename(speaker, name)
 
     def clear(self) -> None:
         """Nothing of what was said so far is revised any more."""

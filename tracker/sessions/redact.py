@@ -20,7 +20,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from emotrack.models.files import whole_file
-from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, SourceLostEvent, Turn, to_json
+from emotrack.tracker.events import (
+    Event,
+    Provisional,
+    SessionEnded,
+    SessionStarted,
+    SourceLostEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
+    Turn,
+    to_json,
+)
 from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_line
 from emotrack.tracker.sessions.reading.reader import SessionError
 from emotrack.tracker.site import DEFAULT_SITE
@@ -90,6 +100,12 @@ class _Redaction:
                     changes["speaker"] = self._pseudonym(event.speaker)
             case Provisional() if self._speakers:
                 changes["speaker"] = self._pseudonym(event.speaker)
+            case SpeakerRenamed() if self._speakers:
+                changes["speaker"] = self._pseudonym(event.speaker) or _GONE
+                changes["name"] = self._pseudonym(event.name) or _GONE
+            case SpeakersMerged() if self._speakers:
+                changes["speaker"] = self._pseudonym(event.speaker) or _GONE
+                changes["into"] = self._pseudonym(event.into) or _GONE
             case SessionStarted():
                 changes["source"] = _GONE
                 changes["recogniser"] = _without_folder(event.recogniser)

@@ -13,22 +13,35 @@ class Mood:
     def __init__(self, half_life_s: float = HALF_LIFE_S) -> None:
         self._half_life_s = half_life_s
         self._weights: dict[str, float] = {}
-        self._at_s = 0.0
+        self.at_s = 0.0
+        """Stream time of the end of the latest turn."""
 
     def add(self, probabilities: Mapping[str, float], start_s: float, end_s: float) -> None:
         """Count a turn from ``start_s`` to ``end_s`` on the stream clock."""
-        fading = 0.5 ** (max(0.0, end_s - self._at_s) / self._half_life_s)
-        self._at_s = max(self._at_s, end_s)
-        self._weights = {label: weight * fading for label, weight in self._weights.items()}
+        self._weights = self.weights(end_s)
+        self.at_s = max(self.at_s, end_s)
         for label, probability in probabilities.items():
             self._weights[label] = self._weights.get(label, 0.0) + probability * (end_s - start_s)
 
     def revise(self, before: Mapping[str, float], after: Mapping[str, float], start_s: float, end_s: float) -> None:
         """Count a turn that was added with the probabilities ``before`` as if it had been added with ``after``."""
-        share = 0.5 ** (max(0.0, self._at_s - end_s) / self._half_life_s) * (end_s - start_s)
+        share = 0.5 ** (max(0.0, self.at_s - end_s) / self._half_life_s) * (end_s - start_s)
         for label in before.keys() | after.keys():
             change = (after.get(label, 0.0) - before.get(label, 0.0)) * share
             self._weights[label] = max(0.0, self._weights.get(label, 0.0) + change)  # never below for rounding alone
+
+    def join(self, other: Mood) -> None:
+        """Count the turns of another mood of the same half-life, too."""
+        at_s = max(self.at_s, other.at_s)
+        weights = self.weights(at_s)
+        for label, weight in other.weights(at_s).items():
+            weights[label] = weights.get(label, 0.0) + weight
+        self._weights, self.at_s = weights, at_s
+
+    def weights(self, at_s: float) -> dict[str, float]:
+        """How much each label weighs at a moment that is no earlier than the latest turn."""
+        fading = 0.5 ** (max(0.0, at_s - self.at_s) / self._half_life_s)
+        return {label: weight * fading for label, weight in self._weights.items()}
 
     @property
     def probabilities(self) -> dict[str, float]:

@@ -52,6 +52,11 @@ class Tally:
                 self.speakers -= Counter([before.speaker])
             self._count_speaker(after.speaker)
 
+    def rename(self, speaker: str, name: str) -> None:
+        """Count the turns of a speaker as those of another name."""
+        if speaker != name and (turns := self.speakers.pop(speaker, 0)):
+            self.speakers[name] += turns
+
     def _count_speaker(self, speaker: str | None) -> None:
         if speaker is not None and (speaker in self.speakers or len(self.speakers) < _MAX_SPEAKERS):
             self.speakers[speaker] += 1

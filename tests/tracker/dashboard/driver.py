@@ -10,7 +10,7 @@ from rich.console import Console
 
 from emotrack.tracker.dashboard import Dashboard
 from emotrack.tracker.session.status import LiveStatus
-from tests.tracker.dashboard.made_up import ended, mark, started, turn
+from tests.tracker.dashboard.made_up import ended, mark, renamed, started, turn
 
 
 class MadeUpSession:
@@ -30,10 +30,17 @@ class MadeUpSession:
     def mark(self) -> None:
         self.marking = asyncio.get_running_loop().create_task(self.dashboard.emit(mark(42.0)))
 
+    def rename(self, speaker: str, name: str) -> None:
+        if name == "Nobody":
+            raise ValueError("nobody is called that")
+        self.marking = asyncio.get_running_loop().create_task(self.dashboard.emit(renamed(speaker, name)))
+
     async def run(self, mode: str) -> None:
         await self.dashboard.emit(started())
         for number in range(1, 31):
-            await self.dashboard.emit(turn(number, text=f"Turn {number} \x1b[2J of a long talk."))
+            await self.dashboard.emit(
+                turn(number, speaker=f"speaker {1 + number % 2}", text=f"Turn {number} \x1b[2J of a long talk.")
+            )
             await asyncio.sleep(0.01)
         os.write(2, b"a library complains\n")
         if mode == "fail":

@@ -15,6 +15,8 @@ from emotrack.tracker.events import (
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
     Turn,
 )
 
@@ -57,6 +59,14 @@ def turn(turn_id: int, emotion: str = "joy", after_end: float = 200.0, **changes
 
 def mark(at_s: float) -> Mark:
     return Mark(**HEAD, at_s=at_s)
+
+
+def renamed(speaker: str, name: str) -> SpeakerRenamed:
+    return SpeakerRenamed(**HEAD, speaker=speaker, name=name)
+
+
+def merged(speaker: str, into: str) -> SpeakersMerged:
+    return SpeakersMerged(**HEAD, speaker=speaker, into=into)
 
 
 def lost(at_s: float, reason: str = "unplugged") -> SourceLostEvent:

@@ -46,6 +46,28 @@ def test_keys_act_and_the_terminal_is_restored_below_a_summary(terminal: Termina
     assert "Listened" in terminal.wait_for("terminal unchanged"), "the summary stays"
 
 
+def test_a_speaker_is_named_with_the_keyboard(terminal: Terminal) -> None:
+    terminal.type(f"{DRIVER} quit", "Enter")
+    assert "n  name" in terminal.wait_for("Turn 30")
+    terminal.type("n")
+    assert "enter  speaker 1   1  speaker 2   2  speaker 1   esc" in terminal.wait_for("Name whom?")
+    terminal.type("Escape")
+    terminal.wait_for("p  pause")
+    terminal.type("n", "1")
+    terminal.wait_for("speaker 2 is called _")
+    terminal.type("Ann", "BSpace", "a q")
+    terminal.wait_for("speaker 2 is called Ana q_")
+    terminal.type("Enter")
+    assert "Ana q " in terminal.wait_for("speaker 2 is called Ana q ──")
+    terminal.type("N", "Enter")
+    terminal.wait_for("speaker 1 is called _")
+    terminal.type("Nobody", "Enter")
+    terminal.wait_for("nobody is called that")
+    assert "speaker 1" in terminal.screen()
+    terminal.type("q")
+    assert "Ana q " in terminal.wait_for("Listened")
+
+
 def test_a_failure_beside_it_restores_the_terminal_too(terminal: Terminal) -> None:
     terminal.type("BEFORE=$(stty -g)", "Enter")
     terminal.type(f"{DRIVER} fail", "Enter")
@@ -87,6 +109,8 @@ class NoControls:
     def toggle_pause(self) -> None: ...
 
     def mark(self) -> None: ...
+
+    def rename(self, speaker: str, name: str) -> None: ...
 
 
 def test_it_ends_when_closed_and_leaves_the_summary_on_the_normal_screen() -> None:

@@ -11,7 +11,19 @@ from emotrack.tracker.dashboard.state import KEEP_TURNS, MAX_SPEAKERS, OTHERS, D
 from emotrack.tracker.events import Correction
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.summary.mood import Mood
-from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, lost, mark, provisional, restored, started, turn
+from tests.tracker.dashboard.made_up import (
+    HEAD,
+    LABELS,
+    ended,
+    lost,
+    mark,
+    merged,
+    provisional,
+    renamed,
+    restored,
+    started,
+    turn,
+)
 
 
 def test_twenty_thousand_turns_leave_it_bounded_and_its_counts_whole() -> None:
@@ -191,3 +203,39 @@ def test_notices_are_kept_once_each_in_a_row() -> None:
         state.notice = notice
         state.observe(LiveStatus())
     assert list(state.notices) == ["slow", "slower"]
+
+
+def test_a_new_name_holds_for_all_turns_those_included_that_have_left_the_screen() -> None:
+    state = DashboardState(keep_turns=3)
+    for number in range(1, 9):
+        state.apply(turn(number, ("joy", "anger")[number % 2], speaker=f"speaker {1 + number % 2}"))
+    state.apply(provisional(30.0, 31.0, speaker="speaker 1"))
+    state.apply(renamed("speaker 2", "Ana\x1b[2J"))
+    assert [shown.speaker for shown in state.turns] == ["speaker 1", "Ana", "speaker 1"]
+    assert [shown.row for shown in state.turns] == ["speaker 1", "Ana", "speaker 1"]
+    assert {name: tally.turns for name, tally in state.speakers.items()} == {"Ana": 4, "speaker 1": 4}
+    assert list(state.speakers) == ["Ana", "speaker 1"], "in the row that it had"
+    assert state.latest(9)[-1] == Note(8, 26.0, "speaker 2 is called Ana")
+    state.apply(turn(7, "joy", speaker="Ana\x1b[2J", revision=1))
+    assert state.speakers["Ana"].emotions == {"anger": 3, "joy": 1}
+
+    state.apply(merged("speaker 1", "Ana\x1b[2J"))
+    assert {shown.speaker for shown in state.turns} == {"Ana"}
+    assert (list(state.speakers), state.speakers["Ana"].turns) == (["Ana"], 8)
+    assert state.speakers["Ana"].emotions == {"anger": 3, "joy": 5}
+    assert state.under_way[1].speaker == "Ana"
+    assert state.turn_count == sum(state.emotions.values()) == 8
+
+
+def test_who_had_no_row_gets_that_of_the_new_name_and_an_unknown_name_changes_nothing() -> None:
+    state = DashboardState()
+    for number in range(MAX_SPEAKERS + 2):
+        state.apply(turn(number + 1, speaker=f"speaker {number}"))
+    assert (state.speakers[OTHERS].turns, state.turns[-1].row) == (2, OTHERS)
+    state.apply(renamed(f"speaker {MAX_SPEAKERS}", "Ana"))
+    assert (state.speakers[OTHERS].turns, state.turns[-2].speaker, state.turns[-2].row) == (2, "Ana", OTHERS)
+    state.apply(renamed("Ana", "speaker 0"))
+    assert (state.speakers[OTHERS].turns, state.speakers["speaker 0"].turns) == (1, 2)
+    before = state.copy()
+    state.apply(renamed("Ben", "Cleo"))
+    assert (state.turns, state.speakers) == (before.turns, before.speakers)

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from emotrack.tracker.dashboard import DashboardState, render, summary
+from emotrack.tracker.dashboard.naming import Naming, Speaker
 from emotrack.tracker.dashboard.palette import look
 from emotrack.tracker.events import SpeculationShare
 from emotrack.tracker.session.status import LiveStatus, Status
@@ -31,6 +32,7 @@ ODD_SIZES = [
     (300, 90),
     (400, 12),
 ]
+NAMED = Speaker("Chloé 田中" * 5, "Chloé 田中" * 5)
 STYLES = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -70,6 +72,9 @@ def situations() -> dict[str, tuple[DashboardState, Status]]:
         )
     paused = busy(3)
     paused.notice = "a notice\x1b[2J " * 40
+    naming, typing = busy(), busy()
+    naming.ask_for_name()
+    typing.naming = Naming((), NAMED, NAMED, "田中 Chloé " * 8)
     saved = DashboardState(site="x" * 300, saved_to="/a/very/long/path/" * 20 + "session.jsonl")
     speaking = LiveStatus(stream_s=80_000, levels_dbfs=(-20.0, -3.0), speaking=(True, False), thinking=2)
     return {
@@ -80,6 +85,8 @@ def situations() -> dict[str, tuple[DashboardState, Status]]:
         "lost": (lost_state, LiveStatus(stream_s=200, levels_dbfs=(-120.0,), speaking=(False,), source_lost=True)),
         "paused": (paused, LiveStatus(paused=True, levels_dbfs=(-50.0,))),
         "ended": (over, LiveStatus(stream_s=222, dropped_frames=123_456, dropped_turns=7, text_skipped=9)),
+        "naming": (naming, LiveStatus()),
+        "typing a name": (typing, LiveStatus()),
         "saved": (saved, LiveStatus(thinking=1)),
     }
 
@@ -302,3 +309,23 @@ def test_the_channels_of_a_recording_can_be_told_apart(size: tuple[int, int]) ->
     shown = lines_of(state, LiveStatus(), *size)
     for channel in (1, 2):
         assert any(f"channel {channel}" in line and f"said on {channel}" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "told"), [(None, ""), (0.19, ""), (0.2, " [overlap 20%]"), (1.0, " [overlap 100%]")]
+)
+def test_a_turn_that_others_speak_in_says_how_much_of_it(overlap: float | None, told: str) -> None:
+    state = DashboardState()
+    state.apply(turn(1, overlap=overlap))
+    (line,) = [line for line in lines_of(state, LiveStatus(), 120, 40) if "Good to see you." in line]
+    assert line.partition("Good to see you.")[2].startswith(told + "  ")
+
+
+@pytest.mark.parametrize(
+    "size", [(60, 8), (60, 15), (80, 24), (120, 34), (200, 50)], ids=lambda size: "{}x{}".format(*size)
+)
+def test_who_names_a_speaker_sees_what_is_typed(size: tuple[int, int]) -> None:
+    state = DashboardState()
+    state.apply(turn(1, speaker="speaker 1"))
+    state.naming = Naming((), NAMED, Speaker("speaker 1", "speaker 1"), "Ana")
+    assert "speaker 1 is called Ana_" in "\n".join(lines_of(state, LiveStatus(), *size))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from emotrack.tracker.events import Turn
+from emotrack.tracker.events import SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.identification import SpeakerNews
 from emotrack.tracker.session.publisher import Publisher
@@ -74,20 +73,34 @@ def test_what_is_told_of_a_turn_before_it_is_published_is_not_lost() -> None:
     assert sent == [(1, 0, "Ana"), (2, 0, None), (2, 1, "Ben")]
 
 
-def test_merges_and_names_are_told_before_the_turns_that_follow_from_them() -> None:
-    status, recorder = LiveStatus(), Recorder()
-
-    async def news() -> AsyncIterator[SpeakerNews]:
-        yield SpeakerNews(merged={"speaker 2": "speaker 1"}, revised={2: "speaker 1"})
+def told(news: SpeakerNews | tuple[str, str]) -> tuple[LiveStatus, list[tuple[Any, ...]]]:
+    """Four turns of two speakers, then what becomes known or is asked for; what was sent after."""
+    status, recorder = LiveStatus(site="kitchen"), Recorder()
 
     async def publish() -> None:
         recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
-        for number in (1, 2):
-            await recent.publish(turn(number, "joy", speaker=f"speaker {number}"), [])
-        await recent.follow(news())
-        await recent.rename("speaker 1", "Ana")
+        for number, speaker in enumerate(("Ben", "Ana", "Ben", "Ben"), 1):
+            await recent.publish(turn(number, "joy", speaker=speaker), [])
+        await (recent.tell(news) if isinstance(news, SpeakerNews) else recent.rename(*news))
 
     asyncio.run(publish())
-    told = [(event.type, getattr(event, "turn_id", None)) for event in recorder.events[2:]]
-    assert told == [("speakers_merged", None), ("turn", 2), ("speaker_renamed", None), ("turn", 1), ("turn", 2)]
-    assert status.tally.speakers == {"Ana": 2}
+    sent: list[tuple[Any, ...]] = []
+    for event in recorder.events[4:]:
+        match event:
+            case Turn():
+                sent.append((event.turn_id, event.revision, event.speaker))
+            case SpeakerRenamed(speaker=speaker, name=name) | SpeakersMerged(speaker=speaker, into=name):
+                sent.append((event.type, speaker, name))
+    return status, sent
+
+
+def test_two_who_are_one_are_told_then_every_turn_once_and_all_are_counted() -> None:
+    status, sent = told(SpeakerNews(merged={"Ben": "Ana"}, revised={4: "Ana"}))
+    assert sent == [("speakers_merged", "Ben", "Ana"), (1, 1, "Ana"), (3, 1, "Ana"), (4, 1, "Ana")]
+    assert status.tally.speakers == {"Ana": 4}
+
+
+def test_a_new_name_is_told_then_the_turns_that_have_it() -> None:
+    status, sent = told(("Ben", "Cleo"))
+    assert sent == [("speaker_renamed", "Ben", "Cleo"), (1, 1, "Cleo"), (3, 1, "Cleo"), (4, 1, "Cleo")]
+    assert status.tally.speakers == {"Ana": 1, "Cleo": 3}

@@ -29,7 +29,7 @@ from emotrack.tracker.sessions.report.moments import MAX_MOMENTS
 from emotrack.tracker.sessions.report.page import render_report
 from emotrack.tracker.summary.session_summary import Tally
 from tests.growth import MOST, growth
-from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, mark, started, turn
+from tests.tracker.dashboard.made_up import HEAD, LABELS, ended, mark, renamed, started, turn
 
 
 def one_after_the_other(number: int) -> dict[str, Any]:
@@ -216,3 +216,22 @@ def test_what_a_person_said_in_both_runs_is_found_in_proportion() -> None:
         return compare(made, Session(Path("s"), "s", started(), made.turns, said))
 
     assert growth(corrected, 400) < MOST
+
+
+def test_a_session_in_which_everybody_is_renamed_again_and_again_is_read_in_proportion(tmp_path: Path) -> None:
+    def write(count: int) -> Path:
+        """One speaker after the other turns out to be the one before, who gets another name each time."""
+        events: list[Event] = [started()]
+        for number in range(count):
+            events += [
+                turn(number + 1, speaker="next"),
+                renamed(f"name {number - 1}", "next"),
+                renamed("next", f"name {number}"),
+            ]
+        path = tmp_path / f"{count}.jsonl"
+        path.write_text("".join(to_json(event) + "\n" for event in events))
+        return path
+
+    paths = {count: write(count) for count in (500, 1_000, 2_000, 4_000)}
+    assert growth(lambda count: read_session(paths[count]), 500) < MOST
+    assert {each.speaker for each in read_session(paths[4_000]).turns} == {"name 3999"}

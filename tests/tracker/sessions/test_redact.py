@@ -16,7 +16,7 @@ from emotrack.tracker.events import Event, to_json
 from emotrack.tracker.sessions import redact as redacting
 from emotrack.tracker.sessions.reading.reader import SessionError, read_session
 from emotrack.tracker.sessions.redact import redact
-from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, started, turn
+from tests.tracker.dashboard.made_up import ended, lost, mark, merged, provisional, renamed, started, turn
 
 SAID = "my secret is out"
 EVENTS: list[Event] = [
@@ -65,6 +65,21 @@ def test_only_what_was_asked_for_goes(tmp_path: Path) -> None:
     assert nameful.turns[0].site == "kitchen"
     with pytest.raises(ValueError, match="neither"):
         redact(path, tmp_path / "x.jsonl", words=False, speakers=False)
+
+
+def test_new_names_are_no_names_either_and_hold_as_before(tmp_path: Path) -> None:
+    said = [turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2"), turn(3, speaker="speaker 3")]
+    events: list[Event] = [*said, renamed("speaker 2", "Ana"), merged("speaker 3", "speaker 1"), turn(4, speaker="Ana")]
+    path, out = write(tmp_path / "s.jsonl", [started(source="talk"), *events]), tmp_path / "r.jsonl"
+    redact(path, out, words=False, speakers=True)
+    assert "Ana" not in out.read_text()
+    first, second, *others = [turn.speaker for turn in read_session(out).turns]
+    assert first != second
+    assert others == [first, second]
+    redact(path, tmp_path / "w.jsonl", words=True, speakers=False)
+    assert [turn.speaker for turn in read_session(tmp_path / "w.jsonl").turns] == [
+        *("speaker 1", "Ana", "speaker 1", "Ana"),
+    ]
 
 
 def test_a_recogniser_keeps_its_name(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from emotrack.tracker.events import (
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
     Turn,
     to_json,
 )
@@ -32,6 +34,7 @@ from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.payloads import (
     Claim,
+    Command,
     ErrorReport,
     Hermes,
     HermesError,
@@ -97,7 +100,10 @@ CHANNELS: Final = (
         "session",
         topics.session,
         ("site",),
-        (SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, OverloadEvent, Mark, Correction),
+        (
+            *(SessionStarted, SessionEnded, SourceLostEvent, SourceRestoredEvent, OverloadEvent),
+            *(SpeakerRenamed, SpeakersMerged, Mark, Correction),
+        ),
         "What happens to the session; its start and its end are retained.",
         retained=(SessionStarted, SessionEnded),
         expiry_s=_DAY_S,
@@ -189,6 +195,11 @@ def to_reply(reply: Reply, response_topic: str, correlation: bytes | None) -> Me
         correlation=correlation,
         user=cloud_event(reply, response_topic, body),
     )
+
+
+def to_command(command: Command, topic: str) -> Message:
+    """What somebody wants of a site, now or never."""
+    return Message(topic, command.to_json(), qos=1, content_type=JSON, is_text=True, expiry_s=_MINUTE_S)
 
 
 def to_status(topic: str, status: SiteStatus) -> Message:

@@ -28,6 +28,7 @@ from emotrack.tracker.events import (
     Turn,
     UtcTime,
 )
+from emotrack.tracker.session.controls import MAX_NAME
 from emotrack.tracker.site import DEFAULT_SITE
 
 MAX_JSON_BYTES: Final = 65_536
@@ -67,7 +68,7 @@ SessionId = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9
 """Files are named after it: nothing in it leads to another folder, or needs to be escaped anywhere."""
 LevelDbfs = Annotated[float, Field(ge=-200, le=100)]
 Probabilities = Annotated[dict[Label, Probability], Field(max_length=64)]
-CommandName = Literal["start", "stop", "pause", "reset", "label", "forget"]
+CommandName = Literal["start", "stop", "pause", "reset", "label", "rename", "forget"]
 
 
 class PayloadError(EmotrackError):
@@ -240,11 +241,21 @@ class LabelTurn(Payload):
     ] = None
 
 
+class NameSpeaker(Payload):
+    """A person says who a speaker is: for turns past and to come; if somebody has the name already, the two are one."""
+
+    speaker: Annotated[Name, Field(description="The name until now.")]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, description="The name from now on.")]
+    session: Annotated[
+        Name | None, Field(description="Refused where another session runs; null is the running one.")
+    ] = None
+
+
 class Forget(Payload):
     """End the session, and have the broker and Home Assistant forget the site; audio alone does not open it again."""
 
 
-Command = Start | Stop | Pause | Reset | LabelTurn | Forget
+Command = Start | Stop | Pause | Reset | LabelTurn | NameSpeaker | Forget
 
 COMMANDS: Final[dict[CommandName, type[Command]]] = {
     "start": Start,
@@ -252,6 +263,7 @@ COMMANDS: Final[dict[CommandName, type[Command]]] = {
     "pause": Pause,
     "reset": Reset,
     "label": LabelTurn,
+    "rename": NameSpeaker,
     "forget": Forget,
 }
 

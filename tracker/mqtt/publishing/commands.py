@@ -16,6 +16,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     CommandName,
     Forget,
     LabelTurn,
+    NameSpeaker,
     Pause,
     PayloadError,
     Reply,
@@ -46,6 +47,8 @@ class SiteControls(Protocol):
     def reset(self) -> None: ...
 
     def label(self, turn_id: int, emotion: str, /) -> None: ...
+
+    def rename(self, speaker: str, name: str, /) -> None: ...
 
     def forget(self) -> None: ...
 
@@ -111,8 +114,15 @@ def _do(command: Command, controls: SiteControls) -> None:
         case Reset():
             controls.reset()
         case LabelTurn(turn_id=turn_id, emotion=emotion, session=session):
-            if session is not None and session != controls.session:
-                raise RefusedError("that is not the running session")
+            _check_session(session, controls)
             controls.label(turn_id, emotion)
+        case NameSpeaker(speaker=speaker, name=name, session=session):
+            _check_session(session, controls)
+            controls.rename(speaker, name)
         case Forget():
             controls.forget()
+
+
+def _check_session(session: str | None, controls: SiteControls) -> None:
+    if session is not None and session != controls.session:
+        raise RefusedError("that is not the running session")

@@ -43,6 +43,10 @@ class SessionControls:
         with _refusing():
             self._controls.correct(turn_id, emotion)
 
+    def rename(self, speaker: str, name: str) -> None:
+        with _refusing():
+            self._controls.rename(speaker, name)
+
 
 class ClosedControls:
     """The controls of a site without a session: it can be opened."""
@@ -63,6 +67,9 @@ class ClosedControls:
         self._refuse()
 
     def label(self, _turn_id: int, _emotion: str) -> None:
+        self._refuse()
+
+    def rename(self, _speaker: str, _name: str) -> None:
         self._refuse()
 
     def _refuse(self) -> NoReturn:

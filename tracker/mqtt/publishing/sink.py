@@ -9,14 +9,22 @@ has the same name for all workers, so that the one who takes the site over silen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Final
 
 from emotrack.tracker.errors import SinkError
-from emotrack.tracker.events import Event, Provisional, SessionEnded, SessionStarted, Turn
+from emotrack.tracker.events import (
+    Event,
+    Provisional,
+    SessionEnded,
+    SessionStarted,
+    SpeakerRenamed,
+    SpeakersMerged,
+    Turn,
+)
 from emotrack.tracker.mqtt.connection.broker import BrokerError
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
@@ -101,7 +109,7 @@ class MqttSink:
 
     def forget(self) -> None:
         """Let the state begin anew, for whoever looks at it too."""
-        self._delete_speakers()
+        self._delete_speakers(self._state.speakers)
         self._voice.send(self._state.forget(datetime.now(UTC)))
 
     # -- the sink ------------------------------------------------------------------------------------------------
@@ -123,13 +131,15 @@ class MqttSink:
             case SessionStarted():
                 self._introduce(event)
             case SessionEnded():
-                self._delete_speakers()
+                self._delete_speakers(self._state.speakers)
                 self._snapshots.clear()
+        before = self._state.speakers
         self._voice.send(event, *self._state.apply(event))
+        self._delete_speakers(speaker for speaker in before if not self._state.has(speaker))
         if isinstance(event, Turn) and not event.revision:
             self._reports.time_stages(event)
             self._tell_hermes(event)
-        if isinstance(event, SessionStarted | Turn):
+        if isinstance(event, SessionStarted | Turn | SpeakerRenamed | SpeakersMerged):
             self._snapshots.leave(after=event)
 
     async def close(self) -> None:
@@ -190,8 +200,8 @@ class MqttSink:
         self._reports.tell_source()
         self.publish(self._discovery)
 
-    def _delete_speakers(self) -> None:
-        for speaker in self._state.speakers:
+    def _delete_speakers(self, speakers: Iterable[str]) -> None:
+        for speaker in speakers:
             self.publish(channels.to_deletion(topics.speaker_state(self._site, speaker)))
 
     def _tell_hermes(self, turn: Turn) -> None:

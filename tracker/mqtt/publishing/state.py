@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from emotrack.models.labels import canonical
-from emotrack.tracker.events import Event, SessionStarted, Turn
+from emotrack.tracker.events import Event, SessionStarted, SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.mqtt.format.payloads import (
     MAX_NAME_CHARS,
     MAX_REMEMBERED_TURNS,
@@ -71,6 +71,17 @@ class _Figure:
         self.turns += 1
         self.latest = turn
 
+    def join(self, earlier: _Figure) -> None:
+        """Count the turns of another figure, too; of what only one of the two can tell, this one's stands."""
+        self.watch.mood.join(earlier.watch.mood)
+        self.quick_mood.join(earlier.quick_mood)
+        self.turns += earlier.turns
+
+    @property
+    def last_turn(self) -> int:
+        """The id of the latest turn."""
+        return self.latest.turn_id if self.latest else 0
+
     @property
     def mood(self) -> dict[str, float]:
         return self.watch.mood.probabilities
@@ -96,6 +107,10 @@ class SiteState:
         """Everybody who has a state in this session."""
         return [speaker for speaker in self._now if speaker is not None]
 
+    def has(self, speaker: str) -> bool:
+        """Whether somebody has a state."""
+        return speaker in self._now
+
     def forget(self, time: datetime) -> State:
         """Begin anew within the session; how the room then stands."""
         self._reset()
@@ -112,18 +127,20 @@ class SiteState:
 
     def apply(self, event: Event) -> list[State | SpeakerState | Shift]:
         """Take in an event of the site; the payloads that it changes, in the order in which to send them."""
-        if not isinstance(event, SessionStarted | Turn):
-            return []
+        match event:
+            case SpeakerRenamed(speaker=speaker, name=name) | SpeakersMerged(speaker=speaker, into=name):
+                return self._rename(speaker[:MAX_NAME_CHARS], name[:MAX_NAME_CHARS], event.time)
+            case SessionStarted() | Turn():
+                pass
+            case _:
+                return []
         if event.session != self._session:
             self._reset()
             self._session = event.session
         if isinstance(event, SessionStarted):
             return [self._room(event.time)]
         affected = self._remember(_remembered(event))
-        changed: list[State | SpeakerState | Shift] = []
-        for speaker in affected:
-            self._count_anew(speaker)
-            changed.append(self._room(event.time) if speaker is None else self._speaker(speaker, event.time))
+        changed = self._changed(affected, event.time)
         return changed + [shift for speaker in affected if (shift := self._shift(speaker, event))]
 
     def dump(self) -> tuple[RememberedTurn, ...]:
@@ -157,6 +174,39 @@ class SiteState:
                 self._summed.setdefault(speaker, _Figure(shifts.ShiftWatch(speaker))).add(oldest)
         return self._known(turn.speaker)
 
+    def _rename(self, speaker: str, name: str, time: datetime) -> list[State | SpeakerState | Shift]:
+        """Count all turns of a speaker as those of another name."""
+        if speaker == name or speaker not in self._now:
+            return []
+        self._recent = [
+            turn.model_copy(update={"speaker": name}) if turn.speaker == speaker else turn for turn in self._recent
+        ]
+        summed = [figure for who in (speaker, name) if (figure := self._summed.pop(who, None)) is not None]
+        if summed:
+            *earlier, latest = sorted(summed, key=lambda figure: figure.last_turn)
+            for figure in earlier:
+                latest.join(figure)
+            latest.watch.speaker = name
+            self._summed[name] = latest
+        settled = self._settled.pop(speaker, None)
+        self._settled.setdefault(name, settled)
+        del self._now[speaker]
+        return self._changed([None, name], time)
+
+    def _changed(self, affected: Iterable[str | None], time: datetime) -> list[State | SpeakerState | Shift]:
+        """How the room and speakers stand now; those of whom no turn is left stand nowhere."""
+        changed: list[State | SpeakerState | Shift] = []
+        for speaker in affected:
+            self._count_anew(speaker)
+            if speaker is None:
+                changed.append(self._room(time))
+            elif self._now[speaker].turns:
+                changed.append(self._speaker(speaker, time))
+            else:
+                del self._now[speaker]
+                self._settled.pop(speaker, None)
+        return changed
+
     def _known(self, *speakers: str | None) -> list[str | None]:
         """The room and those speakers who have, or now get, figures of their own."""
         known = {s: None for s in speakers if s in self._now or len(self._now) <= MAX_SPEAKERS}
@@ -173,7 +223,8 @@ class SiteState:
 
     def _shift(self, speaker: str | None, event: Turn) -> Shift | None:
         """The change of the lasting emotion, if there is one; a revision may also take one back."""
-        figure = self._now[speaker]
+        if (figure := self._now.get(speaker)) is None:
+            return None
         before, after = self._settled.get(speaker), figure.watch.settled
         self._settled[speaker] = after
         if before is None or after is None or before == after:

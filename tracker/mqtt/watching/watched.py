@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from emotrack.tracker.dashboard.naming import NewName
 from emotrack.tracker.dashboard.state import NAME_CHARS, DashboardState, Watching
 from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
 from emotrack.tracker.messages.notices import NoticeBoard
@@ -12,9 +13,12 @@ from emotrack.tracker.messages.plain import plain
 from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
+from emotrack.tracker.mqtt.format.channels import to_command
 from emotrack.tracker.mqtt.format.payloads import (
+    MAX_NAME_CHARS,
     ErrorReport,
     Metrics,
+    NameSpeaker,
     PayloadError,
     Shift,
     SiteStatus,
@@ -50,10 +54,17 @@ class WatchedSite:
         """The latest of ``…/state``."""
         self.turn_at: float | None = None
         """When the latest turn came, or how long ago it must have come when this was first heard of."""
-        self._session: str | None = None
+        self.session: str | None = None
+        """The one that its latest event is of."""
         self._site_status: SiteStatus | None = None
         self._heard_at = 0.0
         self._sends_often = False
+
+    def renaming(self, wanted: NewName) -> Message:
+        """The command that gives a speaker the name that the viewer wants."""
+        session = (self.session or "")[:MAX_NAME_CHARS] or None
+        wish = NameSpeaker(speaker=wanted.speaker[:MAX_NAME_CHARS], name=wanted.name, session=session)
+        return to_command(wish, topics.command(self.name, "rename"))
 
     def judge(self, now: float, *, connected: bool) -> None:
         """Say why what is shown may be out of date, if there is a reason; notices that have had their time go."""
@@ -97,8 +108,8 @@ class WatchedSite:
     def _event(self, event: Event, was_kept: bool, now: float) -> None:
         if was_kept and not isinstance(event, SessionStarted | SessionEnded):
             return
-        if event.session != self._session:
-            self._session = event.session
+        if event.session != self.session:
+            self.session = event.session
             self.state = self.state.before_any_event()
             self.status = LiveStatus()
         if isinstance(event, SessionStarted):
@@ -118,7 +129,7 @@ class WatchedSite:
         if standing is None or standing.turn_id is None or not was_kept or self.turn_at is not None:
             return
         self.turn_at = now - max(0.0, (wall - standing.time).total_seconds())
-        self._session = standing.session
+        self.session = standing.session
         emotion, mood = (plain(word or "unknown", NAME_CHARS) for word in (standing.emotion, standing.mood))
         before = f"{counted(standing.turns, 'turn')} before this; the latest was {emotion}, the mood is {mood}"
         self.state.note(standing.at_s or 0.0, before)

@@ -16,10 +16,11 @@ from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import SinkError
-from emotrack.tracker.events import Correction
+from emotrack.tracker.events import Correction, Event, SpeakerRenamed
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.wording import counted
+from emotrack.tracker.session.controls import MAX_NAME
 from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
 from emotrack.tracker.sessions.correct.correct_view import QUIT, Scene, label_keys, paint
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk, Decision
@@ -27,21 +28,26 @@ from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sinks.json_lines import JsonLines
 
 
-def run_correct(session: Session, settings: Sequence[str], *, everything: bool) -> int:
-    """Correct turns of ``session`` as ``settings`` (``TURN=EMOTION``) say, or ask a person; returns the exit code.
+def run_correct(session: Session, settings: Sequence[str], names: Sequence[str] = (), *, everything: bool) -> int:
+    """Correct turns of ``session`` and name its speakers; returns the exit code.
 
+    ``settings`` (``TURN=EMOTION``) and ``names`` (``SPEAKER=NAME``) say how; without either a person is asked.
     A person is asked about the uncertain turns, or about ``everything``. Raises ``UsageError`` for settings that
     cannot be, before anything is written, and where there is no terminal; ``SinkError`` if the file takes no more.
     """
-    if settings:
+    if settings or names:
         if everything:
-            raise UsageError("--all is for walking through the turns; --set names its own")
-        decisions = parse_settings(session, settings)
-        asyncio.run(_append(session, decisions))
-        show(f"{counted(len(decisions), 'correction')} written to {session.path}")
+            raise UsageError("--all is for walking through the turns; --set and --rename name their own")
+        corrections = [_correction(session, decision) for decision in parse_settings(session, settings)]
+        renamed = parse_names(session, names)
+        asyncio.run(_append(session, [*corrections, *renamed]))
+        written = [(corrections, "correction"), (renamed, "new name")]
+        show(f"{' and '.join(counted(len(each), what) for each, what in written if each)} written to {session.path}")
         return 0
     if not (sys.stdout.isatty() and has_keys(sys.stdin)) or os.environ.get("TERM") == "dumb":
-        raise UsageError("correct needs a terminal to ask on; without one, give --set TURN=EMOTION")
+        raise UsageError(
+            "correct needs a terminal to ask on; without one, give --set TURN=EMOTION or --rename SPEAKER=NAME"
+        )
     walk = CorrectionWalk(session, everything=everything)
     if not walk.turns:
         rest = "" if everything else "; --all walks through the others"
@@ -67,6 +73,27 @@ def parse_settings(session: Session, settings: Sequence[str]) -> list[Decision]:
     return list(decisions.values())
 
 
+def parse_names(session: Session, names: Sequence[str]) -> list[SpeakerRenamed]:
+    """``SPEAKER=NAME`` each, one after the other. Raises ``UsageError``."""
+    speakers = {turn.speaker for turn in session.turns if turn.speaker is not None}
+    renamed = []
+    for setting in names:
+        ends = [place for place, char in enumerate(setting) if char == "=" and setting[:place] in speakers]
+        if not ends:
+            there = ", ".join(sorted(speakers)) or "none"
+            raise UsageError(f"--rename {setting}: expected SPEAKER=NAME; the speakers are {there}")
+        speaker, name = setting[: ends[0]], " ".join(setting[ends[0] + 1 :].split())
+        if not 1 <= len(name) <= MAX_NAME:
+            raise UsageError(f"--rename {setting}: a name has 1 to {MAX_NAME} characters")
+        speakers = speakers - {speaker} | {name}
+        renamed.append(
+            SpeakerRenamed(
+                site=session.turns[0].site, session=session.name, time=datetime.now(UTC), speaker=speaker, name=name
+            )
+        )
+    return renamed
+
+
 def _correction(session: Session, decision: Decision) -> Correction:
     return Correction(
         site=session.turns[0].site,
@@ -77,11 +104,11 @@ def _correction(session: Session, decision: Decision) -> Correction:
     )
 
 
-async def _append(session: Session, decisions: Sequence[Decision]) -> None:
+async def _append(session: Session, events: Sequence[Event]) -> None:
     sink = JsonLines.to_file(session.path)
     try:
-        for decision in decisions:
-            await sink.emit(_correction(session, decision))
+        for event in events:
+            await sink.emit(event)
     finally:
         await sink.close()
 
@@ -141,7 +168,7 @@ class _Correcting:
         return paint(self._scene, width, height)
 
     def _press(self, key: str) -> None:
-        turn = self._walk.current
+        key, turn = key.lower(), self._walk.current
         if key == QUIT:
             self._quit()
         elif key in {"left", "backspace"}:

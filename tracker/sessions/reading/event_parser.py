@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC
-from typing import Any, BinaryIO, get_args
+from typing import Any, BinaryIO, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -129,10 +129,13 @@ def parse_line(line: bytes, problems: Problems) -> Event | None:
     if not (1970 <= event.time.year < 9000 and _can_be(event)):
         problems.add("an event has numbers that cannot be; left out")
         return None
-    return _slim(event)
+    return slim(event)
 
 
-def _slim(event: Event) -> Event:
+E = TypeVar("E", bound=Event)
+
+
+def slim(event: E) -> E:
     """``event``, sharing with all others the note of which of its fields were given: it fills half of its memory."""
     parts = (event, event.latency_ms) if isinstance(event, Turn) else (event,)
     for part in parts:

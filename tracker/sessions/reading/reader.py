@@ -20,10 +20,13 @@ from emotrack.tracker.events import (
     SessionStarted,
     SourceLostEvent,
     SourceRestoredEvent,
+    SpeakerRenamed,
+    SpeakersMerged,
     Turn,
 )
-from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_line
+from emotrack.tracker.sessions.reading.event_parser import Problems, lines, parse_line, slim
 from emotrack.tracker.sessions.reading.garbage import without_collecting
+from emotrack.tracker.sessions.reading.speaker_names import SpeakerNames
 
 MAX_EVENTS = 1_000_000  # three weeks of talk without a break
 MAX_SESSIONS = 1_000
@@ -44,7 +47,7 @@ class Session:
     """The ``session`` of its events."""
     started: SessionStarted | None = None
     turns: list[Turn] = field(default_factory=list)
-    """In the order of their ids, each in its newest revision."""
+    """In the order of their ids, each in its newest revision, its speaker by the name that was given last."""
     corrections: dict[int, Correction] = field(default_factory=dict)
     """The newest correction of each corrected turn, by turn id."""
     marks: list[Mark] = field(default_factory=list)
@@ -89,6 +92,7 @@ def read_sessions(path: Path) -> list[Session]:
     """Every session in a file, in the order in which they began. Raises ``SessionError``."""
     sessions: dict[str, Session] = {}
     turns: dict[str, dict[int, Turn]] = {}
+    names: dict[str, SpeakerNames] = {}
     labels: dict[str, set[str]] = {}
     problems = Problems()
     events = 0
@@ -103,10 +107,11 @@ def read_sessions(path: Path) -> list[Session]:
                         problems.add(f"there are more than {MAX_SESSIONS} sessions; the rest is left out")
                         continue
                     sessions[event.session] = Session(path, event.session)
+                    turns[event.session], names[event.session] = {}, SpeakerNames()
                 if not _knows(labels.setdefault(event.session, set()), event):
                     problems.add(f"there are more than {MAX_LABELS} emotions; what has others is left out")
                     continue
-                _add(sessions[event.session], turns.setdefault(event.session, {}), event)
+                _add(sessions[event.session], turns[event.session], names[event.session], event)
                 events += 1
                 if events == MAX_EVENTS:
                     problems.add(f"there are more than {MAX_EVENTS} events; the rest is left out")
@@ -117,7 +122,7 @@ def read_sessions(path: Path) -> list[Session]:
     if not sessions:
         raise SessionError(f"{path}: holds no session" + (f" ({found[0]})" if found else ""))
     for name, session in sessions.items():
-        session.turns = [turns[name][turn_id] for turn_id in sorted(turns[name])]
+        session.turns = [_named(turns[name][turn_id], names[name].speaker(turn_id)) for turn_id in sorted(turns[name])]
         session.problems = _missing(session) + found
     return list(sessions.values())
 
@@ -152,12 +157,19 @@ def _knows(labels: set[str], event: Event) -> bool:
     return True
 
 
-def _add(session: Session, turns: dict[int, Turn], event: Event) -> None:
+def _named(turn: Turn, speaker: str | None) -> Turn:
+    return turn if turn.speaker == speaker else slim(turn.model_copy(update={"speaker": speaker}))
+
+
+def _add(session: Session, turns: dict[int, Turn], names: SpeakerNames, event: Event) -> None:
     match event:
         case Turn():
             known = turns.get(event.turn_id)
             if known is None or event.revision >= known.revision:
                 turns[event.turn_id] = event
+                names.hear(event.turn_id, event.speaker)
+        case SpeakerRenamed(speaker=speaker, name=name) | SpeakersMerged(speaker=speaker, into=name):
+            names.rename(speaker, name)
         case SessionStarted():
             session.started = event
         case SessionEnded():

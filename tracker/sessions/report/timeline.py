@@ -126,6 +126,8 @@ def says(view: View, turn: SeenTurn) -> str:
         parts.append(f"{turn.label.name}, {percent(turn.turn.confidence)}")
         if turn.uncertain:
             parts.append("uncertain")
+    if turn.overlapped:
+        parts.append(f"others speak in {turn.overlapped} of it")
     return ", ".join(parts)
 
 

@@ -100,8 +100,15 @@ def _said(view: View, seen: SeenTurn, moments: list[Moment]) -> Said:
         silence="" if text is not None else _silence(view, seen),
         reasons=_reasons(seen),
         moments=moments,
-        notes="cut short, or part of its audio was lost" if seen.turn.truncated else "",
+        notes="; ".join(_notes(seen)),
     )
+
+
+def _notes(seen: SeenTurn) -> Iterator[str]:
+    if seen.turn.truncated:
+        yield "cut short, or part of its audio was lost"
+    if seen.overlapped:
+        yield f"others speak in {seen.overlapped} of it"
 
 
 def _silence(view: View, seen: SeenTurn) -> str:

@@ -11,8 +11,10 @@ from functools import cached_property
 from emotrack.tracker.dashboard.palette import GREY, look
 from emotrack.tracker.events import Turn
 from emotrack.tracker.messages.plain import plain_document
+from emotrack.tracker.messages.wording import TOLD_OVERLAP
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
+from emotrack.tracker.sessions.report.wording import percent
 from emotrack.tracker.summary.shifts import MoodShift, TurnMood, find_shifts
 
 MAX_DRAWN = 20_000  # turns that are drawn and written out one by one: a browser takes no more with good grace
@@ -61,6 +63,12 @@ class SeenTurn:
     @property
     def uncertain(self) -> bool:
         return self.turn.uncertain and not self.corrected
+
+    @property
+    def overlapped(self) -> str:
+        """How much of it others speak in, where that is worth telling; else empty."""
+        overlap = self.turn.overlap or 0.0
+        return percent(overlap) if overlap >= TOLD_OVERLAP else ""
 
     @property
     def strength(self) -> int:

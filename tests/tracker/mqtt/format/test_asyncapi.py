@@ -217,5 +217,7 @@ def test_every_payload_has_its_schema_and_the_bounds_are_in_it() -> None:
     schemas = document()["components"]["schemas"]
     assert schemas["Turn"]["properties"]["schema"]["const"] == 1
     assert schemas["LabelTurn"]["required"] == ["turn_id", "emotion"]
+    assert schemas["NameSpeaker"]["required"] == ["speaker", "name"]
+    assert schemas["NameSpeaker"]["properties"]["name"]["maxLength"] == 80
     assert schemas["StartListening"]["properties"]["siteId"]["maxLength"] == 256
     assert "oneOf" not in json.dumps(schemas), "no union needs a discriminator, which AsyncAPI writes differently"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,7 +23,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     TextCaptured,
     Vad,
 )
-from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
+from tests.tracker.dashboard.made_up import ended, lost, mark, merged, provisional, renamed, restored, started, turn
 
 HEAD: dict[str, Any] = {"site": "kitchen", "session": "s", "time": datetime(2026, 1, 1, 12, 30, tzinfo=UTC)}
 SHIFT = Shift(**HEAD, speaker=None, turn_id=3, at_s=9.0, before="joy", after="anger")
@@ -39,6 +39,8 @@ SENT: tuple[Event | SitePayload | Hermes, ...] = (
     lost(1.0),
     restored(2.0),
     CORRECTION,
+    renamed("speaker 1", "Ana"),
+    merged("speaker 2", "Ana"),
     SHIFT,
     SourceState(**HEAD, lost=False, paused=True),
     VAD,
@@ -92,6 +94,11 @@ def test_only_states_and_what_tells_of_a_session_are_retained() -> None:
     assert not to_message(mark(1.0)).retain
     assert not to_message(turn(1)).retain
     assert (to_message(provisional(3.0, 4.0)).retain, to_message(provisional(3.0, 4.0)).qos) == (False, 0)
+
+
+def test_every_event_has_a_channel() -> None:
+    published = {payload for channel in CHANNELS for payload in channel.payloads}
+    assert set(get_args(get_args(Event)[0])) <= published
 
 
 def test_a_payload_belongs_to_one_channel() -> None:

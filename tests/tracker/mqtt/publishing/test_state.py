@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotrack.tracker.events import Turn
+from emotrack.tracker.events import SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.mqtt.format.payloads import (
     MAX_JSON_BYTES,
     MAX_REMEMBERED_TURNS,
@@ -21,7 +21,7 @@ from emotrack.tracker.mqtt.format.payloads import (
 from emotrack.tracker.mqtt.publishing.state import SiteState, pleasantness
 from emotrack.tracker.summary.mood import Mood
 from emotrack.tracker.summary.shifts import TurnMood, find_shifts
-from tests.tracker.dashboard.made_up import HEAD, ended, mark, started, turn
+from tests.tracker.dashboard.made_up import HEAD, ended, mark, merged, renamed, started, turn
 
 WALL = HEAD["time"]
 LETTERS = {"n": "neutral", "a": "anger", "j": "joy", "s": "sadness"}
@@ -175,6 +175,58 @@ def test_a_revision_that_changes_the_speaker_changes_both() -> None:
         p.speaker: p.turns for p in site.apply(said(2, "anger", "Ben", revision=1)) if isinstance(p, SpeakerState)
     }
     assert changed == {"Ana": 1, "Ben": 1}
+
+
+def test_a_speaker_of_whom_revisions_leave_no_turn_has_no_state() -> None:
+    site = SiteState("kitchen")
+    play(site, [said(1, "joy", "Ana"), said(2, "anger", "Ben")])
+    changed = site.apply(said(2, "anger", "Ana", revision=1))
+    assert [p.speaker for p in changed if isinstance(p, SpeakerState)] == ["Ana"]
+    assert site.speakers == ["Ana"]
+    assert room(site, said(2, "anger", "Ben", revision=2)).speaker == "Ben"
+    assert site.speakers == ["Ana", "Ben"]
+
+
+def standing(site: SiteState, event: SpeakerRenamed | SpeakersMerged) -> dict[str | None, SpeakerState | State]:
+    """The room, by None, and the speakers whose state an event changes."""
+    changed = site.apply(event)
+    assert not [payload for payload in changed if isinstance(payload, Shift)], "nobody feels otherwise for a name"
+    return {p.speaker if isinstance(p, SpeakerState) else None: p for p in changed if not isinstance(p, Shift)}
+
+
+@pytest.mark.parametrize("count", [4, 3 * MAX_REMEMBERED_TURNS], ids=["all remembered", "most summed up"])
+def test_a_new_name_takes_the_place_of_the_old_one(count: int) -> None:
+    one, other = SiteState("kitchen"), SiteState("kitchen")
+    names = ("speaker 1", "speaker 2")
+    turns = [said(n, ("anger", "joy")[n // 9 % 2], names[n % 2]) for n in range(1, count + 1)]
+    play(one, turns)
+    play(other, [each.model_copy(update={"speaker": "Ana"}) if each.speaker == names[0] else each for each in turns])
+    changed = standing(one, renamed("speaker 1", "Ana"))
+    assert set(changed) == {None, "Ana"}
+    assert changed[None].speaker == "Ana"
+    assert set(one.speakers) == {"speaker 2", "Ana"}
+    again = said(count + 1, "joy", "Ana")
+    assert one.apply(again) == other.apply(again)
+
+
+@pytest.mark.parametrize("event", [merged("speaker 2", "speaker 1"), renamed("speaker 2", "speaker 1")])
+@pytest.mark.parametrize("count", [4, 3 * MAX_REMEMBERED_TURNS], ids=["all remembered", "most summed up"])
+def test_two_who_are_one_count_together(count: int, event: SpeakerRenamed | SpeakersMerged) -> None:
+    one, other = SiteState("kitchen"), SiteState("kitchen")
+    turns = [said(n, ("anger", "joy")[n // 9 % 2], f"speaker {1 + n % 2}") for n in range(1, count + 1)]
+    play(one, turns)
+    play(other, [each.model_copy(update={"speaker": "speaker 1"}) for each in turns])
+    mine, room = standing(one, event)["speaker 1"], standing(other, renamed("speaker 1", "x"))["x"]
+    assert one.speakers == ["speaker 1"]
+    assert (mine.turns, mine.turn_id, mine.emotion, mine.mood) == (count, count, room.emotion, room.mood)
+    assert mine.mood_probabilities == pytest.approx(room.mood_probabilities, abs=1e-3)
+
+
+def test_a_name_that_nobody_has_changes_nothing() -> None:
+    site = SiteState("kitchen")
+    play(site, conversation("aaa"))
+    assert site.apply(renamed("Ben", "Ana")) == site.apply(merged("Ana", "Ana")) == []
+    assert site.speakers == ["Ana"]
 
 
 def test_a_shift_that_revisions_take_back_is_told_back() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
+from emotrack.tracker.sessions.reading.reader import read_session
 from tests.tracker.command_line.test_main import emotrack, events, fails
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH
 from tests.tracker.mqtt.connection.test_broker import read
@@ -97,6 +98,57 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
     kept = events(saved.read_text())
     assert [event["emotion"] for event in kept if event["type"] == "correction"] == ["surprise"]
     assert kept[-1]["reason"] == "stopped"
+
+
+def test_a_speaker_is_renamed_and_all_that_is_kept_of_the_old_name_goes(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    saved = tmp_path / "talk.jsonl"
+    command = ("--file", str(AUDIO), "--channels", "split", "--asr", "none")
+    got: list[Message] = []
+
+    async def run() -> None:
+        person = Connection(
+            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("#", 1)]
+        )
+        running = asyncio.create_task(person.run())
+        await until(lambda: person.connected)
+        tracker = TrackerProcess(tmp_path, "tracker", *command, "--publish", mosquitto.url, "--save", str(saved))
+
+        async def ask(**payload: object) -> str | None:
+            """Why a rename was refused."""
+            before = len(replies())
+            topic = "emotrack/default/cmd/rename"
+            person.publish(
+                Message(topic, json.dumps(payload).encode(), qos=1, response_topic="emotrack/person/reply/1")
+            )
+            await until(lambda: len(replies()) > before, 20)
+            answer = replies()[before]
+            assert (answer["command"], answer["ok"]) == ("rename", answer["error"] is None)
+            return str(answer["error"]) if answer["error"] else None
+
+        def replies() -> list[dict[str, object]]:
+            return [json.loads(message.payload) for message in got if message.topic == "emotrack/person/reply/1"]
+
+        try:
+            await until(lambda: any(message.topic.endswith("/channel%201/state") for message in got), 40)
+            assert "there is no speaker Ben" in (await ask(speaker="Ben", name="Ana") or "")
+            assert "name" in (await ask(speaker="channel 1", name="a" * 81) or "")
+            assert "1 to 80 characters" in (await ask(speaker="channel 1", name="  ") or "")
+            assert "not the running session" in (await ask(speaker="channel 1", name="Ana", session="old") or "")
+            assert await ask(speaker="channel 1", name="Ana") is None
+            await until(lambda: any(message.topic.endswith("/speaker/Ana/state") for message in got), 20)
+            await until(lambda: [m for m in got if m.topic.endswith("/channel%201/state")][-1].payload == b"", 20)
+            await asyncio.to_thread(tracker.interrupt)
+        finally:
+            tracker.kill()
+        await person.close()
+        await running
+
+    asyncio.run(asyncio.wait_for(run(), 120))
+    sent = [json.loads(message.payload) for message in got if message.topic == "emotrack/default/session"]
+    assert [(e["speaker"], e["name"]) for e in sent if e["type"] == "speaker_renamed"] == [("channel 1", "Ana")]
+    rooms = [json.loads(message.payload) for message in got if message.topic == "emotrack/default/state"]
+    assert "Ana" in {room["speaker"] for room in rooms}, "from which Home Assistant has its speaker"
+    assert {turn.speaker for turn in read_session(saved).turns} <= {"Ana", "channel 2"}
 
 
 def test_a_second_tracker_of_the_same_site_is_refused_until_the_first_has_ended(

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.strace import Tracer
+from tests.tracker.kitchen_table import AUDIO
 from tests.tracker.mqtt.mosquitto import Mosquitto
+from tests.tracker.mqtt.tracker_process import TrackerProcess
 from tests.tracker.mqtt.waiting import until
 from tests.tracker.terminal import Terminal, read_to_end
 
@@ -76,6 +78,24 @@ def test_one_site_alone_is_opened_at_once(
     assert "all sites" not in screen
     terminal.type("BSpace", "1", "Right")
     assert "Conversation" in terminal.wait_for("meeting room")
+
+
+def test_a_speaker_of_a_watched_site_is_named(terminal: Terminal, mosquitto: Mosquitto, tmp_path: Path) -> None:
+    terminal.type(f"{EMOTRACK} watch {mosquitto.url} --site desk", "Enter")
+    terminal.wait_for("No site has said anything yet.")
+    recording = ("--file", str(AUDIO), "--channels", "split", "--asr", "none")
+    tracker = TrackerProcess(tmp_path, "tracker", *recording, "--publish", mosquitto.url, "--site", "desk")
+    try:
+        assert "n  name" in terminal.wait_for("2 turns")
+        terminal.type("n")
+        terminal.wait_for("Name whom?")
+        terminal.type("1")
+        terminal.wait_for("channel 1 is called _")
+        terminal.type("Ana q", "Enter")
+        terminal.wait_for("channel 1 is called Ana q ──")
+        assert tracker.interrupt() == 0
+    finally:
+        tracker.kill()
 
 
 def test_a_broker_that_is_not_there_is_waited_for(terminal: Terminal, mosquitto: Mosquitto) -> None:

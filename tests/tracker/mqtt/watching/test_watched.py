@@ -9,16 +9,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emotrack.tracker.dashboard.naming import NewName
 from emotrack.tracker.dashboard.state import Note
 from emotrack.tracker.events import Event
 from emotrack.tracker.messages.notices import PASSING_S
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.channels import to_deletion, to_message, to_status
-from emotrack.tracker.mqtt.format.payloads import ErrorReport, Shift, SitePayload, SourceState, State, Vad
+from emotrack.tracker.mqtt.format.payloads import (
+    ErrorReport,
+    NameSpeaker,
+    Shift,
+    SitePayload,
+    SourceState,
+    State,
+    Vad,
+    parse,
+)
 from emotrack.tracker.mqtt.publishing.state import SiteState
 from emotrack.tracker.mqtt.watching.watched import KINDS, MAX_SITES, STALE_AFTER_S, WatchedSite, WatchedSites, age
-from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
+from tests.tracker.dashboard.made_up import (
+    HEAD,
+    ended,
+    lost,
+    mark,
+    merged,
+    provisional,
+    renamed,
+    restored,
+    started,
+    turn,
+)
 from tests.tracker.mqtt.playing_sites import PlayingSite
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)  # when the made-up events are said to have left
@@ -254,3 +275,21 @@ def test_no_payload_does_any_harm(kind: str, payload: bytes, kept: bool) -> None
 )
 def test_age(seconds: float, words: str) -> None:
     assert age(seconds) == words
+
+
+def test_new_names_and_merges_are_followed() -> None:
+    watcher = Watcher()
+    watcher.receive(started(), turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2"))
+    watcher.receive(renamed("speaker 1", "Ana"))
+    assert [shown.speaker for shown in watcher.site.state.turns] == ["Ana", "speaker 2"]
+    watcher.receive(merged("speaker 2", "Ana"))
+    assert [shown.speaker for shown in watcher.site.state.turns] == ["Ana", "Ana"]
+
+
+@pytest.mark.parametrize("speaker", ["speaker 1", "n" * 300])
+def test_what_the_viewer_calls_a_speaker_is_a_command_to_the_session_that_is_seen(speaker: str) -> None:
+    watcher = Watcher()
+    watcher.receive(started(), turn(1, speaker=speaker))
+    message = watcher.site.renaming(NewName(speaker, "Ana"))
+    assert (message.topic, message.qos, message.retain) == ("emotrack/kitchen/cmd/rename", 1, False)
+    assert parse(NameSpeaker, message.payload) == NameSpeaker(speaker=speaker[:256], name="Ana", session="s")

@@ -277,3 +277,36 @@ def test_the_current_turn_stays_visible_among_long_ones() -> None:
         shown.walk.skip()
         if shown.walk.current is None:
             break
+
+
+def test_speakers_are_named_one_after_the_other_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path / "s.jsonl", half=True)
+    with path.open("a") as file:
+        file.write("\n" + to_json(turn(7, speaker="b=c")) + "\n")
+    before = path.read_bytes()
+    names = ["Ana=Cleo", "b=c=Ben", "Cleo=  Ana   Maria "]
+    assert run_correct(read_session(path), ["2=fear"], names, everything=False) == 0
+    assert capsys.readouterr().out == f"1 correction and 3 new names written to {path}\n"
+    assert path.read_bytes().startswith(before)
+    session = read_session(path)
+    assert [turn.speaker for turn in session.turns] == ["Ana Maria"] * 6 + ["Ben"]
+    assert session.corrections[2].emotion == "fear"
+    assert run_correct(session, [], ["Ben=Ana Maria"], everything=False) == 0
+    assert {turn.speaker for turn in read_session(path).turns} == {"Ana Maria"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Dan=Ana", "expected SPEAKER=NAME; the speakers are Ana"),
+        ("Ana", "expected SPEAKER=NAME"),
+        ("Ana= ", "1 to 80 characters"),
+        ("Ana=" + "x" * 81, "1 to 80 characters"),
+    ],
+)
+def test_a_name_that_cannot_be_writes_nothing(tmp_path: Path, name: str, says: str) -> None:
+    path = saved(tmp_path / "s.jsonl")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=says):
+        run_correct(read_session(path), ["2=fear"], ["Ana=Ben", "Ben=Ana", name], everything=False)
+    assert path.read_bytes() == before

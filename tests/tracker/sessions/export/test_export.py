@@ -366,6 +366,17 @@ def test_rttm_names() -> None:
     assert rttm(export(at_file, "rttm"))[0][1] == "our_talk.v2"
 
 
+def test_rttm_has_turns_that_overlap_as_they_are() -> None:
+    made = session(
+        turn(1, speaker="speaker 2", start_s=3.0, end_s=5.25, overlap=0.4),
+        turn(2, speaker="speaker 1", start_s=1.0, end_s=6.5),
+    )
+    assert export(made, "rttm").splitlines() == [
+        "SPEAKER USB_Audio 1 1.000 5.500 <NA> <NA> speaker_1 <NA> <NA>",
+        "SPEAKER USB_Audio 1 3.000 2.250 <NA> <NA> speaker_2 <NA> <NA>",
+    ]
+
+
 @settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 @example(made=session(*(turn(n, text=words, speaker=words) for n, words in enumerate(AWKWARD, start=1))))

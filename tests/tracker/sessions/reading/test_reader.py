@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from emotrack.tracker.events import Correction, Event, to_json
+from emotrack.tracker.events import Correction, Event, Turn, to_json
 from emotrack.tracker.sessions.compare.compare import compare
 from emotrack.tracker.sessions.compare.compare_view import render
 from emotrack.tracker.sessions.export import FORMATS, export
@@ -22,8 +22,20 @@ from emotrack.tracker.sessions.reading import event_parser as parsing
 from emotrack.tracker.sessions.reading import reader
 from emotrack.tracker.sessions.reading.event_parser import Problems, parse_line
 from emotrack.tracker.sessions.reading.reader import SessionError, read_session, read_sessions
+from emotrack.tracker.sessions.reading.speaker_names import SpeakerNames
 from emotrack.tracker.sessions.redact import redact
-from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
+from tests.tracker.dashboard.made_up import (
+    HEAD,
+    ended,
+    lost,
+    mark,
+    merged,
+    provisional,
+    renamed,
+    restored,
+    started,
+    turn,
+)
 
 CORRECTION = Correction(**HEAD, turn_id=1, emotion="anger")
 EVENTS: list[Event] = [
@@ -72,6 +84,50 @@ def test_the_newest_revision_and_the_newest_correction_count(tmp_path: Path) -> 
     session = read_session(write(tmp_path / "s.jsonl", "".join(lines(events))))
     assert [turn.text for turn in session.turns] == ["new"]
     assert session.corrections[1].emotion == "joy"
+
+
+def speakers(path: Path, *events: Event) -> list[str | None]:
+    session = read_session(write(path / "s.jsonl", "".join(lines([started(), *events, ended(9)]))))
+    assert [event.turn_id for event in session.turns] == sorted({e.turn_id for e in events if isinstance(e, Turn)})
+    return [turn.speaker for turn in session.turns]
+
+
+def test_a_new_name_holds_for_the_turns_before_it_and_later_ones_keep_what_they_say(tmp_path: Path) -> None:
+    one, two, nobody = turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2"), turn(3, speaker=None)
+    assert speakers(tmp_path, one, two, nobody, renamed("speaker 1", "Ana")) == ["Ana", "speaker 2", None]
+    assert speakers(tmp_path, one, renamed("speaker 1", "Ana"), turn(4, speaker="speaker 1")) == ["Ana", "speaker 1"]
+    again = turn(1, revision=1, speaker="speaker 1")
+    assert speakers(tmp_path, one, renamed("speaker 1", "Ana"), again) == ["speaker 1"]
+    assert speakers(tmp_path, again, renamed("speaker 1", "Ana"), one) == ["Ana"], "an old revision says nothing"
+    assert speakers(tmp_path, one, renamed("Ben", "Ana"), renamed("speaker 1", "speaker 1")) == ["speaker 1"]
+
+
+def test_two_who_get_one_name_are_one_from_then_on(tmp_path: Path) -> None:
+    one, two = turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2")
+    for event in (merged("speaker 2", "speaker 1"), renamed("speaker 2", "speaker 1")):
+        assert speakers(tmp_path, one, two, event, renamed("speaker 1", "Ana")) == ["Ana", "Ana"]
+    swapped = (renamed("speaker 1", "x"), renamed("speaker 2", "speaker 1"), renamed("x", "speaker 2"))
+    assert speakers(tmp_path, one, two, *swapped) == ["speaker 2", "speaker 1"]
+    new = turn(3, speaker="speaker 2")
+    assert speakers(tmp_path, one, two, merged("speaker 2", "speaker 1"), new, renamed("speaker 1", "Ana")) == [
+        *("Ana", "Ana", "speaker 2"),
+    ]
+
+
+NAMES = st.sampled_from("ABCD")
+
+
+@given(st.lists(st.one_of(st.tuples(st.just("turn"), st.integers(1, 5), NAMES), st.tuples(NAMES, NAMES))))
+def test_names_are_those_of_somebody_who_rewrites_every_turn(happened: list[tuple[Any, ...]]) -> None:
+    names, expected = SpeakerNames(), dict[int, str]()
+    for each in happened:
+        if each[0] == "turn":
+            names.hear(*each[1:])
+            expected[each[1]] = each[2]
+        else:
+            names.rename(*each)
+            expected = {turn_id: each[1] if name == each[0] else name for turn_id, name in expected.items()}
+    assert {turn_id: names.speaker(turn_id) for turn_id in expected} == expected
 
 
 def test_a_file_cut_off_at_any_byte_opens_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ keys = st.sampled_from(
         (b" ", "space"),
         (b"\n", "enter"),
         (b"\x7f", "backspace"),
-        (b"Q", "q"),
+        (b"Q", "Q"),
         ("é".encode(), "é"),
         (b"[", "["),
         (b"\x1b[15~", None),  # F5
@@ -228,6 +228,11 @@ def test_a_key_may_arrive_in_two_pieces(pressed: list[tuple[bytes, str | None]],
         return  # that is the key Escape
     reader = KeyReader()
     assert reader.feed(sent[:cut]) + reader.feed(sent[cut:]) == [name for _, name in pressed if name]
+
+
+def test_escape_alone_is_a_key() -> None:
+    reader = KeyReader()
+    assert [reader.feed(piece) for piece in (b"\x1b", b"a\x1b", b"\x1ba")] == [["escape"], ["a", "escape"], []]
 
 
 @given(st.lists(st.binary(max_size=20)))

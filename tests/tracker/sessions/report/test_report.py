@@ -182,6 +182,14 @@ def test_an_empty_session_says_so() -> None:
     Page(render_report(Session(Path("s.jsonl"), "s")))
 
 
+def test_a_turn_that_others_speak_in_says_so_in_words_where_that_is_much() -> None:
+    html = render_report(session_of(*(turn(n, overlap=share) for n, share in enumerate((None, 0.19, 0.2), 1))))
+    words = "others speak in 20\u202f% of it"
+    assert Page(html).text.count(words) == 1, "in the transcript"
+    assert html.count(words) > 1, "and on the timeline"
+    assert "19\u202f% of it" not in html
+
+
 def test_a_session_that_was_cut_off_says_so(tmp_path: Path) -> None:
     save(conversation(30), tmp_path / "s.jsonl")
     whole = (tmp_path / "s.jsonl").read_text()
