@@ -6,6 +6,7 @@ form in which they lie inside the library of ``moonshine-voice``. Another embedd
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -45,6 +46,7 @@ class VoicePrints(Protocol):
     """Tells what a voice is like, whatever it says."""
 
     name: str
+    """No other embedding's: prints of two cannot be compared."""
 
     def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
         """The print of a voice.
@@ -110,9 +112,9 @@ class VoicePrintsFile:
 
     def __init__(self, path: Path) -> None:
         """Raises ``EmotrackError`` where the file is no such network."""
-        self.name = path.name
         try:
-            self._model = open_model(path.read_bytes(), threads=1)
+            content = path.read_bytes()
+            self._model = open_model(content, threads=1)
         except OSError as error:
             raise EmotrackError(f"--speaker-model {path}: {error.strerror}") from error
         except Exception as error:  # noqa: BLE001  # ONNX Runtime has a class of its own for each kind of damage
@@ -122,6 +124,7 @@ class VoicePrintsFile:
         if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].shape[2] != BANDS:
             raise EmotrackError(f"--speaker-model {path}: it takes no log mel energies (1, frames, {BANDS})")
         self._input = inputs[0].name
+        self.name = f"{path.name}:{hashlib.sha256(content).hexdigest()[:12]}"  # files of one name are not one network
 
     def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
         """See ``VoicePrints``."""
