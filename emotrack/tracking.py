@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from threading import Thread
@@ -26,11 +26,13 @@ from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
 from emotrack.tracker.sources.blocks import Blocks
+from emotrack.tracker.speakers.voice_store import VoiceStore, enrolled_prints, voice_folder
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from emotrack.tracker.understanding.loading import load_engine
 
 if TYPE_CHECKING:
     from emotrack.tracker.session.controls import Controls
+    from emotrack.tracker.speakers.networks import VoicePrint
     from emotrack.tracker.understanding.engine import Engine
 
 MAX_WAITING_EVENTS: Final = 64
@@ -61,6 +63,7 @@ class Tracker:
         language: str | None = None,
         device: str = "auto",
         speakers: Literal["auto"] | int | None = "auto",
+        known: Sequence[str] = (),
     ) -> None:
         """Note what is to be loaded on entering.
 
@@ -71,19 +74,24 @@ class Tracker:
             language: the language spoken, ISO 639-1; None lets the recogniser find out.
             device: "auto", "cpu" or "cuda".
             speakers: whether voices are told apart in sources of one channel: "auto", at most so many, or None.
+            known: names of voices that ``emotrack voices enroll`` has kept, which are known from their first turn.
         """
         self._bundle = str(bundle)
         self._recogniser = recogniser
         self._language = language
         self._device = device
         self._speakers = speakers
+        self._known = list(known)
+        self._enrolled: Mapping[str, VoicePrint] = {}
         self._engine: Engine | None = None
         self._conversations: WeakSet[Conversation] = WeakSet()
 
     async def __aenter__(self) -> Self:
-        """Load the models, in another thread. Raises ``EmotrackError`` when one of them cannot be had."""
+        """Load the models, in another thread. Raises ``EmotrackError`` when one, or a known voice, cannot be had."""
+        known = VoiceStore(voice_folder(), _log.info).known(self._known) if self._known else []
         wanted = (self._bundle, self._recogniser, self._device, self._language, _log.info)
         self._engine = await asyncio.to_thread(load_engine, *wanted, speakers=self._speakers is not None)
+        self._enrolled = enrolled_prints(known, self._engine.speaker_networks, _log.info)
         return self
 
     async def __aexit__(
@@ -127,7 +135,7 @@ class Tracker:
         saved = [JsonLines.to_file(Path(save))] if save is not None else []
         options = SessionOptions(
             segmenter=segmenter or SegmenterOptions(),
-            speakers=SpeakerOptions(self._speakers if isinstance(self._speakers, int) else None)
+            speakers=SpeakerOptions(self._speakers if isinstance(self._speakers, int) else None, self._enrolled)
             if self._speakers is not None
             else None,
             captions=Captions(read_captions(Path(captions))) if captions is not None else None,

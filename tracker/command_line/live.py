@@ -20,6 +20,7 @@ from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.command_line.running import (
     CONSENT,
     NO_COMMANDS,
+    known_voices,
     load_named_engine,
     run_until_interrupted,
     saved_to,
@@ -75,6 +76,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     segmenter = read_options(arguments, SegmenterOptions)
     captions = Captions(read_captions(arguments.captions, notices)) if arguments.captions else None
     broker = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else None
+    known = known_voices(arguments, notices)
     source = _open_source(arguments, notices)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
@@ -89,6 +91,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     if not has_dashboard:  # which shows it all the time
         kept = saved_to(arguments)
         notices(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
+    speakers = speaker_options(arguments, known, engine, notices)
     status = LiveStatus(site=arguments.site)
     controls = Controls(status, engine.network.labels)
     if broker:
@@ -106,7 +109,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(dashboard)
     options = SessionOptions(
         segmenter=segmenter,
-        speakers=speaker_options(arguments),
+        speakers=speakers,
         captions=captions,
         context_turns=arguments.context,
         with_text=not arguments.no_text,
@@ -122,11 +125,23 @@ def run_live(arguments: argparse.Namespace) -> int:
         if keeper:
             keeper.close()
         notices.on_screen = False
-    if status.tally.turns == 0 and (not controls.is_stopping or status.stream_s >= TOLD_FROM_S):
-        notices(f"no speech was found in {status.stream_s:.1f} s of {source.name}: {session.hearing.why_no_speech}")
-    elif captions and (misfit := captions.misfit(status.stream_s, all_heard=not controls.is_stopping)):
-        notices(misfit)
+    _say_what_is_odd(session, source, status, captions, notices, all_heard=not controls.is_stopping)
     return 0
+
+
+def _say_what_is_odd(
+    session: LiveSession,
+    source: Source,
+    status: Status,
+    captions: Captions | None,
+    notices: Notices,
+    *,
+    all_heard: bool,
+) -> None:
+    if status.tally.turns == 0 and (all_heard or status.stream_s >= TOLD_FROM_S):
+        notices(f"no speech was found in {status.stream_s:.1f} s of {source.name}: {session.hearing.why_no_speech}")
+    elif captions and (misfit := captions.misfit(status.stream_s, all_heard=all_heard)):
+        notices(misfit)
 
 
 def _check(arguments: argparse.Namespace) -> None:

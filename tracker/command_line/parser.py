@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.broker_options import add_broker_options
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
+from emotrack.tracker.command_line.voice_commands import add_voice_commands
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
@@ -88,6 +89,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentPa
     _add_forget(commands)
     devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
     devices.set_defaults(run=_devices)
+    add_voice_commands(commands)
     add_session_commands(commands)
     return parser, commands
 
@@ -147,6 +149,14 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="auto|N|off",
         help="tell voices apart: auto (default), at most N people, or off; channels and captions that name speakers "
         "are believed instead",
+    )
+    live.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="know these voices from their first turn, of those that emotrack voices keeps: names with commas between "
+        "them, or all; may be repeated (default: nobody's)",
     )
     live.add_argument(
         "--speaker-model",

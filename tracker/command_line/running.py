@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emotrack.errors import UsageError
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.session.options import SpeakerOptions
+from emotrack.tracker.speakers.voice_store import KeptVoice, VoiceStore, enrolled_prints, voice_folder
 from emotrack.tracker.understanding.loading import load_engine
 
 if TYPE_CHECKING:
@@ -41,9 +43,28 @@ def load_named_engine(
     )
 
 
-def speaker_options(arguments: argparse.Namespace) -> SpeakerOptions | None:
-    """How voices are told apart."""
-    return None if arguments.speakers is None else SpeakerOptions(count=arguments.speakers or None)
+def listed_names(lists: Sequence[str]) -> tuple[str, ...]:
+    """The names in lists of them, separated by commas."""
+    return tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
+
+
+def known_voices(arguments: argparse.Namespace, notify: Callable[[str], None]) -> list[KeptVoice]:
+    """The voices that are to be known; none unless they are named. Raises ``EmotrackError`` where one is not kept."""
+    names = listed_names(arguments.known)
+    if not names:
+        return []
+    if arguments.speakers is None:
+        raise UsageError("--known: with --speakers off no voice is told from another")
+    return VoiceStore(voice_folder(), notify).known(names)
+
+
+def speaker_options(
+    arguments: argparse.Namespace, known: list[KeptVoice], engine: Engine, notify: Callable[[str], None]
+) -> SpeakerOptions | None:
+    """How voices are told apart, and whose are known; ``notify`` hears whose."""
+    if arguments.speakers is None:
+        return None
+    return SpeakerOptions(arguments.speakers or None, enrolled_prints(known, engine.speaker_networks, notify))
 
 
 class Stoppable(Protocol):

@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from emotrack.errors import UsageError
@@ -16,6 +16,8 @@ from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.command_line.running import (
     CONSENT,
     NO_COMMANDS,
+    known_voices,
+    listed_names,
     load_named_engine,
     run_until_interrupted,
     saved_to,
@@ -42,6 +44,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     audio_topics = AudioTopics(arguments.audio_topic)
     broker = read_broker(arguments.mqtt, broker_options(arguments))
     publish_to = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else broker
+    known = known_voices(arguments, notify)
     asr = arguments.asr or "auto"
     engine = load_named_engine(arguments, asr, notify, speakers=True)
     from emotrack.tracker.mqtt.publishing.options import Publishing
@@ -55,7 +58,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         Publishing(publish_to, worker_name(), arguments.topics == "full", once, engine, not arguments.no_text),
         SiteOptions(
             segmenter=segmenter,
-            speakers=speaker_options(arguments),
+            speakers=speaker_options(arguments, known, engine, notify),
             context_turns=arguments.context,
             with_text=not arguments.no_text,
             max_sites=arguments.max_sites,
@@ -66,7 +69,7 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
             speculate=not arguments.no_speculation,
             provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
             takes_commands=arguments.commands == "on",
-            only=_names(arguments.sites),
+            only=listed_names(arguments.sites),
         ),
         audio_topics,
         arguments.group,
@@ -83,11 +86,6 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     if sites.has_told_nobody:
         raise BrokerError(f"{publish_to}: nothing could be delivered")
     return 0
-
-
-def _names(lists: Sequence[str]) -> tuple[str, ...]:
-    """The names of sites in lists of them, separated by commas."""
-    return tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
 
 
 class Once:

@@ -18,7 +18,7 @@ class SpeakerOptions:
     count: int | None = None
     """There are no more speakers than that; None: nobody knows."""
     enrolled: Mapping[str, VoicePrint] = field(default_factory=dict)
-    """Voice prints that were kept, by name."""
+    """Voices that are known from the beginning, by name; see ``Speakers.enroll``."""
 
 
 @dataclass(frozen=True, slots=True)

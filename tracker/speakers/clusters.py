@@ -50,6 +50,8 @@ class _Group:
     speaker: int | None = None
     apart: set[int] = field(default_factory=set)
     """Speakers whom it is certainly not: they spoke at the same time, or are others by name."""
+    heard: bool = True
+    """Whether anything of it was heard here, or all of it is a voice that was known before."""
 
 
 @dataclass(eq=False, slots=True)
@@ -86,9 +88,12 @@ class Speakers:
         return [self._names[speaker] for speaker in sorted(self._names)]
 
     def enroll(self, name: str, print_: VoicePrint) -> None:
-        """Know a voice from the beginning, by a print that was kept."""
+        """Know a voice from the beginning, by the mean of its prints, each of length 1.
+
+        The mean itself, not its direction: the similarity to it is then that to the prints, as everywhere here.
+        """
         speaker = self._new(name)
-        self._older[speaker] = _Group(print_ * np.float32(ENROLLED_S), ENROLLED_S, speaker)
+        self._older[speaker] = _Group(print_ * np.float32(ENROLLED_S), ENROLLED_S, speaker, heard=False)
 
     def hear(
         self, turn: int, print_: VoicePrint | None, clean_s: float, *, like: int | None, apart: Collection[int]
@@ -178,7 +183,11 @@ class Speakers:
         weights = np.array([group.weight for group in groups], dtype=np.float32)
         alike = sums @ sums.T / np.outer(weights, weights)  # (groups, groups)
         apart = self._apart(groups)
+        silent = np.array([not group.heard for group in groups])
         alike[apart] = -2.0
+        alike[
+            (silent[:, None] | silent) & (alike < ALIKE)
+        ] = -2.0  # who may not be here takes nobody in for want of room
         np.fill_diagonal(alike, -3.0)
         members = [[group] for group in groups]
         alive = np.ones(len(groups), dtype=bool)
@@ -194,8 +203,10 @@ class Speakers:
             apart[first] |= apart[second]
             apart[:, first] |= apart[:, second]
             alive[second] = False
+            silent[first] &= silent[second]
             similarities = sums @ sums[first] / (weights * weights[first])  # (groups,)
             similarities[apart[first]] = -2.0
+            similarities[(silent | silent[first]) & (similarities < ALIKE)] = -2.0
             similarities[~alive] = -3.0
             similarities[first] = -3.0
             alike[first], alike[:, first] = similarities, similarities
@@ -203,7 +214,8 @@ class Speakers:
         return [members[place] for place in np.flatnonzero(alive)]
 
     def _speaking(self, members: list[list[_Group]], alive: NDArray[np.bool_]) -> int:
-        return sum(_is_somebody(members[place]) for place in np.flatnonzero(alive))
+        clusters = [members[place] for place in np.flatnonzero(alive)]
+        return sum(_is_somebody(cluster) and any(group.heard for group in cluster) for cluster in clusters)
 
     def _apart(self, groups: list[_Group]) -> NDArray[np.bool_]:
         """Which groups cannot be one person, (groups, groups)."""
@@ -262,11 +274,17 @@ class Speakers:
         return numbers
 
     def _place_light_turns(self) -> None:
-        """Turns too short to be counted, and clusters that are nobody yet, go to the most alike."""
+        """Turns too short to be counted, and clusters that are nobody yet, go to the most alike.
+
+        To a known voice that was not heard yet they go only if they are alike.
+        """
         centres: dict[int, NDArray[np.float32]] = {}
+        least: dict[int, float] = {}  # likeness to a centre's direction
         for group in self._groups():
             if group.speaker is not None and group.weight > 0.0:
                 centres[group.speaker] = centres.get(group.speaker, np.float32(0.0)) + group.sum
+                alone = ALIKE * group.weight / max(float(np.linalg.norm(group.sum)), 1e-9)
+                least[group.speaker] = -2.0 if group.heard else least.get(group.speaker, alone)
         if not centres:
             return
         speakers = sorted(centres)
@@ -277,7 +295,11 @@ class Speakers:
                 continue
             others = {by_turn[turn].speaker for turn in each.apart if turn in by_turn}
             alike = directions @ (light.sum / np.linalg.norm(light.sum))  # (speakers,)
-            free = [place for place, speaker in enumerate(speakers) if speaker not in others]
+            free = [
+                place
+                for place, speaker in enumerate(speakers)
+                if speaker not in others and alike[place] >= least[speaker]
+            ]
             if free:
                 light.speaker = speakers[max(free, key=lambda place: float(alike[place]))]
 
@@ -299,6 +321,7 @@ class Speakers:
             else:
                 kept.sum = kept.sum + group.sum
                 kept.weight += group.weight
+                kept.heard = True
 
     def _fold(self, speaker: int, into: int) -> None:
         group = self._older.pop(speaker)
@@ -308,6 +331,7 @@ class Speakers:
         else:
             kept.sum = kept.sum + group.sum
             kept.weight += group.weight
+            kept.heard |= group.heard
 
     def _join(self, speaker: int, into: int) -> None:
         """A person says that two are one."""
@@ -331,6 +355,7 @@ class Speakers:
         kept = self._older.setdefault(speaker, _Group(np.zeros_like(group.sum), 0.0, speaker))
         kept.sum = kept.sum + group.sum
         kept.weight += group.weight
+        kept.heard = True
         turn.group = kept
 
     def _new(self, name: str | None) -> int:

@@ -6,6 +6,7 @@ form in which they lie inside the library of ``moonshine-voice``. Another embedd
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -47,6 +48,7 @@ class VoicePrints(Protocol):
     """Tells what a voice is like, whatever it says."""
 
     name: str
+    """No other embedding's: prints of two cannot be compared."""
 
     def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
         """The print of a voice.
@@ -134,12 +136,14 @@ class VoicePrintsFile(_OnnxVoicePrints):
     def __init__(self, path: Path) -> None:
         """Raises ``EmotrackError`` where the file is no such network."""
         try:
-            model = open_model(path.read_bytes(), threads=1)
+            content = path.read_bytes()
+            model = open_model(content, threads=1)
         except OSError as error:
             raise EmotrackError(f"{path}: {error.strerror}") from error
         except Exception as error:  # noqa: BLE001  # ONNX Runtime has a class of its own for each kind of damage
             raise EmotrackError(f"{path}: is no ONNX network: {str(error).splitlines()[0]}") from None
-        super().__init__(path.name, model)
+        # files of one name are not one network
+        super().__init__(f"{path.name}:{hashlib.sha256(content).hexdigest()[:12]}", model)
 
 
 def _named_voice_prints(model: str) -> VoicePrintsFile:
