@@ -1,5 +1,5 @@
 # make install   the runtime in .venv; pip also looks where PIP_EXTRA_INDEX_URL says
-# make demo      install, then track the bundled conversation; no network is used
+# make demo      install, then track the bundled conversation as one microphone hears it; no network is used
 # make test      install what tests need, run them
 # make lint      ruff and mypy
 # make mutants   change the core a little at random and see whether its tests notice; make mutants ARGS='--seed 1'
@@ -32,7 +32,7 @@ install: .venv/runtime.done
 	touch $@
 
 demo: install
-	$(BIN)/emotrack live --file examples/kitchen-table.flac --channels split --captions examples/kitchen-table.vtt
+	$(BIN)/emotrack live --file examples/kitchen-table.flac
 
 # PortAudio and a sound server for the microphone tests, tmux for the dashboard's, Chromium for the report's, strace for
 # those of who is spoken to: installed where that is possible, named where it is not (their tests then skip).

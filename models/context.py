@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -95,6 +95,11 @@ class RollingContext:
     def republish(self, place: int, emotion: str) -> None:
         """Note that the turn at ``place``, from the oldest, was revised."""
         self._published[place] = emotion
+
+    def attribute(self, speakers: Sequence[str | None]) -> None:
+        """Note who says the newest turns, oldest first, as it is known now."""
+        for turns_ago, speaker in enumerate(reversed(speakers[-len(self._turns) :]), start=1):
+            self._turns[-turns_ago] = replace(self._turns[-turns_ago], speaker=speaker)
 
     def to_bytes(self, *, with_words: bool = True) -> bytes:
         """The state, so that another process can go on from here (``ConversationScorer.restore_context``).

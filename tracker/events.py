@@ -136,7 +136,9 @@ class Turn(_Event):
 
 
 class Provisional(_Event):
-    """How a turn that still goes on sounds so far, by its voice alone; its ``Turn`` follows when it ends.
+    """How a turn that still goes on sounds so far; its ``Turn`` follows when it ends.
+
+    While somebody speaks, by the voice alone; at a pause that may be the turn's end, by its words, too.
 
     For whoever wants to see something move: it counts for nothing, is never revised, and is left out of saved sessions.
     """
@@ -144,6 +146,10 @@ class Provisional(_Event):
     type: Literal["provisional"] = "provisional"
     channel: Annotated[int, Field(ge=1, le=64, description="Where it is spoken, 1 for the first.")]
     speaker: Words | None
+    text: Annotated[Words | None, Field(description="What was said so far; null while somebody speaks.")] = None
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, description="What the estimate rests on.")] = (
+        "speech",
+    )
     start_s: Annotated[Seconds, Field(ge=0, description="Stream time at which the turn began.")]
     at_s: Annotated[Seconds, Field(ge=0, description="Stream time up to which it was heard.")]
     emotion: Words

@@ -78,7 +78,7 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
             patience.append(live.live.hearing.listeners[0].patience)
             if event.left_out == "nothing":
                 live.controls.stop()
-        elif isinstance(event, Turn) and event.text_rejected == SKIPPED and len(patience) == 3:
+        elif isinstance(event, Turn) and event.text_rejected == SKIPPED and len(patience) == 4:
             lateness = WELL
 
     async def endless() -> AsyncGenerator[SourceItem, None]:
@@ -94,8 +94,8 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
     engine.close()
 
     told = [event.left_out for event in recorder.events if isinstance(event, OverloadEvent)]
-    assert told == ["extras", "words", "short_turns", "words", "extras", "nothing"]
-    assert patience == [1, 1, PATIENCE, 1, 1, 1]
+    assert told == ["speakers", "extras", "words", "short_turns", "words", "extras", "speakers", "nothing"]
+    assert patience == [1, 1, 1, PATIENCE, 1, 1, 1, 1]
     assert live.status.left_out == "nothing"
     without = [turn for turn in recorder.turns if turn.text_rejected == SKIPPED]
     assert without

@@ -150,9 +150,10 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     live.add_argument(
         "--speaker-model",
-        type=Path,
-        metavar="PATH",
-        help="a speaker embedding of your own, an ONNX file of WeSpeaker's kind (default: the one that is installed)",
+        type=unicode,
+        metavar="MODEL",
+        help="another speaker embedding: an ONNX file of WeSpeaker's or pyannote's kind, or a hub id "
+        "(default: the one that is installed)",
     )
     live.add_argument(
         "--site", type=unicode, default=DEFAULT_SITE, help="a name for this place, carried by every event"

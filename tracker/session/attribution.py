@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
 from emotrack.tracker.understanding.captions import Captions
 from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Transcript
+
+OVERLAP: Final = "overlap"  # why a turn has no words whose voice another one drowns
+DROWNED: Final = 0.5  # of what a voice says, from which on a recogniser would write down what the other one says
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,18 @@ class Attribution:
         channel = f"channel {turn.channel + 1}" if self._has_channels else None
         if self._captions is None:
             if (voices := self._voices(turn.channel)) is not None:
-                return [AttributedTurn(voiced.turn, None, channel, voiced) for voiced in voices.divide(turn)]
+                return [_by_voice(voiced, channel) for voiced in voices.divide(turn)]
             return [AttributedTurn(turn, None, channel)]
         parts = self._captions.caption(turn) if has_ended else self._captions.preview(turn)
         return [
             AttributedTurn(part.turn, Transcript(part.text, "captions" if part.text else None), part.speaker or channel)
             for part in parts
         ]
+
+
+def _by_voice(voiced: VoicedTurn, channel: str | None) -> AttributedTurn:
+    words = Transcript(None, None, rejected=OVERLAP) if voiced.overlap >= DROWNED else None
+    return AttributedTurn(voiced.turn, words, channel, voiced)
 
 
 def begin(interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None) -> TurnWork:

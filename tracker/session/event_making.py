@@ -23,8 +23,8 @@ from emotrack.tracker.events import (
     SpeculationShare,
     Turn,
 )
-from emotrack.tracker.session.looking_ahead import ProvisionalEstimate
 from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.provisional import ProvisionalEstimate
 from emotrack.tracker.session.status import Status
 from emotrack.tracker.session.understanding import UnderstoodTurn
 from emotrack.tracker.sources import Source
@@ -61,13 +61,15 @@ def overload_event(status: Status) -> OverloadEvent:
     return OverloadEvent(**status.stamp(), at_s=status.stream_s, left_out=status.left_out)
 
 
-def provisional_event(status: Status, found: ProvisionalEstimate) -> Provisional:
+def provisional_event(status: Status, found: ProvisionalEstimate, options: SessionOptions) -> Provisional:
     """How a turn sounds that still goes on."""
     latest = found.so_far.latest
     return Provisional(
         **status.stamp(),
         channel=latest.channel + 1,
         speaker=found.speaker,
+        text=found.words.text if found.words and options.with_text else None,
+        modalities=("speech", "text") if found.words and found.words.text else ("speech",),
         start_s=found.so_far.start / SAMPLE_RATE,
         at_s=latest.end_s,
         **estimated(found.estimate),

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from emotrack.tracker.session.attribution import AttributedTurn
 from emotrack.tracker.session.options import SpeakerOptions
 from emotrack.tracker.session.turn_queue import QueuedTurn
 from emotrack.tracker.speakers.channel_voices import VoicedTurn, overlapping
@@ -51,14 +52,14 @@ class Identification:
             return self._given.get(known, known)
         if voiced is None:
             return None
-        neighbours = [(turn_id, other) for turn_id, other in self._recent if other.turn.channel == voiced.turn.channel]
-        alike = [turn_id for turn_id, other in neighbours if other.voice == voiced.voice is not None]
+        like = self._like(voiced)
         apart = [
             turn_id
-            for turn_id, other in neighbours
-            if other.voice != voiced.voice and overlapping(other.turn, voiced.turn)
+            for turn_id, other in self._recent
+            if other.turn.channel == voiced.turn.channel
+            and other.voice != voiced.voice
+            and overlapping(other.turn, voiced.turn)
         ]
-        like = alike[-1] if alike else None
         self._recent.append((queued.turn_id, voiced))
         printing = asyncio.ensure_future(self._hear(queued.turn_id, voiced, work, like, apart))
         await asyncio.wait([printing], timeout=self._patience_s)
@@ -69,6 +70,15 @@ class Identification:
         self._late.add(late)
         late.add_done_callback(self._late.discard)
         return guess
+
+    def guess(self, attributed: AttributedTurn) -> str | None:
+        """The speaker of a turn that still goes on, by what segmentation tells of its voice."""
+        if attributed.speaker is not None:
+            return self._given.get(attributed.speaker, attributed.speaker)
+        if attributed.voiced is None:
+            return None
+        like = self._like(attributed.voiced)
+        return None if like is None else self._speakers.speaker(like)
 
     def rename(self, speaker: str, name: str) -> None:
         """Call a speaker by another name from now on. Raises ``ValueError`` for a speaker whom nobody knows."""
@@ -87,6 +97,15 @@ class Identification:
         """No more turns come."""
         await asyncio.gather(*self._late)
         await self._told.put(None)
+
+    def _like(self, voiced: VoicedTurn) -> int | None:
+        """The latest turn of the same voice on the same channel."""
+        same = (
+            turn_id
+            for turn_id, other in reversed(self._recent)
+            if other.turn.channel == voiced.turn.channel and other.voice == voiced.voice is not None
+        )
+        return next(same, None)
 
     async def _hear(
         self, turn_id: int, voiced: VoicedTurn, work: TurnWork, like: int | None, apart: list[int]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from time import perf_counter
 
 from emotrack.tracker.session import event_making as make
 from emotrack.tracker.session.attribution import Attribution
@@ -20,7 +20,6 @@ from emotrack.tracker.session.turn_queue import TurnQueue
 from emotrack.tracker.session.understanding import Understanding
 from emotrack.tracker.sinks.json_lines import Sink
 from emotrack.tracker.sources import Source
-from emotrack.tracker.speakers.clusters import REMEMBERED
 from emotrack.tracker.understanding.engine import Engine
 
 
@@ -44,24 +43,19 @@ class LiveSession:
         self._queue = TurnQueue(status, lossless=source.lossless)
         self._identification = Identification(options.speakers, lossless=source.lossless)
         self._understanding = Understanding(engine, options, self._identification, status, notify)
-        self._ahead = LookingAhead(
-            engine, self.hearing.listeners, self._attribution, self._understanding.interpreter, options, status
-        )
-        window = max(self._understanding.context_turns - 1, REMEMBERED if options.speakers else 0)
-        self._recent = RecentTurns(window, status, self._publisher)
+        self._ahead = LookingAhead(engine, self.hearing, self._attribution, self._understanding, options, status)
+        self._recent = RecentTurns(self._understanding.context_turns, status, self._publisher)
 
     async def run(self) -> None:
-        """Track until the source ends or the controls say stop.
-
-        Raises, after the last event has left, ``EmotrackError`` if the source broke off or a sink failed.
-        """
+        """Track until the end; raises ``EmotrackError`` at last if the source broke off or a sink failed."""
         reason = "failure"
         try:
             await self._publisher.send(make.session_started(self._status, self._source, self._engine, self._options))
             with self.hearing.heeding_overload():
                 async with asyncio.TaskGroup() as group:
-                    for stage in (self._hear, self._understand, self._look_ahead, self._learn_speakers, self._obey):
-                        group.create_task(stage())
+                    learning = self._recent.follow(self._identification.told())
+                    for stage in (self._hear(), self._understand(), learning, self._look_ahead(), self._obey()):
+                        group.create_task(stage)
             reason = "failure" if self.hearing.failure else self._controls.stop_reason or "end_of_source"
         finally:
             self._ahead.throw_away()
@@ -72,10 +66,9 @@ class LiveSession:
     async def _hear(self) -> None:
         async with aclosing(self.hearing.turns()) as heard:
             async for turns in heard:
-                decided_at = time.perf_counter()
-                for turn in turns:
-                    for part in self._attribution.attribute(turn):
-                        await self._queue.put(part, self._ahead.take(part), decided_at)
+                decided_at = perf_counter()
+                for part in (part for turn in turns for part in self._attribution.attribute(turn)):
+                    await self._queue.put(part, self._ahead.take(part), decided_at)
                 self._ahead.look()
                 await self._queue.wait_for_few()
         await self._queue.close()
@@ -83,6 +76,7 @@ class LiveSession:
 
     async def _understand(self) -> None:
         async for queued in self._queue.turns():
+            self._understanding.attribute(self._recent.speakers)
             understood = await self._understanding.understand(queued, skip_text=self._queue.is_behind)
             self._queue.done()
             turn = make.turn_event(self._status, understood, self._options)
@@ -92,20 +86,15 @@ class LiveSession:
 
     async def _look_ahead(self) -> None:
         async for found in self._ahead.estimates():
-            await self._publisher.send(make.provisional_event(self._status, found))
-
-    async def _learn_speakers(self) -> None:
-        async for told in self._identification.told():
-            await self._recent.tell(told)
+            await self._publisher.send(make.provisional_event(self._status, found, self._options))
 
     async def _obey(self) -> None:
         async for command in self._controls.commands():
-            match command:
-                case ForgetTurns():
-                    self._understanding.forget()
-                    self._recent.clear()
-                case RenameSpeaker(speaker, name):
-                    self._identification.rename(speaker, name)
-                    await self._recent.rename(speaker, name)
-                case _:  # an event that a person made
-                    await self._publisher.send(command)
+            if isinstance(command, ForgetTurns):
+                self._understanding.forget()
+                self._recent.clear()
+            elif isinstance(command, RenameSpeaker):
+                self._identification.rename(command.speaker, command.name)
+                await self._recent.rename(command.speaker, command.name)
+            else:  # an event that a person made
+                await self._publisher.send(command)

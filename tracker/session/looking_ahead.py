@@ -1,74 +1,26 @@
 """Work on turns that have not ended, for when the models are idle: nobody ever waits for it.
 
 - Speculation (``speculation.py``): at a pause the models begin with the turn that may be over.
-- Provisional estimates: while somebody speaks, the turn so far is estimated by its voice, every half second of speech.
+- Provisional estimates (``provisional.py``): while somebody speaks, the turn so far is estimated by its voice, every
+  half second of speech; at a pause, by its words, too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import AsyncGenerator
 
-from emotrack.models.context import EmotionEstimate
 from emotrack.tracker.events import SpeculationShare
-from emotrack.tracker.hearing.listener import Listener, SpeechTurn
+from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.session.attribution import AttributedTurn, Attribution, begin
+from emotrack.tracker.session.hearing import Hearing
 from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.provisional import ProvisionalEstimate, TurnSoFar, TurnUnderWay
 from emotrack.tracker.session.speculation import Speculation
 from emotrack.tracker.session.status import Status
+from emotrack.tracker.session.understanding import Understanding
 from emotrack.tracker.understanding.engine import Engine
-from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
-
-EVERY_S: Final = 0.5  # of speech between two provisional estimates of a turn
-LATEST_S: Final = 3.0  # of a turn is estimated, so that a long one costs no more than a short one
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSoFar:
-    """A turn under way, as far as it has been heard."""
-
-    start: int
-    """Of the whole turn, in samples of the stream."""
-    latest: SpeechTurn
-    """Its last ``LATEST_S``."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProvisionalEstimate:
-    """How a turn under way sounds so far, and who says it."""
-
-    so_far: TurnSoFar
-    speaker: str | None
-    estimate: EmotionEstimate
-
-
-class TurnUnderWay:
-    """Tells when the turn under way on one channel is to be estimated."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._turn_start: int | None = None
-        self._due_s = EVERY_S
-
-    @property
-    def is_due(self) -> bool:
-        """Whether enough was said since the last estimate."""
-        start, speech_s = self._listener.turn_start, self._listener.speech_s
-        return start is not None and speech_s >= (self._due_s if start == self._turn_start else EVERY_S)
-
-    def next(self) -> TurnSoFar | None:
-        """What is to be estimated now; None while no more has been said since the last time."""
-        start = self._listener.turn_start
-        if start is None or not self.is_due or (latest := self._listener.latest(LATEST_S)) is None:
-            return None
-        self._turn_start, self._due_s = start, (self._listener.speech_s // EVERY_S + 1) * EVERY_S
-        return TurnSoFar(start, latest)
-
-    def goes_on(self, so_far: TurnSoFar) -> bool:
-        """Whether the turn that was estimated has not ended yet."""
-        return self._listener.turn_start == so_far.start
+from emotrack.tracker.understanding.interpreter import TurnWork
 
 
 class LookingAhead:
@@ -77,16 +29,17 @@ class LookingAhead:
     def __init__(
         self,
         engine: Engine,
-        listeners: Sequence[Listener],
+        hearing: Hearing,
         attribution: Attribution,
-        interpreter: Interpreter,
+        understanding: Understanding,
         options: SessionOptions,
         status: Status,
     ) -> None:
         self._engine = engine
-        self._listeners = listeners
+        self._listeners = hearing.listeners
         self._attribution = attribution
-        self._interpreter = interpreter
+        self._interpreter = understanding.interpreter
+        self._identification = understanding.identification
         self._status = status
         self._speculation = Speculation(options.segmenter) if options.speculate else None
         self._under_way = [TurnUnderWay(listener) for listener in self._listeners] if options.provisional else []
@@ -106,11 +59,14 @@ class LookingAhead:
     async def estimates(self) -> AsyncGenerator[ProvisionalEstimate, None]:
         """The provisional estimates of turns that still go on, until ``close``."""
         while (so_far := await self._to_estimate.get()) is not None:
-            latest = so_far.latest
-            speaker = self._attribution.preview(latest)[-1].speaker
-            estimate = await self._interpreter.estimate_so_far(latest, speaker)
-            if self._under_way[latest.channel].goes_on(so_far):
-                yield ProvisionalEstimate(so_far, speaker, estimate)
+            attributed = self._attribution.preview(so_far.latest)[-1]
+            speaker = self._identification.guess(attributed)
+            if so_far.work is None:
+                words, estimate = None, await self._interpreter.estimate_so_far(so_far.latest, speaker)
+            else:
+                words, estimate = await self._interpreter.estimate_begun(so_far.work, speaker)
+            if self._under_way[so_far.latest.channel].goes_on(so_far):
+                yield ProvisionalEstimate(so_far, speaker, words, estimate)
 
     async def close(self) -> None:
         """Nothing more is heard."""
@@ -135,7 +91,10 @@ class LookingAhead:
         if pending is not None and not self._status.thinking and not self._engine.is_busy:
             pays = speculation.pays(0.0 if self._attribution.gives_words else self._engine.recognition_s)
             parts = self._attribution.preview(pending) if pays else []
-            speculation.begin(pending, [begin(self._interpreter, part) for part in parts])
+            works = [begin(self._interpreter, part) for part in parts]
+            speculation.begin(pending, works)
+            if works and self._under_way and not self._to_estimate.full():
+                self._to_estimate.put_nowait(TurnSoFar(pending.start, works[-1].turn, works[-1]))
 
     def _ask_for_estimate(self) -> None:
         for under_way in self._under_way:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from emotrack.models.context import Revision
@@ -12,17 +12,23 @@ from emotrack.tracker.session.event_making import estimated
 from emotrack.tracker.session.identification import SpeakerNews
 from emotrack.tracker.session.publisher import Publisher
 from emotrack.tracker.session.status import Status
+from emotrack.tracker.speakers.clusters import REMEMBERED
 
 
 class RecentTurns:
-    """The last ``size`` turns, or the very last, by their ids; the status's tally counts all turns as known now."""
+    """The last ``size`` turns, or REMEMBERED, by their ids; the status's tally counts all turns as known now."""
 
     def __init__(self, size: int, status: Status, publisher: Publisher) -> None:
-        self._size = max(size, 1)
+        self._size = max(size, REMEMBERED)
         self._status = status
         self._publisher = publisher
         self._turns: OrderedDict[int, Turn] = OrderedDict()
         self._early: dict[int, dict[str, Any]] = {}
+
+    @property
+    def speakers(self) -> list[str | None]:
+        """Who says each turn, oldest first."""
+        return [turn.speaker for turn in self._turns.values()]
 
     async def publish(self, turn: Turn, revisions: Sequence[Revision]) -> None:
         """Publish the newest turn, then what it changes about earlier ones."""
@@ -49,12 +55,13 @@ class RecentTurns:
         self._status.tally.revise(before, after)
         await self._publisher.send(after)
 
-    async def tell(self, told: SpeakerNews) -> None:
-        """Publish what has become known about speakers."""
-        for speaker, into in told.merged.items():
-            await self._publisher.send(SpeakersMerged(**self._status.stamp(), speaker=speaker, into=into))
-        for turn_id, name in told.revised.items():
-            await self.revise(turn_id, speaker=name)
+    async def follow(self, news: AsyncIterator[SpeakerNews]) -> None:
+        """Publish what becomes known about speakers, until the ``news`` end."""
+        async for told in news:
+            for speaker, into in told.merged.items():
+                await self._publisher.send(SpeakersMerged(**self._status.stamp(), speaker=speaker, into=into))
+            for turn_id, name in told.revised.items():
+                await self.revise(turn_id, speaker=name)
 
     async def rename(self, speaker: str, name: str) -> None:
         """Publish a new name, and the recent turns with it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,7 +47,7 @@ class Understanding:
         self.context_turns = options.context_turns or engine.network.default_context
         """Turns that the rolling window holds."""
         self._engine = engine
-        self._identification = identification
+        self.identification = identification
         self._status = status
         self._keeper = options.keeper
         self._notify = notify
@@ -67,9 +67,13 @@ class Understanding:
             words = Transcript(None, None, rejected=SKIPPED)
         began_at = time.perf_counter()
         work = queued.work or begin(self.interpreter, queued.attributed, words)
-        found = await self.interpreter.interpret(work, partial(self._identification.identify, queued, work))
+        found = await self.interpreter.interpret(work, partial(self.identification.identify, queued, work))
         self._status.text_skipped += found.transcript.rejected == SKIPPED
         return UnderstoodTurn(queued, found, await self._keep_audio(queued), began_at)
+
+    def attribute(self, speakers: Sequence[str | None]) -> None:
+        """Know who says the latest turns, oldest first, as far as that is known now."""
+        self.interpreter.context.attribute(speakers)
 
     def forget(self) -> None:
         """Let the turns so far no longer colour the ones to come."""

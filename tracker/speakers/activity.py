@@ -56,6 +56,11 @@ class Activity:
             if frames.any()
         }
 
+    def share_seen(self, start: int, end: int) -> float:
+        """How much of the frames from ``start`` to ``end`` any window looked at."""
+        place = slice(max(start - self._first, 0), max(end - self._first, 0))
+        return float(np.count_nonzero(self._windows[place])) / max(end - start, 1)
+
     def _rows(self, votes: NDArray[np.float32], place: slice) -> list[int | None]:
         """The row of each voice of a window; None for one that is hardly there."""
         seen = self._windows[place] > 0.0

@@ -20,6 +20,8 @@ LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
 _MARGIN_S: Final = 0.15  # kept around a part: segmentation is exact, and recognisers want to hear a word begin and end
 _EDGE_S: Final = 0.5  # a part that begins or ends as near to the turn's own edge does so there
 
+_SEEN: Final = 0.9  # of a turn must have been looked at to divide it
+
 Segment = Callable[[Samples], Awaitable[NDArray[np.bool_]]]
 
 
@@ -84,8 +86,11 @@ class ChannelVoices:
 
     def divide(self, turn: SpeechTurn) -> list[VoicedTurn]:
         """The parts of a turn, each of one voice, by beginning. Parts overlap where people do."""
+        first, last = turn.start // STEP, -(-turn.end // STEP)
+        if self._activity.share_seen(first, last) < _SEEN:  # nobody looked while voices were not told apart
+            return [VoicedTurn(turn, None, np.ones(last - first, dtype=bool), 0.0)]
         _, settled = self._cut_before(turn.start)
-        found = parts(self._activity, turn.start // STEP, -(-turn.end // STEP), settled)
+        found = parts(self._activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
         return [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
 

@@ -5,6 +5,7 @@ All places are frames of the stream, STEP samples each. Parts may overlap where 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,9 @@ def frames(seconds: float) -> int:
 LOOK_BACK_S: Final = 1.5  # of what was heard last is not decided on while speech goes on
 _BREATH: Final = frames(0.4)  # a shorter break is none
 _LEAST: Final = frames(0.2)  # shorter activity is no part
+_ALOUD: Final = 0.8  # of a part that others speak in, from which on it is heard only if it is ...
+_SPEECH: Final = frames(0.75)  # in which nobody was heard, and which ended no turn
+_LASTING: Final = frames(1.0)  # ... so long: an "uh-huh" within what somebody else says is no turn
 _TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps no longer
 
 
@@ -42,28 +46,33 @@ class VoicePart:
 
 
 def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[VoicePart]:
-    """What each voice says from ``start`` to ``end``, by beginning; everything is one part where nobody was heard.
+    """What each voice says from ``start`` to ``end``, by beginning.
 
+    A longer stretch in which segmentation heard nobody is a part, too: there is speech in it, or the turn had ended.
     What ends by ``settled`` is left out: it was part of the turn before, which this one overlaps.
     """
     active = activity.between(start, end)
-    found = [
+    found = _audible(
         _part(active, voice, start, *run)
         for voice, frames_ in active.items()
         for run in _runs(frames_)
         if start + run[1] > settled
-    ]
+    )
     if not found:
-        return [VoicePart(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)]
-    return sorted(found, key=lambda part: (part.start, part.end))
+        return [_unheard(start, end)]
+    missed: list[VoicePart] = []
+    claimed = max(start, settled)
+    for first, last in [*((part.start, part.end) for part in found), (end, end)]:
+        if first - claimed >= _SPEECH:
+            missed.append(_unheard(claimed, first))
+        claimed = max(claimed, last)
+    return sorted([*found, *missed], key=lambda part: (part.start, part.end))
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOn:
     """A turn under way has passed to somebody else."""
 
-    parts: list[VoicePart]
-    """Of those who have finished."""
     goes_on_from: int
     """Where those who go on began, ..."""
     settled: int
@@ -89,9 +98,14 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
     taken_over = min(found[0][0] for found in going_on)
     if taken_over < over - _TOGETHER:
         return None
-    gone = [_part(active, voice, start, *run) for voice, found in finished.items() for run in found]
-    gone.sort(key=lambda part: (part.start, part.end))
-    return PassedOn(gone, start + min(over, taken_over), start + over)
+    gone = _audible(_part(active, voice, start, *run) for voice, found in finished.items() for run in found)
+    if not gone:  # who has finished could hardly be heard beside the one who goes on
+        return None
+    return PassedOn(start + min(over, taken_over), start + over)
+
+
+def _unheard(start: int, end: int) -> VoicePart:
+    return VoicePart(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)
 
 
 def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: int, last: int) -> VoicePart:
@@ -99,6 +113,12 @@ def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: i
     together = sum(frames_[first:last].astype(int) for frames_ in active.values())
     clean = own & (together == 1)
     return VoicePart(start + first, start + last, voice, clean, 1.0 - float(clean.sum() / max(own.sum(), 1)))
+
+
+def _audible(found: Iterable[VoicePart]) -> list[VoicePart]:
+    """Those that can be heard beside the others, by beginning."""
+    heard = [part for part in found if part.overlap < _ALOUD or part.end - part.start >= _LASTING]
+    return sorted(heard, key=lambda part: (part.start, part.end))
 
 
 def _runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from emotrack.errors import EmotrackError
@@ -24,6 +25,7 @@ FRAMES: Final = 589  # of a window
 VOICES: Final = 3  # that it tells apart in a window
 
 LEAST_PRINT_S: Final = 0.3  # of clean speech makes a voice print
+MOST_PRINT_S: Final = 5.0  # of it is listened to
 
 _PACKAGE: Final = "moonshine-voice==0.0.73"
 _LIBRARY: Final = "*moonshine.*"
@@ -67,9 +69,14 @@ class SpeakerNetworks:
     prints: VoicePrints
 
 
-def load_speaker_networks(prints: Path | None = None) -> SpeakerNetworks:
-    """The networks of the installed package, or another speaker embedding. Raises ``EmotrackError`` without them."""
-    return SpeakerNetworks(PackagedSegmentation(), PackagedVoicePrints() if prints is None else VoicePrintsFile(prints))
+def load_speaker_networks(prints: str | None = None) -> SpeakerNetworks:
+    """The networks of the installed package, or another speaker embedding, by its path or hub id.
+
+    Raises ``EmotrackError`` where one cannot be had.
+    """
+    return SpeakerNetworks(
+        PackagedSegmentation(), PackagedVoicePrints() if prints is None else _named_voice_prints(prints)
+    )
 
 
 class PackagedSegmentation:
@@ -87,52 +94,75 @@ class PackagedSegmentation:
         return active[: min(FRAMES, len(samples) // STEP)]
 
 
-class PackagedVoicePrints:
-    """The speaker embedding in an installed package."""
+class _OnnxVoicePrints:
+    """A speaker embedding for ONNX Runtime.
 
-    name = "wespeaker-resnet34"
+    It takes log mel energies, (1, frames, BANDS), and perhaps the frames' weights, (1, frames); of one without weights
+    the frames that count nothing are left out.
+    """
+
+    def __init__(self, name: str, model: onnxruntime.InferenceSession) -> None:
+        """Raises ``EmotrackError`` where the network takes something else."""
+        self.name = name
+        self._model = model
+        inputs: list[Any] = model.get_inputs()
+        ranks = [len(each.shape) for each in inputs]
+        if ranks not in ([3], [3, 2]) or inputs[0].shape[2] not in (BANDS, None, "D"):
+            raise EmotrackError(f"{name}: takes no log mel energies, (1, frames, {BANDS})")
+        self._inputs = [each.name for each in inputs]
+
+    def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        """See ``VoicePrints``."""
+        features, weights = _weighted(samples, clean)
+        if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
+            return None
+        given = [features[None], weights[None]] if len(self._inputs) > 1 else [features[weights > 0.5][None]]
+        return of_length_one(self._model.run(None, dict(zip(self._inputs, given, strict=True)))[0][0])
+
+
+class PackagedVoicePrints(_OnnxVoicePrints):
+    """The speaker embedding in an installed package."""
 
     def __init__(self) -> None:
         """Raises ``EmotrackError`` where it cannot be had."""
-        self._model = open_model(weights_within(_PACKAGE, _LIBRARY, *_EMBEDDING), threads=1)
-
-    def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
-        """See ``VoicePrints``."""
-        features, weights = _weighted(samples, clean)
-        if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
-            return None
-        inputs = {"fbank": features[None], "weights": weights[None]}
-        return of_length_one(self._model.run(None, inputs)[0][0])
+        super().__init__("wespeaker-resnet34", open_model(weights_within(_PACKAGE, _LIBRARY, *_EMBEDDING), threads=1))
 
 
-class VoicePrintsFile:
-    """A speaker embedding in an ONNX file as WeSpeaker exports it: ``feats``, (1, frames, 80), to numbers."""
+class VoicePrintsFile(_OnnxVoicePrints):
+    """A speaker embedding in an ONNX file, as WeSpeaker and pyannote export theirs."""
 
     def __init__(self, path: Path) -> None:
         """Raises ``EmotrackError`` where the file is no such network."""
-        self.name = path.name
         try:
-            self._model = open_model(path.read_bytes(), threads=1)
+            model = open_model(path.read_bytes(), threads=1)
         except OSError as error:
-            raise EmotrackError(f"--speaker-model {path}: {error.strerror}") from error
+            raise EmotrackError(f"{path}: {error.strerror}") from error
         except Exception as error:  # noqa: BLE001  # ONNX Runtime has a class of its own for each kind of damage
-            reason = str(error).splitlines()[0]
-            raise EmotrackError(f"--speaker-model {path}: it is no ONNX network: {reason}") from None
-        inputs: list[Any] = self._model.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].shape[2] != BANDS:
-            raise EmotrackError(f"--speaker-model {path}: it takes no log mel energies (1, frames, {BANDS})")
-        self._input = inputs[0].name
+            raise EmotrackError(f"{path}: is no ONNX network: {str(error).splitlines()[0]}") from None
+        super().__init__(path.name, model)
 
-    def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
-        """See ``VoicePrints``."""
-        features, weights = _weighted(samples, clean)
-        if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
-            return None
-        return of_length_one(self._model.run(None, {self._input: features[weights > 0.5][None]})[0][0])
+
+def _named_voice_prints(model: str) -> VoicePrintsFile:
+    """A speaker embedding by its path or its hub id; only a model that somebody names is downloaded."""
+    path = Path(model).expanduser()
+    if not path.exists() and path.suffix != ".onnx":
+        from emotrack.models.hub import download  # torch comes with it
+
+        repository, _, revision = model.partition("@")
+        path = download(repository, ["*.onnx"], revision or None)
+    found = sorted(path.rglob("*.onnx")) if path.is_dir() else [path]
+    if len(found) != 1:
+        raise EmotrackError(f"{model}: holds {len(found)} ONNX files, and must hold one")
+    return VoicePrintsFile(found[0])
 
 
 def _weighted(samples: Samples, clean: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The features of a voice, (frames, BANDS), their mean removed, and each frame's weight, (frames,)."""
+    """The features of a voice, (frames, BANDS), their mean removed, and each frame's weight, (frames,).
+
+    Of a long turn the first MOST_PRINT_S that are clean: more tells little more, and costs as much a second.
+    """
+    enough = np.searchsorted(np.cumsum(clean), MOST_PRINT_S * SAMPLE_RATE / STEP, side="right") + 1
+    samples, clean = samples[: enough * STEP], clean[:enough]
     features = log_mel(samples)
     if not len(features) or not len(clean):
         return features, np.zeros(len(features), dtype=np.float32)

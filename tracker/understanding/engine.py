@@ -153,11 +153,14 @@ class Engine:
         """How a turn under way sounds, by its latest ``samples`` and the turns ``before`` it; to ask if ``is_idle``."""
         began = time.perf_counter()
         try:
-            turn = TurnEmbedding(await self.embed_speech(samples), None, speaker)
-            return await self._estimating_so_far.ask([*before, turn])
+            return await self.estimate(before, TurnEmbedding(await self.embed_speech(samples), None, speaker))
         finally:
             taken_s = time.perf_counter() - began
             self._none_so_far_before = began + taken_s / _SO_FAR_SHARE
+
+    async def estimate(self, before: Sequence[TurnEmbedding], turn: TurnEmbedding) -> EmotionEstimate:
+        """How a ``turn`` sounds after those ``before`` it, of which nothing is remembered."""
+        return await self._estimating_so_far.ask([*before, turn])
 
     def close(self) -> None:
         """End the threads, and the recogniser with them."""

@@ -156,6 +156,14 @@ class Interpreter:
         before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
         return await self._engine.estimate_so_far(before, turn.samples, speaker)
 
+    async def estimate_begun(self, work: TurnWork, speaker: str | None) -> tuple[Transcript, EmotionEstimate]:
+        """How a turn that may be over sounds, by voice and words; nothing of it is remembered."""
+        words = await self._words(work)
+        text = None if words.text is None else await work.text(self.context.words)
+        turn = TurnEmbedding(await work.voice, text, speaker, words.text)
+        before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
+        return words, await self._engine.estimate(before, turn)
+
     async def _words(self, work: TurnWork) -> Transcript:
         try:
             return await work.words

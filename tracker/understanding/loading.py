@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import EmotrackError
@@ -29,7 +28,7 @@ def load_engine(
     *,
     own_process: bool = False,
     speakers: bool = False,
-    speaker_model: Path | None = None,
+    speaker_model: str | None = None,
 ) -> Engine:
     """Load and warm the network and the recogniser side by side, and with ``speakers`` what tells voices apart.
 
@@ -54,7 +53,7 @@ def load_engine(
         )
 
 
-def _speaker_networks(speaker_model: Path | None, notify: Callable[[str], None]) -> SpeakerNetworks | None:
+def _speaker_networks(speaker_model: str | None, notify: Callable[[str], None]) -> SpeakerNetworks | None:
     """Where they cannot be had, everything else works; a model that somebody named must be there."""
     from emotrack.tracker.speakers.networks import load_speaker_networks
 
@@ -62,7 +61,7 @@ def _speaker_networks(speaker_model: Path | None, notify: Callable[[str], None])
         return load_speaker_networks(speaker_model)
     except EmotrackError as error:
         if speaker_model is not None:
-            raise
+            raise EmotrackError(f"--speaker-model {error}") from error
         notify(f"voices are not told apart: {error}")
         return None
 

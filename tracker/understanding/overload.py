@@ -52,6 +52,7 @@ class LeftOut(IntEnum):
 
 _EVENT_NAMES: Final[dict[LeftOut, LeftOutName]] = {
     LeftOut.NOTHING: "nothing",
+    LeftOut.SPEAKERS: "speakers",
     LeftOut.EXTRAS: "extras",
     LeftOut.WORDS: "words",
     LeftOut.SHORT_TURNS: "short_turns",
@@ -84,6 +85,8 @@ class Lateness:
             return LeftOut.WORDS
         if encoding_s >= 0.25 or recognition_s >= 1.0:
             return LeftOut.EXTRAS
+        if encoding_s >= 0.2 or recognition_s >= 0.8:
+            return LeftOut.SPEAKERS
         return LeftOut.NOTHING
 
 

@@ -14,7 +14,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.events import Provisional, Turn
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.session.looking_ahead import EVERY_S, LATEST_S, TurnSoFar, TurnUnderWay
+from emotrack.tracker.session.provisional import EVERY_S, LATEST_S, TurnSoFar, TurnUnderWay
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from emotrack.tracker.understanding.engine import Engine
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from emotrack.tracker.events import Turn
 from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.identification import SpeakerNews
 from emotrack.tracker.session.publisher import Publisher
 from emotrack.tracker.session.recent_turns import RecentTurns
 from emotrack.tracker.session.status import LiveStatus
+from emotrack.tracker.speakers.clusters import REMEMBERED
 from tests.tracker.dashboard.made_up import turn
 from tests.tracker.scripted import Recorder
 
+HEARD = REMEMBERED + 1
+
 
 def revised(turn_id: int, **changes: Any) -> tuple[LiveStatus, list[Turn]]:
-    """Three turns of joy of which two are remembered, one of them revised; what was sent after them."""
+    """Turns of joy, of which all but the first are remembered, one of them revised; what was sent after them."""
     status, recorder = LiveStatus(site="kitchen"), Recorder()
 
     async def publish() -> None:
         recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
-        for number in (1, 2, 3):
+        for number in range(1, HEARD + 1):
             await recent.publish(turn(number, "joy", speaker="Ana"), [])
         await recent.revise(turn_id, **changes)
         await recent.revise(turn_id, **changes)
 
     asyncio.run(publish())
-    return status, [event for event in recorder.events[3:] if isinstance(event, Turn)]
+    return status, [event for event in recorder.events[HEARD:] if isinstance(event, Turn)]
 
 
 def test_a_revision_has_the_same_id_and_only_what_changes() -> None:
@@ -39,17 +44,50 @@ def test_a_revision_has_the_same_id_and_only_what_changes() -> None:
         assert (event.site, event.session) == ("kitchen", status.session)
         changed = {name for name in Turn.model_fields if getattr(event, name) != getattr(before, name)}
         assert changed <= {"site", "session", "time", "revision", "emotion"}
-    assert status.tally.emotions == {"joy": 2, "anger": 1}
+    assert status.tally.emotions == {"joy": HEARD - 1, "anger": 1}
 
 
 def test_a_revision_may_change_the_speaker_who_is_then_counted() -> None:
     status, sent = revised(3, speaker="Ben")
     assert [event.speaker for event in sent] == ["Ben", "Ben"]
-    assert status.tally.speakers == {"Ana": 2, "Ben": 1}
+    assert status.tally.speakers == {"Ana": HEARD - 1, "Ben": 1}
 
 
-@pytest.mark.parametrize("turn_id", [1, 4])
+@pytest.mark.parametrize("turn_id", [1, HEARD + 1])
 def test_a_turn_that_is_too_old_or_never_was_stays_as_it_is(turn_id: int) -> None:
     status, sent = revised(turn_id, emotion="anger")
     assert not sent
-    assert status.tally.emotions == {"joy": 3}
+    assert status.tally.emotions == {"joy": HEARD}
+
+
+def test_what_is_told_of_a_turn_before_it_is_published_is_not_lost() -> None:
+    status, recorder = LiveStatus(), Recorder()
+
+    async def publish() -> None:
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        await recent.publish(turn(1, "joy", speaker="Ana"), [])
+        await recent.revise(2, speaker="Ben")
+        await recent.publish(turn(2, "joy", speaker=None), [])
+
+    asyncio.run(publish())
+    sent = [(event.turn_id, event.revision, event.speaker) for event in recorder.events if isinstance(event, Turn)]
+    assert sent == [(1, 0, "Ana"), (2, 0, None), (2, 1, "Ben")]
+
+
+def test_merges_and_names_are_told_before_the_turns_that_follow_from_them() -> None:
+    status, recorder = LiveStatus(), Recorder()
+
+    async def news() -> AsyncIterator[SpeakerNews]:
+        yield SpeakerNews(merged={"speaker 2": "speaker 1"}, revised={2: "speaker 1"})
+
+    async def publish() -> None:
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        for number in (1, 2):
+            await recent.publish(turn(number, "joy", speaker=f"speaker {number}"), [])
+        await recent.follow(news())
+        await recent.rename("speaker 1", "Ana")
+
+    asyncio.run(publish())
+    told = [(event.type, getattr(event, "turn_id", None)) for event in recorder.events[2:]]
+    assert told == [("speakers_merged", None), ("turn", 2), ("speaker_renamed", None), ("turn", 1), ("turn", 2)]
+    assert status.tally.speakers == {"Ana": 2}

@@ -12,12 +12,17 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.packaged_weights import weights_within
 from emotrack.tracker.speakers.fbank import BANDS, log_mel
 from emotrack.tracker.speakers.networks import (
+    _EMBEDDING,
+    _LIBRARY,
+    _PACKAGE,
+    _SEGMENTATION,
     FRAMES,
     STEP,
     VOICES,
     PackagedSegmentation,
     PackagedVoicePrints,
     VoicePrintsFile,
+    load_speaker_networks,
 )
 from tests.tracker.kitchen_table import TRUTH, samples
 
@@ -108,11 +113,30 @@ def test_graphs_that_are_not_there_are_said() -> None:
         weights_within("no-such-package==1", "*", 100, "0" * 64)
 
 
+def test_an_embedding_in_a_file_is_the_same_as_that_in_the_package(tmp_path: Path) -> None:
+    (tmp_path / "resnet.onnx").write_bytes(weights_within(_PACKAGE, _LIBRARY, *_EMBEDDING))
+    sound, clean = said(0), np.ones(400, dtype=bool)
+    found = [load_speaker_networks(model).prints for model in (None, str(tmp_path), str(tmp_path / "resnet.onnx"))]
+    assert [prints.name for prints in found] == ["wespeaker-resnet34", "resnet.onnx", "resnet.onnx"]
+    packaged, *others = [prints(sound, clean) for prints in found]
+    assert packaged is not None
+    assert all(np.array_equal(packaged, other) for other in others if other is not None)
+    (tmp_path / "another.onnx").write_bytes(b"")
+    with pytest.raises(EmotrackError, match=r"holds 2 ONNX files, and must hold one$"):
+        load_speaker_networks(str(tmp_path))
+
+
+def test_a_model_that_is_no_embedding_is_said(tmp_path: Path) -> None:
+    (tmp_path / "segmentation.onnx").write_bytes(weights_within(_PACKAGE, _LIBRARY, *_SEGMENTATION))
+    with pytest.raises(EmotrackError, match=r"^segmentation\.onnx: takes no log mel energies, \(1, frames, 80\)$"):
+        load_speaker_networks(str(tmp_path))
+
+
 @pytest.mark.parametrize("content", [b"", b"not a network", None])
 def test_a_file_that_is_no_embedding_is_said_in_one_line(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "voice.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(EmotrackError, match="--speaker-model") as said_:
+    with pytest.raises(EmotrackError, match=r"voice\.onnx: ") as said_:
         VoicePrintsFile(path)
     assert len(str(said_.value).splitlines()) == 1

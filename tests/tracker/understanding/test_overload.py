@@ -45,7 +45,9 @@ class Looks:
 @pytest.mark.parametrize(
     ("lateness", "level"),
     [
-        (Lateness(0.2, 0.9), LeftOut.NOTHING),
+        (Lateness(0.15, 0.7), LeftOut.NOTHING),
+        (Lateness(0.22, 0.0), LeftOut.SPEAKERS),
+        (Lateness(0.0, 0.9), LeftOut.SPEAKERS),
         (Lateness(0.3, 0.0), LeftOut.EXTRAS),
         (Lateness(0.0, 1.5), LeftOut.EXTRAS),
         (Lateness(1.2, 0.0), LeftOut.WORDS),
@@ -69,27 +71,30 @@ def test_it_recovers_by_itself_one_level_after_the_other() -> None:
     looks = Looks()
     looks.take(FAR_TOO_LATE, 2.0)
     assert looks.take(WELL, CALM_S - LOOK_EVERY_S) == []
-    assert looks.take(WELL, 3 * CALM_S + 1) == [LeftOut.WORDS, LeftOut.EXTRAS, LeftOut.NOTHING]
+    levels = [LeftOut.WORDS, LeftOut.EXTRAS, LeftOut.SPEAKERS, LeftOut.NOTHING]
+    assert looks.take(WELL, 4 * CALM_S + 1) == levels
 
 
 def test_just_below_a_bound_is_not_well() -> None:
     looks = Looks()
     looks.take(Lateness(0.3, 0.0), 1.0)
     assert looks.take(Lateness(0.2, 0.0), 60.0) == []
-    assert looks.take(Lateness(0.1, 0.0), 6.0) == [LeftOut.NOTHING]
+    assert looks.take(Lateness(0.1, 0.0), 6.0) == [LeftOut.SPEAKERS]
+    assert looks.take(Lateness(0.1, 0.0), 60.0) == []
+    assert looks.take(Lateness(0.09, 0.0), 6.0) == [LeftOut.NOTHING]
 
 
 def test_relapses_make_it_wait_longer_and_are_forgotten() -> None:
     looks, waits = Looks(), []
     for _ in range(6):
-        looks.take(Lateness(0.3, 0.0), 1.0)
+        looks.take(Lateness(0.22, 0.0), 1.0)
         began_s = looks.now_s
         while not looks.take(WELL):
             pass
         waits.append(looks.now_s - began_s)
     assert waits == pytest.approx([5, 10, 20, 40, 40, 40], abs=2)
     looks.take(WELL, MAX_CALM_S)
-    looks.take(Lateness(0.3, 0.0), 1.0)
+    looks.take(Lateness(0.22, 0.0), 1.0)
     assert looks.take(WELL, CALM_S + 1) == [LeftOut.NOTHING]
 
 
@@ -120,9 +125,9 @@ def test_whoever_watches_is_told_once_of_each_change() -> None:
         return early, late, notices
 
     early, late, notices = asyncio.run(watch())
-    assert early == [LeftOut.EXTRAS, LeftOut.WORDS, LeftOut.SHORT_TURNS]
+    assert early == [LeftOut.SPEAKERS, LeftOut.EXTRAS, LeftOut.WORDS, LeftOut.SHORT_TURNS]
     assert late == [LeftOut.WORDS, LeftOut.SHORT_TURNS]
-    assert len(notices) == 3
+    assert len(notices) == 4
 
 
 def test_an_event_loop_that_is_blocked_counts_as_late() -> None:
@@ -140,6 +145,8 @@ def test_an_event_loop_that_is_blocked_counts_as_late() -> None:
 @pytest.mark.parametrize(
     ("encoding_s", "recognition_s", "level"),
     [
+        (0.2, 0.0, LeftOut.SPEAKERS),
+        (0.0, 0.8, LeftOut.SPEAKERS),
         (0.25, 0.0, LeftOut.EXTRAS),
         (0.0, 1.0, LeftOut.EXTRAS),
         (1.0, 0.0, LeftOut.WORDS),
@@ -160,12 +167,12 @@ def test_a_relapse_is_one_within_forty_seconds() -> None:
     for pause_s, calm_s in ((MAX_CALM_S - 1.0, 2 * CALM_S), (MAX_CALM_S + 1.0, CALM_S)):
         policy = OverloadPolicy()
         for now_s in (100.0, 100.25):
-            policy.look(Lateness(0.3, 0.0), now_s)
-        assert policy.level == LeftOut.EXTRAS
+            policy.look(Lateness(0.22, 0.0), now_s)
+        assert policy.level == LeftOut.SPEAKERS
         assert policy.look(WELL, 100.25 + CALM_S), "well for exactly as long as it takes"
         again_s = 100.25 + CALM_S + pause_s
-        policy.look(Lateness(0.3, 0.0), again_s - 0.25)
-        assert policy.look(Lateness(0.3, 0.0), again_s)
+        policy.look(Lateness(0.22, 0.0), again_s - 0.25)
+        assert policy.look(Lateness(0.22, 0.0), again_s)
         assert not policy.look(WELL, again_s + calm_s - 0.01)
         assert policy.look(WELL, again_s + calm_s)
 
@@ -175,4 +182,4 @@ def test_a_late_look_in_between_is_forgotten() -> None:
     for _ in range(5):
         assert looks.take(FAR_TOO_LATE) == []
         assert looks.take(WELL) == []
-    assert looks.take(FAR_TOO_LATE, 2 * LOOK_EVERY_S) == [LeftOut.EXTRAS]
+    assert looks.take(FAR_TOO_LATE, 2 * LOOK_EVERY_S) == [LeftOut.SPEAKERS]

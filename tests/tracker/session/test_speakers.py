@@ -1,0 +1,130 @@
+"""Two people in one microphone: who says what, and what people make of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from emotrack.models.network import EmotionNetwork
+from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.events import Event, SpeakerRenamed, Turn
+from emotrack.tracker.session.options import SpeakerOptions
+from emotrack.tracker.speakers.networks import SpeakerNetworks, load_speaker_networks
+from emotrack.tracker.understanding.captions import Captions
+from emotrack.tracker.understanding.engine import Engine
+from emotrack.tracker.understanding.overload import LeftOut, Overload
+from tests.tracker.kitchen_table import TRUTH
+from tests.tracker.scripted import Recorder, ScriptedSource, chunks, mono, session_of
+
+
+@pytest.fixture(scope="module")
+def networks() -> SpeakerNetworks:
+    return load_speaker_networks()
+
+
+def tracked(
+    audio: Samples, network: EmotionNetwork, networks: SpeakerNetworks | None, speakers: SpeakerOptions | None
+) -> Recorder:
+    """What is sent of ``audio``, (samples, channels), heard without recognition."""
+    recorder = Recorder()
+    engine = Engine(network, None, speaker_networks=networks)
+    source = ScriptedSource(chunks(audio), channels=audio.shape[1])
+    asyncio.run(session_of(engine, source, recorder, speakers=speakers).run())
+    engine.close()
+    return recorder
+
+
+def heard_as(turns: list[Turn]) -> list[tuple[str, str | None]]:
+    """Who says each turn of the bundled conversation, and who that was taken for."""
+
+    def common(turn: Turn, start: float, end: float) -> float:
+        return min(turn.end_s, end) - max(turn.start_s, start)
+
+    return [
+        (truth["speaker"], max(turns, key=lambda turn: common(turn, truth["start"], truth["end"])).speaker)
+        for truth in TRUTH
+    ]
+
+
+def test_who_says_what_in_the_bundled_conversation(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples
+) -> None:
+    turns = tracked(mono(stereo), network, networks, SpeakerOptions()).turns
+    assert Counter(heard_as(turns)) == {("Ana", "speaker 1"): 6, ("Ben", "speaker 2"): 6}
+    assert {turn.speaker for turn in turns} == {"speaker 1", "speaker 2"}
+    assert all(turn.overlap is not None for turn in turns)
+
+
+def test_a_turn_ends_where_somebody_else_takes_over_without_a_pause(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples
+) -> None:
+    """The same turns with no silence between them, which alone would make one turn."""
+    said = [stereo[round(turn["start"] * SAMPLE_RATE) : round(turn["end"] * SAMPLE_RATE)] for turn in TRUTH[:4]]
+    borders = np.cumsum([len(each) for each in said[:-1]]) / SAMPLE_RATE
+    audio = mono(np.concatenate([*said, np.zeros((SAMPLE_RATE, 2), dtype=np.float32)]))
+    (whole, *more) = tracked(audio, network, None, None).turns
+    assert not more or whole.end_s > borders[1], "silence does not tell them apart"
+    turns = tracked(audio, network, networks, SpeakerOptions()).turns
+    starts = [turn.start_s for turn in turns]
+    assert all(min(abs(start - border) for start in starts) < 0.5 for border in borders)
+    long = [turn.speaker for turn in turns if turn.end_s - turn.start_s > 1.0]
+    assert long == ["speaker 1", "speaker 2", "speaker 1", "speaker 2"]
+
+
+@pytest.mark.parametrize("speakers", [None, SpeakerOptions()])
+def test_a_session_that_tells_nobody_apart_names_nobody(
+    network: EmotionNetwork, stereo: Samples, speakers: SpeakerOptions | None
+) -> None:
+    turns = tracked(mono(stereo)[: 8 * SAMPLE_RATE], network, None, speakers).turns
+    assert [(turn.speaker, turn.overlap) for turn in turns] == [(None, None)] * len(turns)
+    assert turns
+
+
+def test_channels_are_believed(network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples) -> None:
+    turns = tracked(stereo[: 8 * SAMPLE_RATE], network, networks, SpeakerOptions()).turns
+    assert {turn.speaker for turn in turns} == {"channel 1", "channel 2"}
+
+
+def test_captions_are_believed(network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples) -> None:
+    recorder, engine = Recorder(), Engine(network, None, speaker_networks=networks)
+    source = ScriptedSource(chunks(mono(stereo)[: 8 * SAMPLE_RATE]))
+    asyncio.run(session_of(engine, source, recorder, speakers=SpeakerOptions(), captions=Captions([])).run())
+    engine.close()
+    assert {turn.speaker for turn in recorder.turns} == {None}
+
+
+def test_a_name_that_is_given_holds_for_turns_past_and_to_come(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples
+) -> None:
+    engine = Engine(network, None, speaker_networks=networks)
+
+    def name(event: Event) -> None:
+        if isinstance(event, Turn) and event.turn_id == 4 and not event.revision:
+            live.controls.rename("speaker 1", " Ana  Maria ")
+
+    recorder = Recorder(on_event=name)
+    live = session_of(engine, ScriptedSource(chunks(mono(stereo))), recorder, speakers=SpeakerOptions())
+    asyncio.run(live.run())
+    engine.close()
+    assert Counter(heard_as(recorder.turns)) == {("Ana", "Ana Maria"): 6, ("Ben", "speaker 2"): 6}
+    (told,) = [event for event in recorder.events if isinstance(event, SpeakerRenamed)]
+    assert (told.speaker, told.name) == ("speaker 1", "Ana Maria")
+    with pytest.raises(ValueError, match="there is no speaker Zoe: there are"):
+        live.controls.rename("Zoe", "Ana")
+    with pytest.raises(ValueError, match="a name has 1 to 80 characters"):
+        live.controls.rename("Ana Maria", "  ")
+
+
+def test_overload_leaves_speakers_out_first(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(network, None, speaker_networks=networks)
+    monkeypatch.setattr(Overload, "level", LeftOut.SPEAKERS)
+    recorder = Recorder()
+    source = ScriptedSource(chunks(mono(stereo)[: 8 * SAMPLE_RATE]), lossless=False)
+    asyncio.run(session_of(engine, source, recorder, speakers=SpeakerOptions()).run())
+    engine.close()
+    assert {turn.speaker for turn in recorder.turns} == {None}
