@@ -8,8 +8,9 @@ similarity of two groups of unit vectors is the product of their sums over that 
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -48,25 +49,31 @@ class _Group:
     """Of the prints, each times its weight."""
     weight: float
     speaker: int | None = None
-    apart: set[int] = field(default_factory=set)
-    """Speakers whom it is certainly not: they spoke at the same time, or are others by name."""
-    heard: bool = True
-    """Whether anything of it was heard here, or all of it is a voice that was known before."""
+    is_heard: bool = True
+    """Whether it holds something that was said here; a voice that was enrolled may be absent."""
+
+    def add(self, other: _Group) -> None:
+        """Take in what ``other`` holds."""
+        self.sum = self.sum + other.sum
+        self.weight += other.weight
+        self.is_heard |= other.is_heard
 
 
 @dataclass(eq=False, slots=True)
 class _KnownTurn:
     turn: int
     group: _Group | None
-    """None without a print; the speaker is then that of ``like``."""
+    """None without a print; the speaker is then that of ``like``, ..."""
     like: _KnownTurn | None = None
+    last: int | None = None
+    """... and whom that had when it was forgotten, from then on."""
     apart: tuple[int, ...] = ()
 
     @property
     def speaker(self) -> int | None:
         if self.group is not None:
             return self.group.speaker
-        return self.like.speaker if self.like is not None else None
+        return self.like.speaker if self.like is not None else self.last
 
 
 class Speakers:
@@ -75,17 +82,16 @@ class Speakers:
     def __init__(self, count: int | None = None) -> None:
         """With a ``count``, there are no more of them."""
         self._count = count or MOST_SPEAKERS
-        self._is_counted = count is not None
         self._turns: list[_KnownTurn] = []  # the latest, oldest first
         self._older: dict[int, _Group] = {}  # by speaker: enrolled, and turns that are not remembered singly
-        self._names: dict[int, str] = {}
+        self._names: dict[int, str] = {}  # two speakers of one name are one: a person has said so
         self._by_person: set[int] = set()  # whose names were given, not counted
         self._counted = 0
 
     @property
     def names(self) -> list[str]:
         """Everybody's, by first appearance."""
-        return [self._names[speaker] for speaker in sorted(self._names)]
+        return list(dict.fromkeys(self._names[speaker] for speaker in sorted(self._names)))
 
     def enroll(self, name: str, print_: VoicePrint) -> None:
         """Know a voice from the beginning, by the mean of its prints, each of length 1.
@@ -93,7 +99,7 @@ class Speakers:
         The mean itself, not its direction: the similarity to it is then that to the prints, as everywhere here.
         """
         speaker = self._new(name)
-        self._older[speaker] = _Group(print_ * np.float32(ENROLLED_S), ENROLLED_S, speaker, heard=False)
+        self._older[speaker] = _Group(print_ * np.float32(ENROLLED_S), ENROLLED_S, speaker, is_heard=False)
 
     def hear(
         self, turn: int, print_: VoicePrint | None, clean_s: float, *, like: int | None, apart: Collection[int]
@@ -107,25 +113,23 @@ class Speakers:
             like: an earlier turn of the same voice, by segmentation: its speaker is taken where there is no print.
             apart: turns of others that overlap this one.
         """
-        before = {each.turn: each.speaker for each in self._turns}
+        before = self._named_turns()
         group = None
         if print_ is not None:
             weight = min(clean_s, _HEAVIEST_S) if clean_s >= RELIABLE_S else 0.0
             group = _Group(print_ * np.float32(max(weight, 1e-3)), weight)
-        known = {each.turn: each for each in self._turns}
-        likeness = known.get(like) if like is not None else None
-        if group is None and likeness is None:
-            likeness = next((each for each in reversed(self._turns) if each.turn not in apart), None)
-        heard = _KnownTurn(turn, group, likeness, tuple(apart))
+        likeness = None
+        if group is None:
+            likeness = next((each for each in self._turns if each.turn == like), None) or next(
+                (each for each in reversed(self._turns) if each.turn not in apart), None
+            )
+        if likeness is not None and likeness.like is not None:
+            likeness = likeness.like
+        heard = _KnownTurn(turn, group, likeness, apart=tuple(apart))
         self._turns.append(heard)
         merged = self._cluster()
         self._forget()
-        revised = {
-            each.turn: self._name(each.speaker)
-            for each in self._turns
-            if each.turn in before and each.speaker != before[each.turn]
-        }
-        return Identified(self._name(heard.speaker), revised, merged)
+        return Identified(self._name(heard.speaker), self._revised(before), merged)
 
     def rename(self, speaker: str, name: str) -> Identified:
         """Call a speaker by another name, for turns past and to come; if it is somebody's name, the two are one.
@@ -133,20 +137,16 @@ class Speakers:
         Raises:
             ValueError: there is no such speaker.
         """
-        number = self._number(speaker)
-        if number is None:
+        numbers = [number for number, known in self._names.items() if known == speaker]
+        if not numbers:
             raise ValueError(f"there is no speaker {speaker}: there are {', '.join(self.names) or 'none yet'}")
-        before = {each.turn: self._name(each.speaker) for each in self._turns}
-        other = self._number(name)
-        if other is not None and other != number:
-            self._join(number, other)
-        else:
+        before = self._named_turns()
+        if name in self._names.values():  # whose own name was counted has it from a person now
+            numbers += [number for number, known in self._names.items() if known == name]
+        for number in numbers:
             self._names[number] = name
             self._by_person.add(number)
-        revised = {
-            each.turn: self._name(each.speaker) for each in self._turns if self._name(each.speaker) != before[each.turn]
-        }
-        return Identified(name, revised, {})
+        return Identified(name, self._revised(before), {})
 
     def speaker(self, turn: int) -> str | None:
         """Of a turn that is remembered."""
@@ -154,8 +154,7 @@ class Speakers:
 
     def print_of(self, speaker: str) -> VoicePrint | None:
         """What all that was heard of a speaker amounts to, of length 1; None where that is too little."""
-        number = self._number(speaker)
-        groups = [group for group in self._groups() if group.speaker == number and number is not None]
+        groups = [group for group in self._groups() if self._name(group.speaker) == speaker]
         weight = sum(group.weight for group in groups)
         if weight < NEW_SPEAKER_S:
             return None
@@ -170,9 +169,9 @@ class Speakers:
     def _cluster(self) -> dict[str, str]:
         """Give every remembered turn its speaker anew; return who turned out to be somebody else."""
         counted = [group for group in self._groups() if group.weight > 0.0]
-        clusters = self._linked(counted)
-        merged = self._assign(clusters)
+        merged = self._assign(self._linked(counted))
         self._place_light_turns()
+        self._drop_names()
         return merged
 
     def _linked(self, groups: list[_Group]) -> list[list[_Group]]:
@@ -181,41 +180,37 @@ class Speakers:
             return []
         sums = np.stack([group.sum for group in groups])  # (groups, numbers)
         weights = np.array([group.weight for group in groups], dtype=np.float32)
+        heard = np.array([group.is_heard for group in groups])
+        most = self._count + len(self._names) - len(set(self._names.values()))
         alike = sums @ sums.T / np.outer(weights, weights)  # (groups, groups)
         apart = self._apart(groups)
-        silent = np.array([not group.heard for group in groups])
         alike[apart] = -2.0
-        alike[
-            (silent[:, None] | silent) & (alike < ALIKE)
-        ] = -2.0  # who may not be here takes nobody in for want of room
+        silent = ~heard  # who may not be here takes nobody in for want of room
+        alike[(silent[:, None] | silent) & (alike < ALIKE)] = -2.0
         np.fill_diagonal(alike, -3.0)
         members = [[group] for group in groups]
         alive = np.ones(len(groups), dtype=bool)
         while alive.sum() > 1:
             first, second = sorted(divmod(int(alike.argmax()), len(groups)))
             nearest = float(alike[first, second])
-            too_many = self._speaking(members, alive) > self._count
-            if nearest <= -2.0 or (nearest < ALIKE and not too_many):
+            somebody = alive & heard & (weights >= NEW_SPEAKER_S)
+            if nearest <= -2.0 or (nearest < ALIKE and somebody.sum() <= most):
                 break
             members[first] += members[second]
             sums[first] += sums[second]
             weights[first] += weights[second]
+            heard[first] |= heard[second]
             apart[first] |= apart[second]
             apart[:, first] |= apart[:, second]
             alive[second] = False
-            silent[first] &= silent[second]
             similarities = sums @ sums[first] / (weights * weights[first])  # (groups,)
             similarities[apart[first]] = -2.0
-            similarities[(silent | silent[first]) & (similarities < ALIKE)] = -2.0
+            similarities[~(heard & heard[first]) & (similarities < ALIKE)] = -2.0
             similarities[~alive] = -3.0
             similarities[first] = -3.0
             alike[first], alike[:, first] = similarities, similarities
             alike[second], alike[:, second] = -3.0, -3.0
         return [members[place] for place in np.flatnonzero(alive)]
-
-    def _speaking(self, members: list[list[_Group]], alive: NDArray[np.bool_]) -> int:
-        clusters = [members[place] for place in np.flatnonzero(alive)]
-        return sum(_is_somebody(cluster) and any(group.heard for group in cluster) for cluster in clusters)
 
     def _apart(self, groups: list[_Group]) -> NDArray[np.bool_]:
         """Which groups cannot be one person, (groups, groups)."""
@@ -223,51 +218,83 @@ class Speakers:
         of_turn = {each.turn: each.group for each in self._turns if each.group is not None}
         apart = np.zeros((len(groups), len(groups)), dtype=bool)
         pairs = [(each.group, of_turn[other]) for each in self._turns for other in each.apart if other in of_turn]
-        named = [group for speaker, group in self._older.items() if speaker in self._by_person]
-        pairs += [(one, other) for one in named for other in named if one is not other]
+        anchors = self._anchors(groups)
+        pairs += [
+            (one, other)
+            for speaker, one in anchors.items()
+            for another, other in anchors.items()
+            if self._names[speaker] != self._names[another]
+        ]
         for one, other in pairs:
             if one is not None and id(one) in place and id(other) in place:
                 apart[place[id(one)], place[id(other)]] = apart[place[id(other)], place[id(one)]] = True
         return apart
 
+    def _anchors(self, groups: list[_Group]) -> dict[int, _Group]:
+        """What surely is of each speaker whom a person has named: older turns, else the longest one."""
+        anchors: dict[int, _Group] = {}
+        for group in groups:  # older ones come first
+            if (speaker := group.speaker) in self._by_person and speaker not in self._older:
+                if speaker not in anchors or group.weight > anchors[speaker].weight:
+                    anchors[speaker] = group
+            elif speaker in self._by_person:
+                anchors.setdefault(speaker, group)
+        return anchors
+
     def _assign(self, clusters: list[list[_Group]]) -> dict[str, str]:
         """Numbers for clusters: each keeps the number of most of what is in it, or is nobody yet."""
-        somebody = [place for place, cluster in enumerate(clusters) if _is_somebody(cluster)]
+        somebody = [place for place, cluster in enumerate(clusters) if _weight(cluster) >= NEW_SPEAKER_S]
         if not somebody and clusters:  # the first words of a conversation: who says them is its first speaker
-            somebody = [max(range(len(clusters)), key=lambda place: sum(group.weight for group in clusters[place]))]
-        kept = self._kept_numbers(clusters)
-        numbers = {place: kept[place] if place in kept else self._new(None) for place in {*somebody, *kept}}
-        merged = {
-            self._names[group.speaker]: self._names[number]
-            for place, number in numbers.items()
-            for group in clusters[place]
-            if group.speaker is not None and group.speaker not in numbers.values()
-        }
+            somebody = [max(range(len(clusters)), key=lambda place: _weight(clusters[place]))]
+        shares = self._shares(clusters)
+        numbers = self._kept_numbers(clusters, shares)
+        for place in somebody:
+            if place not in numbers:
+                numbers[place] = self._new(None)
         for place, cluster in enumerate(clusters):
             for group in cluster:
                 group.speaker = numbers.get(place)
-        self._drop_names()
-        return merged
+        became = {  # of several clusters, the one with most of a speaker comes last and counts
+            speaker: numbers[place]
+            for place, speaker in sorted(shares, key=lambda pair: (shares[pair], pair))
+            if place in numbers and speaker not in numbers.values()
+        }
+        self._follow(became)
+        names = {self._names[speaker]: self._names[into] for speaker, into in became.items()}
+        return {speaker: into for speaker, into in names.items() if speaker != into}
+
+    def _follow(self, became: Mapping[int, int]) -> None:
+        """What is not clustered goes where its speaker has gone."""
+        for speaker, older in list(self._older.items()):
+            if older.speaker is not None and older.speaker != speaker:
+                self._keep(older.speaker, self._older.pop(speaker))
+        for each in self._turns:
+            if each.last is not None:
+                each.last = became.get(each.last, each.last)
 
     def _drop_names(self) -> None:
         """Forget who turned out to be somebody else, or nobody."""
-        for speaker, older in list(self._older.items()):
-            if older.speaker is not None and older.speaker != speaker:
-                self._fold(speaker, older.speaker)
         heard = {group.speaker for group in self._groups()}
         for gone in [speaker for speaker in self._names if speaker not in heard]:
             del self._names[gone]
             self._by_person.discard(gone)
 
-    def _kept_numbers(self, clusters: list[list[_Group]]) -> dict[int, int]:
-        """Which cluster, by place, keeps which speaker's number: who has most of a speaker, a named one first."""
-        shares: dict[tuple[int, int], float] = {}
+    def _shares(self, clusters: list[list[_Group]]) -> dict[tuple[int, int], float]:
+        """How much of each speaker so far is in each cluster, by its place and the speaker's number."""
+        shares: dict[tuple[int, int], float] = defaultdict(float)
         for place, cluster in enumerate(clusters):
             for group in cluster:
                 if group.speaker is not None:
-                    named = 1e6 if group.speaker in self._by_person else 0.0
-                    shares[place, group.speaker] = shares.get((place, group.speaker), named) + group.weight
+                    shares[place, group.speaker] += group.weight
+        return shares
+
+    def _kept_numbers(self, clusters: list[list[_Group]], shares: dict[tuple[int, int], float]) -> dict[int, int]:
+        """Which cluster, by place, keeps which speaker's number: who has most of a speaker; a named one stays."""
+        places = {id(group): place for place, cluster in enumerate(clusters) for group in cluster}
+        anchors = self._anchors([group for group in self._groups() if id(group) in places])
         numbers: dict[int, int] = {}
+        for speaker, anchor in sorted(anchors.items(), key=lambda each: each[0]):
+            numbers.setdefault(places[id(anchor)], speaker)
         for place, speaker in sorted(shares, key=lambda pair: (-shares[pair], pair)):
             if place not in numbers and speaker not in numbers.values():
                 numbers[place] = speaker
@@ -278,30 +305,34 @@ class Speakers:
 
         To a known voice that was not heard yet they go only if they are alike.
         """
-        centres: dict[int, NDArray[np.float32]] = {}
         least: dict[int, float] = {}  # likeness to a centre's direction
+        centres: dict[int, NDArray[np.float32]] = {}
         for group in self._groups():
             if group.speaker is not None and group.weight > 0.0:
                 centres[group.speaker] = centres.get(group.speaker, np.float32(0.0)) + group.sum
                 alone = ALIKE * group.weight / max(float(np.linalg.norm(group.sum)), 1e-9)
-                least[group.speaker] = -2.0 if group.heard else least.get(group.speaker, alone)
+                least[group.speaker] = -2.0 if group.is_heard else least.get(group.speaker, alone)
         if not centres:
             return
         speakers = sorted(centres)
         directions = np.stack([centres[speaker] / np.linalg.norm(centres[speaker]) for speaker in speakers])
         by_turn = {each.turn: each for each in self._turns}
+        apart: dict[int, set[int]] = defaultdict(set)
+        for each in self._turns:
+            for other in each.apart:
+                apart[each.turn].add(other)
+                apart[other].add(each.turn)
         for each in self._turns:
             if (light := each.group) is None or (light.weight > 0.0 and light.speaker is not None):
                 continue
-            others = {by_turn[turn].speaker for turn in each.apart if turn in by_turn}
+            others = {self._name(by_turn[turn].speaker) for turn in apart[each.turn] if turn in by_turn}
             alike = directions @ (light.sum / np.linalg.norm(light.sum))  # (speakers,)
             free = [
                 place
                 for place, speaker in enumerate(speakers)
-                if speaker not in others and alike[place] >= least[speaker]
+                if self._name(speaker) not in others and alike[place] >= least[speaker]
             ]
-            if free:
-                light.speaker = speakers[max(free, key=lambda place: float(alike[place]))]
+            light.speaker = speakers[max(free, key=lambda place: float(alike[place]))] if free else None
 
     # -- memory and names ----------------------------------------------------------------------------------------
 
@@ -311,52 +342,25 @@ class Speakers:
             oldest = self._turns.pop(0)
             for each in self._turns:
                 if each.like is oldest:
-                    each.like = oldest.like
+                    each.like, each.last = None, oldest.speaker
             group = oldest.group
-            if group is None or group.speaker is None or group.weight == 0.0:
-                continue
-            kept = self._older.get(group.speaker)
-            if kept is None:
-                self._older[group.speaker] = group
-            else:
-                kept.sum = kept.sum + group.sum
-                kept.weight += group.weight
-                kept.heard = True
+            if group is not None and group.speaker is not None and group.weight > 0.0:
+                self._keep(group.speaker, group)
 
-    def _fold(self, speaker: int, into: int) -> None:
-        group = self._older.pop(speaker)
-        kept = self._older.get(into)
-        if kept is None:
-            self._older[into] = group
-        else:
-            kept.sum = kept.sum + group.sum
-            kept.weight += group.weight
-            kept.heard |= group.heard
-
-    def _join(self, speaker: int, into: int) -> None:
-        """A person says that two are one."""
-        for group in self._groups():
-            if group.speaker == speaker:
-                group.speaker = into
+    def _keep(self, speaker: int, group: _Group) -> None:
+        """Add to what is kept of a speaker's older turns."""
         if speaker in self._older:
-            self._fold(speaker, into)
-        for each in self._turns:
-            if each.group is not None and each.group.speaker == into and each.group.weight > 0.0:
-                self._settle(each)
-        del self._names[speaker]
-        self._by_person.discard(speaker)
-        self._by_person.add(into)
+            self._older[speaker].add(group)
+        else:
+            self._older[speaker] = group
 
-    def _settle(self, turn: _KnownTurn) -> None:
-        """What a person has said of a turn is not clustered any more."""
-        if turn.group is None or turn.group.speaker is None:
-            return
-        speaker, group = turn.group.speaker, turn.group
-        kept = self._older.setdefault(speaker, _Group(np.zeros_like(group.sum), 0.0, speaker))
-        kept.sum = kept.sum + group.sum
-        kept.weight += group.weight
-        kept.heard = True
-        turn.group = kept
+    def _named_turns(self) -> dict[int, str | None]:
+        return {each.turn: self._name(each.speaker) for each in self._turns}
+
+    def _revised(self, before: Mapping[int, str | None]) -> dict[int, str | None]:
+        """The names of remembered turns that were others ``before``."""
+        now = self._named_turns()
+        return {turn: now[turn] for turn, name in before.items() if turn in now and now[turn] != name}
 
     def _new(self, name: str | None) -> int:
         self._counted += 1
@@ -369,12 +373,9 @@ class Speakers:
         self._names[number] = name
         return number
 
-    def _number(self, name: str) -> int | None:
-        return next((number for number, known in self._names.items() if known == name), None)
-
     def _name(self, speaker: int | None) -> str | None:
         return None if speaker is None else self._names.get(speaker)
 
 
-def _is_somebody(cluster: list[_Group]) -> bool:
-    return sum(group.weight for group in cluster) >= NEW_SPEAKER_S
+def _weight(cluster: list[_Group]) -> float:
+    return sum(group.weight for group in cluster)
