@@ -285,7 +285,7 @@ def test_every_field_of_every_event_is_explained() -> None:
 
 def test_every_reason_for_an_end_is_explained() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "tracker").rglob("*.py"))
-    reasons = set(re.findall(r"""(?:\.stop\(|_end_reason = |reason: str = )"(\w+)\"""", sources))
+    reasons = set(re.findall(r"""(?:\.stop\(|stop_reason or )"(\w+)\"""", sources))
     assert {"end_of_source", "stopped"} <= reasons
     schema = (ROOT / "tracker" / "events.schema.json").read_text()
     assert not [

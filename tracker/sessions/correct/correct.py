@@ -41,8 +41,9 @@ def run_correct(session: Session, settings: Sequence[str], names: Sequence[str] 
         corrections = [_correction(session, decision) for decision in parse_settings(session, settings)]
         renamed = parse_names(session, names)
         asyncio.run(_append(session, [*corrections, *renamed]))
-        written = [(corrections, "correction"), (renamed, "new name")]
-        show(f"{' and '.join(counted(len(each), what) for each, what in written if each)} written to {session.path}")
+        written = {"correction": len(corrections), "new name": len(renamed)}
+        told = " and ".join(counted(count, what) for what, count in written.items() if count)
+        show(f"{told} written to {session.path}")
         return 0
     if not (sys.stdout.isatty() and has_keys(sys.stdin)) or os.environ.get("TERM") == "dumb":
         raise UsageError(
