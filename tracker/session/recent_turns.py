@@ -33,12 +33,12 @@ class RecentTurns:
     async def publish(self, turn: Turn, revisions: Sequence[Revision]) -> None:
         """Publish the newest turn, then what it changes about earlier ones."""
         self._status.tally.add(turn)
+        earlier = list(self._turns)
+        self._turns[turn.turn_id] = turn  # at once: somebody may rename its speaker while it leaves
         await self._publisher.send(turn)
         for revision in revisions:
-            if revision.turns_ago <= len(self._turns):  # a session that was taken over has none from before
-                turn_id = list(self._turns)[-revision.turns_ago]
-                await self.revise(turn_id, **estimated(revision.estimate), why=None)
-        self._turns[turn.turn_id] = turn
+            if revision.turns_ago <= len(earlier):  # a session that was taken over has none from before
+                await self.revise(earlier[-revision.turns_ago], **estimated(revision.estimate), why=None)
         if (early := self._early.pop(turn.turn_id, None)) is not None:
             await self.revise(turn.turn_id, **early)
         if len(self._turns) > self._size:

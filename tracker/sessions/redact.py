@@ -15,6 +15,7 @@ at the end are dropped, and ``site`` becomes "default", since a place is often c
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,6 +89,7 @@ class _Redaction:
         self._words = words
         self._speakers = speakers
         self._pseudonyms: dict[str, str] = {}
+        self._numbers = itertools.count(1)
 
     def apply(self, event: Event) -> Event:
         changes: dict[str, Any] = {"site": DEFAULT_SITE} if self._speakers else {}
@@ -101,11 +103,9 @@ class _Redaction:
             case Provisional() if self._speakers:
                 changes["speaker"] = self._pseudonym(event.speaker)
             case SpeakerRenamed() if self._speakers:
-                changes["speaker"] = self._pseudonym(event.speaker) or _GONE
-                changes["name"] = self._pseudonym(event.name) or _GONE
+                changes["speaker"], changes["name"] = self._renamed(event.speaker, event.name)
             case SpeakersMerged() if self._speakers:
-                changes["speaker"] = self._pseudonym(event.speaker) or _GONE
-                changes["into"] = self._pseudonym(event.into) or _GONE
+                changes["speaker"], changes["into"] = self._renamed(event.speaker, event.into)
             case SessionStarted():
                 changes["source"] = _GONE
                 changes["recogniser"] = _without_folder(event.recogniser)
@@ -120,7 +120,14 @@ class _Redaction:
     def _pseudonym(self, speaker: str | None) -> str | None:
         if speaker is None or (speaker not in self._pseudonyms and len(self._pseudonyms) == MAX_SPEAKERS):
             return None
-        return self._pseudonyms.setdefault(speaker, f"speaker {len(self._pseudonyms) + 1}")
+        return self._pseudonyms.get(speaker) or self._pseudonyms.setdefault(speaker, f"speaker {next(self._numbers)}")
+
+    def _renamed(self, speaker: str, name: str) -> tuple[str, str]:
+        """The pseudonyms of both names; a name that is new gets that of the old one, which nobody has any more."""
+        if speaker in self._pseudonyms and name not in self._pseudonyms:
+            self._pseudonyms[name] = self._pseudonyms.pop(speaker)
+            return self._pseudonyms[name], self._pseudonyms[name]
+        return self._pseudonym(speaker) or _GONE, self._pseudonym(name) or _GONE
 
 
 def _without_folder(recogniser: str | None) -> str | None:

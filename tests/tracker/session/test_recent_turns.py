@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emotrack.tracker.events import SpeakerRenamed, SpeakersMerged, Turn
+from emotrack.tracker.events import Event, SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.identification import SpeakerNews
 from emotrack.tracker.session.publisher import Publisher
@@ -104,3 +104,27 @@ def test_a_new_name_is_told_then_the_turns_that_have_it() -> None:
     status, sent = told(("Ben", "Cleo"))
     assert sent == [("speaker_renamed", "Ben", "Cleo"), (1, 1, "Cleo"), (3, 1, "Cleo"), (4, 1, "Cleo")]
     assert status.tally.speakers == {"Ana": 1, "Cleo": 3}
+
+
+def test_a_name_that_is_given_while_a_turn_leaves_holds_for_that_turn() -> None:
+    status, names = LiveStatus(site="kitchen"), list[str | None]()
+
+    async def publish() -> None:
+        asked: list[asyncio.Task[None]] = []
+
+        class SlowSink(Recorder):
+            async def emit(self, event: Event) -> None:
+                if not asked:
+                    asked.append(asyncio.create_task(recent.rename("Ben", "Cleo")))
+                    await asyncio.sleep(0)
+                await super().emit(event)
+                names.append(event.speaker if isinstance(event, Turn) else None)
+
+        recent = RecentTurns(3, status, Publisher([SlowSink()], Controls(status, ()), print))
+        await recent.publish(turn(1, speaker="Ben"), [])
+        await asyncio.gather(*asked)
+        await recent.revise(1, emotion="anger")
+
+    asyncio.run(publish())
+    assert names[-1] == "Cleo"
+    assert status.tally.speakers == {"Cleo": 1}

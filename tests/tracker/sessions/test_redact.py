@@ -73,9 +73,14 @@ def test_new_names_are_no_names_either_and_hold_as_before(tmp_path: Path) -> Non
     path, out = write(tmp_path / "s.jsonl", [started(source="talk"), *events]), tmp_path / "r.jsonl"
     redact(path, out, words=False, speakers=True)
     assert "Ana" not in out.read_text()
-    first, second, *others = [turn.speaker for turn in read_session(out).turns]
-    assert first != second
-    assert others == [first, second]
+    assert [turn.speaker for turn in read_session(out).turns] == [
+        *("speaker 1", "speaker 2", "speaker 1", "speaker 2"),
+    ]
+    later = [*events, turn(5, speaker="speaker 2"), renamed("Ana", "speaker 2"), turn(6, speaker="Ben")]
+    redact(write(tmp_path / "l.jsonl", later), tmp_path / "lr.jsonl", words=False, speakers=True)
+    assert [turn.speaker for turn in read_session(tmp_path / "lr.jsonl").turns] == [
+        *("speaker 1", "speaker 4", "speaker 1", "speaker 4", "speaker 4", "speaker 5"),
+    ], "as many people as in the session"
     redact(path, tmp_path / "w.jsonl", words=True, speakers=False)
     assert [turn.speaker for turn in read_session(tmp_path / "w.jsonl").turns] == [
         *("speaker 1", "Ana", "speaker 1", "Ana"),
