@@ -38,7 +38,7 @@ class _Columns:
     label: int
 
 
-_CHANNEL = len("channel 1")  # whose number would be cut off first
+_CHANNEL = len("speaker 1")  # whose number would be cut off first
 
 
 def _columns(width: int, label: int) -> _Columns:
@@ -137,7 +137,7 @@ def _note_line(note: Note, width: int) -> Line:
 
 def timeline(state: DashboardState, width: int, height: int, cell: int) -> list[Line]:
     """A row per speaker and a column per turn, ``cell`` cells wide: who felt what, and in answer to what."""
-    name_width = 8 if width < 100 else 14
+    name_width = _CHANNEL if width < 100 else 14
     columns = max(0, (width - name_width - 1) // cell)
     turns = state.turns[-columns:] if columns else []
     lines = []

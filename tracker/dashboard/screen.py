@@ -88,6 +88,8 @@ class Dashboard:
             self.state.stopping = True
         if key == "n" and self._rename is not None:
             self.state.ask_for_name()
+            if self.state.naming is None:
+                self._say("nobody is known yet who could be named")
         if act := self._bindings.get(key):
             act()
 

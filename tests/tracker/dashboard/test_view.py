@@ -329,3 +329,12 @@ def test_who_names_a_speaker_sees_what_is_typed(size: tuple[int, int]) -> None:
     state.apply(turn(1, speaker="speaker 1"))
     state.naming = Naming((), NAMED, Speaker("speaker 1", "speaker 1"), "Ana")
     assert "speaker 1 is called Ana_" in "\n".join(lines_of(state, LiveStatus(), *size))
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (110, 26), (120, 30)], ids=lambda size: "{}x{}".format(*size))
+def test_the_numbers_of_speakers_are_seen_on_the_timeline(size: tuple[int, int]) -> None:
+    state = DashboardState()
+    for number in (1, 2):
+        state.apply(turn(number, speaker=f"speaker {number}"))
+    rows = [line for line in lines_of(state, LiveStatus(), *size) if "J" in line and "·" in line]
+    assert ["speaker 1" in row or "speaker 2" in row for row in rows] == [True, True]
