@@ -95,9 +95,12 @@ def conversation(voices: Voices, seed: int) -> Iterator[Said]:
     while True:
         people = sorted(voices)
         others = [person for person in people if person != last]
-        last = draw.choice(people if draw.random() < GOES_ON else others or people)
+        before, last = last, draw.choice(people if draw.random() < GOES_ON else others or people)
         clip = draw.randrange(len(voices[last]))
-        start = max(0, round(at + draw.uniform(*GAP_S) * SAMPLE_RATE))
+        gap_s = draw.uniform(*GAP_S)
+        start = max(
+            0, round(at + (abs(gap_s) if last == before else gap_s) * SAMPLE_RATE)
+        )  # nobody overlaps themselves
         samples = voices[last][clip]
         yield Said(last, clip, start, samples)
         at = start + len(samples)
