@@ -97,10 +97,12 @@ class ChannelVoices:
     async def _see(self, until: int) -> None:
         """Look at the window that ends with the stream index ``until``, or as much of it as is remembered."""
         first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP) * STEP
+        self._seen = until
+        if first >= until:  # sound was lost, and what came before it is kept no more
+            return
         samples = self._listener.between(first, until)
         active = await self._segment(samples)
         self._activity.add(first // STEP, active[:FRAMES])
-        self._seen = until
 
     def _cut_before(self, start: int) -> tuple[int, int]:
         return next((cut for cut in reversed(self._cuts) if cut[0] <= start), (0, 0))
