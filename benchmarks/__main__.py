@@ -1,6 +1,6 @@
 """Measure, and keep the figures as JSON, as tables and as a drawing.
 
-    python -m benchmarks [NAME ...] [--quick] [--out FOLDER]
+    python -m benchmarks [NAME ...] [--quick] [--out FOLDER] [--recordings FOLDER] [--clips FOLDER] [--hours HOURS]
 
 Figures of benchmarks that are not named stay as they were. A quick look leaves out the long part of each, and goes to
 build/benchmarks.
@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import anatomy, busy, footprint, gpu, growth, recognisers, rooms, runtimes, turn_latency
+from benchmarks import anatomy, busy, footprint, gpu, growth, recognisers, rooms, runtimes, speakers, turn_latency
 from benchmarks.drawing import draw
 from benchmarks.figures import Benchmark, Figure, Note, Settings, UnavailableError, gathered
 from benchmarks.record import Record, read_records, surroundings, write_records
@@ -31,6 +31,7 @@ BENCHMARKS = {
         growth.BENCHMARK,
         rooms.BENCHMARK,
         footprint.BENCHMARK,
+        speakers.BENCHMARK,
         recognisers.BENCHMARK,
         anatomy.BENCHMARK,
         runtimes.BENCHMARK,
@@ -48,6 +49,13 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of some twenty")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: benchmarks/results")
+    parser.add_argument(
+        "--recordings", type=Path, metavar="FOLDER", help="speakers: recordings, each beside its RTTM file"
+    )
+    parser.add_argument(
+        "--clips", type=Path, metavar="FOLDER", help="speakers: acted speech to put together: ravdess, emodb, nemo"
+    )
+    parser.add_argument("--hours", type=float, help="speakers: of the long talk (default: 3; with --quick 0.1)")
     arguments = parser.parse_args()
     names = list(dict.fromkeys(arguments.names or BENCHMARKS))
     if unknown := [name for name in names if name not in BENCHMARKS]:
@@ -56,7 +64,13 @@ def main() -> int:
     out = arguments.out or (WORKSPACE if arguments.quick else ROOT / "benchmarks" / "results")
     for folder in (WORKSPACE, out):
         folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(quick=arguments.quick, workspace=WORKSPACE)
+    settings = Settings(
+        quick=arguments.quick,
+        workspace=WORKSPACE,
+        recordings=arguments.recordings,
+        clips=arguments.clips,
+        hours=arguments.hours or (0.1 if arguments.quick else 3.0),
+    )
     with Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(),

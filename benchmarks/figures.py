@@ -44,6 +44,12 @@ class Settings:
 
     quick: bool
     workspace: Path
+    recordings: Path | None = None
+    """A folder of recordings with RTTM files beside them."""
+    clips: Path | None = None
+    """A folder of acted speech, a corpus a folder."""
+    hours: float = 3.0
+    """Of the long talk."""
 
 
 class UnavailableError(Exception):

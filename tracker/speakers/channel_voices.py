@@ -102,6 +102,8 @@ class ChannelVoices:
     async def _seen_until(self, until: int) -> Activity:
         """The activity with a look at the window that ends at ``until``, or as much of it as is remembered."""
         first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP) * STEP
+        if first >= until:  # sound was lost, and what came before it is kept no more
+            return self._activity
         active = await self._segment(self._listener.between(first, until))
         activity = self._activity.copy()
         activity.add(first // STEP, active[:FRAMES])

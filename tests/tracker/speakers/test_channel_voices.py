@@ -1,0 +1,155 @@
+"""The voices on one channel, with the real networks, on the bundled conversation as one microphone hears it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
+from emotrack.tracker.hearing.listener import Listener
+from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
+from emotrack.tracker.speakers.networks import WINDOW, PackagedSegmentation
+from tests.tracker.kitchen_table import TRUTH, samples
+
+LINE_S = [(line["start"], line["end"]) for line in TRUTH]
+
+
+@pytest.fixture(scope="module")
+def mono() -> Samples:
+    return samples().mean(axis=1)
+
+
+@pytest.fixture(scope="module")
+def segmentation() -> PackagedSegmentation:
+    return PackagedSegmentation()
+
+
+@dataclass
+class Channel:
+    """Hears a channel as a session does."""
+
+    segmentation: PackagedSegmentation
+    looks: list[int] = field(default_factory=list)  # stream index at each, and how much was looked at
+    parts: list[VoicedTurn] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.listener = Listener(0, SegmenterOptions(), WINDOW)
+        self.voices = ChannelVoices(self.listener, self._segment)
+
+    async def _segment(self, window: Samples) -> NDArray[np.bool_]:
+        assert 0 < len(window) <= WINDOW
+        self.looks.append(self.listener.heard_until)
+        return self.segmentation(window)
+
+    def hear(self, audio: Samples, start: int = 0, chunk: int = 1600) -> None:
+        """``audio``, (samples,), from stream index ``start`` on."""
+
+        async def run() -> None:
+            for at in range(0, len(audio), chunk):
+                ended = self.listener.push(audio[at : at + chunk], start + at)
+                for turn in ended:
+                    await self.voices.finish(turn)
+                for turn in ended + await self.voices.look():
+                    self.parts += self.voices.divide(turn)
+
+        asyncio.run(run())
+
+    def end(self) -> list[VoicedTurn]:
+        for turn in self.listener.flush():
+            self.parts += self.voices.divide(turn)
+        return self.parts
+
+    @property
+    def places(self) -> list[tuple[int | None, int, int]]:
+        return [(part.voice, part.turn.start, part.turn.end) for part in self.parts]
+
+
+def run_together(audio: Samples) -> Samples:
+    """The lines of ``audio``, (samples,), with no pause between them, so that nothing but the voice ends a turn."""
+    return np.concatenate([audio[round(a * SAMPLE_RATE) : round(b * SAMPLE_RATE)] for a, b in LINE_S[:6]])
+
+
+@pytest.mark.parametrize("chunk", [160, FRAME_SAMPLES, 800])
+def test_the_size_of_chunks_up_to_a_tenth_of_a_second_changes_little(
+    mono: Samples, segmentation: PackagedSegmentation, chunk: int
+) -> None:
+    """Looks come with chunks, so their windows differ a little; the parts do not."""
+    audio = mono[: 24 * SAMPLE_RATE]
+    usual, other = Channel(segmentation), Channel(segmentation)
+    usual.hear(audio)
+    other.hear(audio, chunk=chunk)
+    usual.end()
+    other.end()
+    assert len(usual.places) == len(other.places)
+    for (_, start, end), (_, other_start, other_end) in zip(usual.places, other.places, strict=True):
+        assert abs(start - other_start) <= 0.1 * SAMPLE_RATE
+        assert abs(end - other_end) <= 0.1 * SAMPLE_RATE
+
+
+def test_the_same_sound_has_the_same_parts(mono: Samples, segmentation: PackagedSegmentation) -> None:
+    heard = [Channel(segmentation) for _ in range(2)]
+    for channel in heard:
+        channel.hear(mono[: 12 * SAMPLE_RATE])
+        channel.end()
+    assert heard[0].places == heard[1].places
+    assert heard[0].looks == heard[1].looks
+
+
+def test_each_line_is_a_part_with_its_samples(mono: Samples, segmentation: PackagedSegmentation) -> None:
+    channel = Channel(segmentation)
+    channel.hear(mono)
+    parts = channel.end()
+    for start_s, end_s in LINE_S:
+        of_line = [part for part in parts if part.turn.start_s < end_s - 0.3 and part.turn.end_s > start_s + 0.3]
+        assert min(part.turn.start_s for part in of_line) <= start_s + 0.2
+        assert max(part.turn.end_s for part in of_line) >= end_s - 0.3
+    for part in parts:
+        np.testing.assert_array_equal(part.turn.samples, mono[part.turn.start : part.turn.end])
+        assert 0.0 <= part.overlap <= 1.0
+        assert part.clean_s <= len(part.turn.samples) / SAMPLE_RATE
+        assert part.turn.start <= part.turn.speech_end <= part.turn.end
+
+
+def test_turns_pass_on_where_the_voice_changes_and_no_pause_is(
+    mono: Samples, segmentation: PackagedSegmentation
+) -> None:
+    channel = Channel(segmentation)
+    audio = run_together(mono)
+    channel.hear(np.concatenate([np.zeros(SAMPLE_RATE, dtype=np.float32), audio, np.zeros(SAMPLE_RATE, np.float32)]))
+    parts = channel.end()
+    borders_s = 1.0 + np.cumsum([end - start for start, end in LINE_S[:6]])[:-1]
+    beginnings_s = np.array([part.turn.start_s for part in parts])
+    for border_s in borders_s:
+        assert np.abs(beginnings_s - border_s).min() < 0.5, border_s
+
+
+def test_a_channel_that_loses_sound_goes_on(mono: Samples, segmentation: PackagedSegmentation) -> None:
+    channel = Channel(segmentation)
+    lost, later = 9 * SAMPLE_RATE, 40 * SAMPLE_RATE  # in the middle of a line; what follows it comes much later
+    channel.hear(mono[:lost])
+    channel.hear(mono[lost : 24 * SAMPLE_RATE], later)
+    parts = channel.end()
+    assert any(part.turn.end <= lost for part in parts)
+    after = [part for part in parts if part.turn.start >= later]
+    assert len(parts) == len([part for part in parts if part.turn.end <= lost]) + len(after), "none spans the gap"
+    assert {part.voice for part in after} & {0, 1, 2, 3, 4, 5}, "and voices are heard again"
+    for part in after:
+        place = part.turn.start - later + lost
+        np.testing.assert_array_equal(part.turn.samples, mono[place : place + len(part.turn.samples)])
+
+
+def test_silence_costs_no_look_and_speech_one_a_second(mono: Samples, segmentation: PackagedSegmentation) -> None:
+    channel = Channel(segmentation)
+    room = np.random.default_rng(0).normal(0.0, 3e-4, 30 * SAMPLE_RATE).astype(np.float32)
+    channel.hear(room)
+    assert channel.looks == []
+    channel.hear(mono[: 20 * SAMPLE_RATE], len(room))
+    talked = len(channel.looks)
+    assert 10 <= talked <= 40
+    channel.hear(room, len(room) + 20 * SAMPLE_RATE)
+    assert len(channel.looks) - talked <= 2, "of what was still under way"
