@@ -169,12 +169,7 @@ class Speakers:
     def _cluster(self) -> dict[str, str]:
         """Give every remembered turn its speaker anew; return who turned out to be somebody else."""
         counted = [group for group in self._groups() if group.weight > 0.0]
-        yielding = self._yielding(counted)
-        clusters = self._linked([group for group in counted if id(group) not in yielding])
-        for group in counted:
-            if id(group) in yielding:
-                self._find_place(group, yielding[id(group)], clusters)
-        merged = self._assign(clusters)
+        merged = self._assign(self._linked(counted))
         self._place_light_turns()
         self._drop_names()
         return merged
@@ -219,55 +214,22 @@ class Speakers:
             alike[second], alike[:, second] = -3.0, -3.0
         return [members[place] for place in np.flatnonzero(alive)]
 
-    def _yielding(self, groups: list[_Group]) -> dict[int, list[_Group]]:
-        """Groups that overlap a longer one, by identity, with all that they overlap.
-
-        They find their place last, beside the others: one person who is heard as two for a moment must not tear apart
-        what was one speaker so far.
-        """
-        counted = {id(group) for group in groups}
-        of_turn = {each.turn: each.group for each in self._turns if each.group is not None}
-        overlapped: dict[int, list[_Group]] = defaultdict(list)
-        yielding: set[int] = set()
-        for each in self._turns:
-            for turn in each.apart:
-                one, other = each.group, of_turn.get(turn)
-                if one is None or other is None or not {id(one), id(other)} <= counted:
-                    continue
-                overlapped[id(one)].append(other)
-                overlapped[id(other)].append(one)
-                if id(one) not in yielding and id(other) not in yielding:
-                    yielding.add(id(other) if other.weight < one.weight else id(one))
-        return {identity: overlapped[identity] for identity in yielding}
-
-    def _find_place(self, group: _Group, overlapped: list[_Group], clusters: list[list[_Group]]) -> None:
-        """Add a group to the cluster that it is most like of those that it may be in, or as one of its own.
-
-        What is like none but the one that it overlaps stays alone: that is no evidence of somebody new.
-        """
-        taken = {id(other) for other in overlapped}
-        alike = [
-            float(group.sum @ np.sum([each.sum for each in cluster], axis=0)) / (group.weight * _weight(cluster))
-            for cluster in clusters
-        ]
-        free = [place for place, cluster in enumerate(clusters) if not any(id(each) in taken for each in cluster)]
-        nearest = max(free, key=lambda place: alike[place], default=None)
-        if nearest is not None and (alike[nearest] >= ALIKE or len(clusters) >= self._count):
-            clusters[nearest].append(group)
-        elif max(alike, default=-1.0) < ALIKE and len(clusters) < self._count:
-            clusters.append([group])
-        else:
-            group.speaker = None
-
     def _apart(self, groups: list[_Group]) -> NDArray[np.bool_]:
-        """Which groups cannot be one person, whatever they sound like, (groups, groups): people have named them."""
+        """Which groups cannot be one person, (groups, groups)."""
         place = {id(group): index for index, group in enumerate(groups)}
+        of_turn = {each.turn: each.group for each in self._turns if each.group is not None}
         apart = np.zeros((len(groups), len(groups)), dtype=bool)
+        pairs = [(each.group, of_turn[other]) for each in self._turns for other in each.apart if other in of_turn]
         anchors = self._anchors(groups)
-        for speaker, one in anchors.items():
-            for another, other in anchors.items():
-                if self._names[speaker] != self._names[another]:
-                    apart[place[id(one)], place[id(other)]] = True
+        pairs += [
+            (one, other)
+            for speaker, one in anchors.items()
+            for another, other in anchors.items()
+            if self._names[speaker] != self._names[another]
+        ]
+        for one, other in pairs:
+            if one is not None and id(one) in place and id(other) in place:
+                apart[place[id(one)], place[id(other)]] = apart[place[id(other)], place[id(one)]] = True
         return apart
 
     def _anchors(self, groups: list[_Group]) -> dict[int, _Group]:

@@ -126,20 +126,6 @@ def test_two_who_overlap_are_never_one(heard: Heard, short_one_s: float, short_o
     assert heard.names[4] != heard.names[5]
 
 
-@pytest.mark.parametrize("clean_s", [0.4, 1.5, 4.0])
-def test_one_person_who_is_heard_as_two_for_a_moment_does_not_become_two(heard: Heard, clean_s: float) -> None:
-    people = People(2)
-    for place in range(20):
-        heard.hear(people.says(place % 2))
-    heard.hear(people.says(ANA), 4.0)
-    heard.hear(people.says(ANA), clean_s, apart=(20,))
-    for _ in range(10):
-        heard.hear(people.says(ANA))
-    assert heard.names[:21] == ["speaker 1", "speaker 2"] * 10 + ["speaker 1"]
-    assert heard.names[22:] == ["speaker 1"] * 10
-    assert heard.speakers.names == ["speaker 1", "speaker 2"]
-
-
 def test_somebody_new_may_be_heard_in_overlap_alone(heard: Heard) -> None:
     people = People(2)
     for place in range(0, 8, 2):
