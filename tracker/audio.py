@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emotrack.models import bounds
 
 SAMPLE_RATE = bounds.SAMPLE_RATE  # Hz, everywhere behind a source
-FRAME_SAMPLES = 512  # 32 ms, the frame of the voice activity detector
+FRAME_SAMPLES = bounds.FRAME_SAMPLES
 MAX_CHANNELS = 8  # a source with more is refused under `--channels split`
 
 Samples = NDArray[np.float32]

@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
-from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE
+from emotrack.models.bounds import FRAME_SAMPLES, MAX_SPEECH_S, MIN_SPEECH_S, SAMPLE_RATE
 from emotrack.tracker.options import Bounds, option, out_of_bounds
 
 _FRAME_S = FRAME_SAMPLES / SAMPLE_RATE

@@ -21,6 +21,7 @@ from emotrack.tracker.speakers.networks import VoicePrint, of_length_one
 # Chosen on meetings, a talk and a telephone call, and on put-together talk of actors whose voices change with every
 # emotion: the mean similarity of two prints is about .6 (actors: .45) within a person, .2 (.15) between persons.
 ALIKE: Final = 0.3  # mean similarity from which on two groups are one person
+ONE_PERSON: Final = 0.5  # two turns that overlap and are so alike are one person's: segmentation took her for two
 RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in clustering
 NEW_SPEAKER_S: Final = 1.2  # of clean speech, in all, that a new speaker takes
 _HEAVIEST_S: Final = 4.0  # a longer turn weighs no more
@@ -219,7 +220,12 @@ class Speakers:
         place = {id(group): index for index, group in enumerate(groups)}
         of_turn = {each.turn: each.group for each in self._turns if each.group is not None}
         apart = np.zeros((len(groups), len(groups)), dtype=bool)
-        pairs = [(each.group, of_turn[other]) for each in self._turns for other in each.apart if other in of_turn]
+        pairs = [
+            (each.group, of_turn[other])
+            for each in self._turns
+            for other in each.apart
+            if other in of_turn and each.group is not None and _alike(each.group, of_turn[other]) < ONE_PERSON
+        ]
         anchors = self._anchors(groups)
         pairs += [
             (one, other)
@@ -381,3 +387,8 @@ class Speakers:
 
 def _weight(cluster: list[_Group]) -> float:
     return sum(group.weight for group in cluster)
+
+
+def _alike(one: _Group, other: _Group) -> float:
+    """The mean similarity of the prints of two groups."""
+    return float(one.sum @ other.sum) / max(one.weight * other.weight, 1e-9)
