@@ -145,7 +145,7 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
     live.add_argument(
         "--speakers",
         type=speaker_count,
-        default=0,
+        default="auto",
         metavar="auto|N|off",
         help="tell voices apart: auto (default), at most N people, or off; channels and captions that name speakers "
         "are believed instead",

@@ -64,7 +64,10 @@ class LookingAhead:
             if so_far.work is None:
                 words, estimate = None, await self._interpreter.estimate_so_far(so_far.latest, speaker)
             else:
-                words, estimate = await self._interpreter.estimate_begun(so_far.work, speaker)
+                found = await self._interpreter.estimate_begun(so_far.work, speaker)
+                if found is None:
+                    continue
+                words, estimate = found
             if self._under_way[so_far.latest.channel].goes_on(so_far):
                 yield ProvisionalEstimate(so_far, speaker, words, estimate)
 

@@ -56,6 +56,7 @@ class TurnWork:
         """Begin; the words are recognised unless they are given, the voice is printed where it is ``clean``."""
         self.turn = turn
         self.given_words = words
+        self.is_cancelled = False
         self.seconds = 0.0
         """What the models took for it so far, waiting for others included."""
         self._engine = engine
@@ -77,6 +78,7 @@ class TurnWork:
 
     def cancel(self) -> None:
         """Nobody wants it any more: what a model has not begun by now is left undone."""
+        self.is_cancelled = True
         for task in (self.voice, self.words, self._text, self.voice_print):
             task.cancel()
 
@@ -156,11 +158,20 @@ class Interpreter:
         before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
         return await self._engine.estimate_so_far(before, turn.samples, speaker)
 
-    async def estimate_begun(self, work: TurnWork, speaker: str | None) -> tuple[Transcript, EmotionEstimate]:
-        """How a turn that may be over sounds, by voice and words; nothing of it is remembered."""
-        words = await self._words(work)
-        text = None if words.text is None else await work.text(self.context.words)
-        turn = TurnEmbedding(await work.voice, text, speaker, words.text)
+    async def estimate_begun(self, work: TurnWork, speaker: str | None) -> tuple[Transcript, EmotionEstimate] | None:
+        """How a turn that may be over sounds, by voice and words; nothing of it is remembered.
+
+        None if the work was thrown away meanwhile.
+        """
+        try:
+            words = await self._words(work)
+            text = None if words.text is None else await work.text(self.context.words)
+            turn = TurnEmbedding(await work.voice, text, speaker, words.text)
+        except asyncio.CancelledError:  # of the work, unless it is the session that ends
+            task = asyncio.current_task()
+            if not work.is_cancelled or (task is not None and task.cancelling()):
+                raise
+            return None
         before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
         return words, await self._engine.estimate(before, turn)
 

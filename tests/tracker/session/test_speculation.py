@@ -247,3 +247,20 @@ def test_captions_are_read_ahead_however_slow_a_recogniser_was(
     _, share = track(network, mono(stereo[: 8 * SAMPLE_RATE]), captions=captions, speculate=True)
     assert share is not None
     assert share.kept >= 2
+
+
+def test_an_estimate_of_work_that_is_thrown_away_is_none(network: EmotionNetwork, stereo: Samples) -> None:
+    """Speech went on before the words were there: a session that ended with that waited for ever."""
+
+    async def estimated() -> object:
+        engine = Engine(network, ScriptedRecogniser(seconds=0.2))
+        interpreter = Interpreter(engine, ConversationScorer(network).new_context(), notify=print)
+        work = interpreter.begin(a_turn(stereo, 1), None)
+        estimate = asyncio.ensure_future(interpreter.estimate_begun(work, "Ana"))
+        await asyncio.sleep(0)
+        work.cancel()
+        found = await asyncio.wait_for(estimate, 10)
+        engine.close()
+        return found
+
+    assert asyncio.run(estimated()) is None
