@@ -40,7 +40,7 @@ system:
 	@sh tests/system-packages.sh
 
 # What only computes runs two at a time, each on one thread. What starts programs and waits for them, or for a broker of
-# its own to give one up, runs three at a time. What listens as time goes by has the machine to itself.
+# its own to give one up, runs two at a time, too. What listens as time goes by has the machine to itself.
 COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/test_extras.py tests/test_install.py \
   tests/test_mutants.py tests/test_reporting.py tests/test_tracking.py tests/test_documents.py tests/models tests/train \
   tests/tracker/sessions \
@@ -52,7 +52,7 @@ WAITING := tests/tracker/test_interrupts.py tests/tracker/mqtt/connection tests/
 
 test: .venv/dev.done system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(WAITING)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(WAITING)
 	$(BIN)/python -m pytest $(COMPUTING:%=--ignore=%) $(WAITING:%=--ignore=%)
 
 lint: .venv/dev.done

@@ -25,7 +25,7 @@ from tests.tracker.mqtt.waiting import until
 SITES = [f"site{number}" for number in range(6)]
 KEEPALIVE_S = 3  # of the workers, which the broker gives up after half as long again
 NOTICED_S = 1.5 * KEEPALIVE_S + 4  # and every connection of a worker has its own
-SOON_S = 10.0
+SOON_S = 20.0
 
 
 class House:
