@@ -1,6 +1,7 @@
 # make install   the runtime in .venv; pip also looks where PIP_EXTRA_INDEX_URL says
 # make demo      install, then track the bundled conversation as one microphone hears it; no network is used
 # make test      install what tests need, run them
+# make test-long  those tests that take about half a minute each
 # make lint      ruff and mypy
 # make mutants   change the core a little at random and see whether its tests notice; make mutants ARGS='--seed 1'
 # make schema    generate the formats of events and topics anew; make picture draws the dashboard for the documents
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint mutants bench system schema picture clean
+.PHONY: install demo test test-long lint mutants bench system schema picture clean
 
 install: .venv/runtime.done
 
@@ -39,21 +40,21 @@ demo: install
 system:
 	@sh tests/system-packages.sh
 
-# What only computes runs two at a time, each on one thread. What starts programs and waits for them, or for a broker of
-# its own to give one up, runs two at a time, too. What listens as time goes by has the machine to itself.
-COMPUTING := tests/test_wheel.py tests/test_architecture.py tests/test_extras.py tests/test_install.py \
-  tests/test_mutants.py tests/test_reporting.py tests/test_tracking.py tests/test_documents.py tests/models tests/train \
-  tests/tracker/sessions \
-  tests/tracker/hearing tests/tracker/messages tests/tracker/summary tests/tracker/understanding \
-  tests/tracker/mqtt/format tests/tracker/sources/test_lost_sound.py tests/tracker/test_names.py \
-  tests/tracker/test_nothing_leaves.py tests/tracker/test_options.py
-WAITING := tests/tracker/test_interrupts.py tests/tracker/mqtt/connection tests/tracker/mqtt/ownership \
-  $(patsubst %,tests/tracker/mqtt/sites/test_%.py,takeover group live strangers)
+# What listens as time goes by has the machine to itself; everything else runs two at a time.
+LISTENING := tests/benchmarks/test_measuring.py tests/benchmarks/test_busy.py tests/tracker/test_event_loop.py \
+  tests/tracker/test_rooms.py tests/tracker/sources/test_microphone.py tests/tracker/mqtt/sites/test_scale.py \
+  $(patsubst %,tests/tracker/session/test_%.py,pipeline provisional speculation)
+# Their processes load models of their own: one thread each would make them slower than what they are tested against.
+RUNNING := tests/tracker/test_interrupts.py tests/tracker/command_line tests/tracker/mqtt tests/tracker/dashboard
 
 test: .venv/dev.done system
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COMPUTING)
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(WAITING)
-	$(BIN)/python -m pytest $(COMPUTING:%=--ignore=%) $(WAITING:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder tests \
+	  $(LISTENING:%=--ignore=%) $(RUNNING:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist worksteal $(RUNNING) $(LISTENING:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not long" $(LISTENING)
+
+test-long: .venv/dev.done system
+	$(BIN)/python -m pytest -m long
 
 lint: .venv/dev.done
 	$(BIN)/ruff check .

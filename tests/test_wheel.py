@@ -59,7 +59,7 @@ def requirements(wheel: Path) -> list[Requirement]:
         return [Requirement(line) for line in message_from_bytes(file.read(name)).get_all("Requires-Dist", [])]
 
 
-@pytest.mark.parametrize("allowed", ["everything", "torch"])
+@pytest.mark.parametrize("allowed", [pytest.param("everything", marks=pytest.mark.long), "torch"])
 def test_the_wheel_tracks_a_conversation_in_a_bare_environment(wheel: Path, tmp_path: Path, allowed: str) -> None:
     """With the versions that are tested, and with the newest of everything but torch, which is large."""
     pins = (ROOT / "constraints.txt").read_text().splitlines()
@@ -115,6 +115,7 @@ def test_what_is_reached_into_is_bound(requirements: list[Requirement]) -> None:
     assert bound >= REACHED_INTO
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not NEWER, reason="no newer Python is installed")
 @pytest.mark.parametrize("newer", NEWER, ids=str)
 def test_a_newer_python_reads_recordings_with_the_newest_packages(

@@ -142,6 +142,7 @@ def test_a_stream_of_talk_is_the_same_sound_without_a_gap() -> None:
     assert len(heard) == pytest.approx(60 * SAMPLE_RATE, abs=8 * SAMPLE_RATE)
 
 
+@pytest.mark.long
 def test_a_long_talk_is_heard_in_tenths_and_its_people_are_told_apart() -> None:
     tenths = speakers.long_talk(bundled(), 0.03)
     assert len(tenths) in {10, 11}

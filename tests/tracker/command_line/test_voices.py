@@ -203,6 +203,7 @@ def test_on_a_terminal_nothing_is_kept_before_somebody_has_agreed(
     assert len(list(voices.iterdir())) == 1
 
 
+@pytest.mark.long
 def test_a_microphone_hears_a_person_and_keeps_nothing_of_the_sound(
     voices: Path, tmp_path: Path, virtual_microphone: VirtualMicrophone
 ) -> None:

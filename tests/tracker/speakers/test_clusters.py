@@ -337,6 +337,7 @@ def test_what_was_heard_of_a_speaker_makes_a_print() -> None:
 # -- long conversations ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_after_five_thousand_turns_memory_is_bounded_and_the_first_ones_are_known() -> None:
     people, heard, random = People(12), Heard(Speakers()), np.random.default_rng(1)
     for _ in range(100):

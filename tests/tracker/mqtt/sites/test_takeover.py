@@ -191,7 +191,7 @@ def test_a_worker_that_is_back_as_soon_as_it_was_given_up(mosquitto: Mosquitto, 
     live(mosquitto, tmp_path, story)
 
 
-@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("forgets", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("dies_first", [False, True])
 def test_the_broker_restarts_during_a_takeover(
     mosquitto: Mosquitto, tmp_path: Path, forgets: bool, dies_first: bool

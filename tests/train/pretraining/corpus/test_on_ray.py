@@ -152,6 +152,7 @@ def test_a_worker_is_killed_and_the_table_is_that_of_the_plain_loop(tmp_path: Pa
     assert disturbed.table.quarantined == {"note 7": "cannot be shouted"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_a_batch_that_kills_every_worker_ends_the_run(
     tmp_path: Path, plain: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -162,12 +163,14 @@ def test_a_batch_that_kills_every_worker_ends_the_run(
     assert contents(tmp_path).items() < plain.items()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_what_a_step_raises_is_raised_here(tmp_path: Path) -> None:
     with pytest.raises(NoModelError, match=r"^model\.bin is missing$"):
         run(job(tmp_path, echoes=no_model))
 
 
+@pytest.mark.long
 def test_the_driver_is_killed_and_the_next_one_goes_on(cluster: str, tmp_path: Path, plain: dict[str, bytes]) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.train.pretraining.corpus.test_on_ray import *\n"
