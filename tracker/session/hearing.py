@@ -59,12 +59,12 @@ class Hearing:
                     if isinstance(item, AudioChunk):
                         yield await self._hear(item)
                         continue
-                    yield self._end_turns()
+                    yield await self._end_turns()
                     self._status.source_lost = isinstance(item, SourceLost)
                     await self._publisher.send(source_event(self._status, item))
         except EmotrackError as error:
             self.failure = error
-        yield self._end_turns()
+        yield await self._end_turns()
 
     def heeding_overload(self) -> AbstractContextManager[None]:
         """Within the context turns end later while the models cannot keep up, and events tell what is left out.
@@ -85,7 +85,7 @@ class Hearing:
         status.dropped_frames = self._source.dropped_frames
         if status.paused:
             self._paused_s += len(chunk.samples) / SAMPLE_RATE
-            return self._end_turns()
+            return await self._end_turns()
         turns = [turn for place in range(len(self.listeners)) for turn in await self._listen(place, chunk)]
         status.levels_dbfs = tuple(listener.level_dbfs for listener in self.listeners)
         status.speaking = tuple(listener.speaking for listener in self.listeners)
@@ -118,10 +118,13 @@ class Hearing:
             return None
         return self._voices[channel]
 
-    def _end_turns(self) -> list[SpeechTurn]:
+    async def _end_turns(self) -> list[SpeechTurn]:
         """The turns under way, which end here."""
         self._status.speaking = tuple(False for _ in self.listeners)
         turns = [turn for listener in self.listeners for turn in listener.flush()]
+        for turn in turns:
+            if (voices := self.voices(turn.channel)) is not None:
+                await voices.finish(turn)
         return sorted(turns, key=operator.attrgetter("end"))
 
     def _leave_out(self, level: LeftOut) -> None:

@@ -82,7 +82,8 @@ class PassedOn:
 def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> PassedOn | None:
     """What is over of a turn under way since ``start``, heard until ``end``, if it has passed to somebody else.
 
-    An "uh-huh" of another is no reason: the one who goes on has not ended. ``settled`` is as for ``parts``.
+    An "uh-huh" of another is no reason: the one who goes on has not ended, or has only taken a breath. ``settled`` is
+    as for ``parts``.
     """
     active = activity.between(start, end)
     runs = {
@@ -90,17 +91,24 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
         for voice, frames_ in active.items()
         if (found := [run for run in _runs(frames_) if start + run[1] > settled])
     }
-    finished = {voice: found for voice, found in runs.items() if found[-1][1] <= end - start - _BREATH}
-    going_on = [found for voice, found in runs.items() if voice not in finished]
-    if not finished or not going_on:
+    going_on = {voice for voice, found in runs.items() if found[-1][1] > end - start - _BREATH}
+    others = [run for voice, found in runs.items() if voice not in going_on for run in found]
+    if not going_on or not others:
         return None
-    over = max(found[-1][1] for found in finished.values())
-    taken_over = min(found[0][0] for found in going_on)
+    for voice in going_on:
+        if len(runs[voice]) > 1:
+            breath = runs[voice][-2][1]
+            if sum(last - max(first, breath) for first, last in others if last > breath) < _LASTING:
+                return None
+    earlier = [run for voice, found in runs.items() for run in (found[:-1] if voice in going_on else found)]
+    over = max(last for _, last in earlier)
+    taken_over = min(runs[voice][-1][0] for voice in going_on)
     if taken_over < over - _TOGETHER:
         return None
-    gone = _audible(_part(active, voice, start, *run) for voice, found in finished.items() for run in found)
-    if not gone:  # who has finished could hardly be heard beside the one who goes on
-        return None
+    if not _audible(
+        _part(active, voice, start, *run) for voice in runs if voice not in going_on for run in runs[voice]
+    ):
+        return None  # who has finished could hardly be heard beside the one who goes on
     return PassedOn(start + min(over, taken_over), start + over)
 
 

@@ -98,3 +98,17 @@ def test_an_uh_huh_of_another_cuts_nobody_off() -> None:
 def test_one_speaker_alone_is_never_cut() -> None:
     assert passed_on(heard((ANA, 0.0, 9.0)), 0, frames(8.0)) is None
     assert passed_on(heard((ANA, 0.0, 3.0)), 0, frames(8.0)) is None, "silence ends a turn, not this"
+
+
+def test_a_turn_passes_on_to_somebody_who_has_spoken_in_it_before() -> None:
+    activity = heard((ANA, 1.0, 2.0), (BEN, 2.1, 4.0), (ANA, 4.2, 8.0))
+    found = passed_on(activity, frames(1.0), frames(6.0))
+    assert found is not None
+    assert (found.goes_on_from, found.settled) == (frames(4.0), frames(4.0))
+    before = [(part.voice, part.start) for part in parts(activity, frames(1.0), found.settled)]
+    assert before == [(ANA, frames(1.0)), (BEN, frames(2.1))]
+
+
+def test_a_breath_during_an_uh_huh_of_another_cuts_nobody_off() -> None:
+    activity = heard((ANA, 1.0, 4.0), (BEN, 4.1, 4.7), (ANA, 4.9, 9.0))
+    assert passed_on(activity, frames(1.0), frames(8.0)) is None
