@@ -158,7 +158,7 @@ def test_a_worker_that_stalls_for_a_moment_keeps_its_sites(mosquitto: Mosquitto,
     live(mosquitto, tmp_path, story)
 
 
-@pytest.mark.parametrize("is_first_back", [True, False])
+@pytest.mark.parametrize("is_first_back", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_worker_that_is_cut_off_loses_its_sites(mosquitto: Mosquitto, tmp_path: Path, is_first_back: bool) -> None:
     """The network is mended before, or after, the other worker has taken over."""
 
@@ -177,6 +177,7 @@ def test_a_worker_that_is_cut_off_loses_its_sites(mosquitto: Mosquitto, tmp_path
     live(mosquitto, tmp_path, story)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_back_as_soon_as_it_was_given_up(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """Whoever is quicker then: the worker that says that it is there, or the one who takes over."""
 
