@@ -23,6 +23,7 @@ class RecentTurns:
         self._status = status
         self._publisher = publisher
         self._turns: OrderedDict[int, Turn] = OrderedDict()
+        self._latest = 0  # the id of the newest turn, also when what came before was cleared
         self._early: dict[int, dict[str, Any]] = {}
 
     @property
@@ -34,6 +35,7 @@ class RecentTurns:
         """Publish the newest turn, then what it changes about earlier ones."""
         self._status.tally.add(turn)
         earlier = list(self._turns)
+        self._latest = turn.turn_id
         self._turns[turn.turn_id] = turn  # at once: somebody may rename its speaker while it leaves
         await self._publisher.send(turn)
         for revision in revisions:
@@ -46,7 +48,7 @@ class RecentTurns:
 
     async def revise(self, turn_id: int, **changes: Any) -> None:
         """Publish anew an earlier turn of which something else is now believed; one that is too old stays as it is."""
-        if turn_id > next(reversed(self._turns), 0):
+        if turn_id > self._latest:
             self._early[turn_id] = changes  # it is about to be published
         if (before := self._turns.get(turn_id)) is None:
             return

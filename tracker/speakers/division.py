@@ -25,8 +25,8 @@ def frames(seconds: float) -> int:
 LOOK_BACK_S: Final = 1.5  # of what was heard last is not decided on while speech goes on
 _BREATH: Final = frames(0.4)  # a shorter break is none
 _LEAST: Final = frames(0.2)  # shorter activity is no part
-_ALOUD: Final = 0.8  # of a part that others speak in, from which on it is heard only if it is ...
 _SPEECH: Final = frames(0.75)  # in which nobody was heard, and which ended no turn
+_ALOUD: Final = 0.8  # of a part that others speak in, from which on it is heard only if it is ...
 _LASTING: Final = frames(1.0)  # ... so long: an "uh-huh" within what somebody else says is no turn
 _TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps no longer
 
@@ -92,7 +92,8 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
         if (found := [run for run in _runs(frames_) if start + run[1] > settled])
     }
     going_on = {voice for voice, found in runs.items() if found[-1][1] > end - start - _BREATH}
-    others = [run for voice, found in runs.items() if voice not in going_on for run in found]
+    finished = {voice: found for voice, found in runs.items() if voice not in going_on}
+    others = [run for found in finished.values() for run in found]
     if not going_on or not others:
         return None
     for voice in going_on:
@@ -100,14 +101,11 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
             breath = runs[voice][-2][1]
             if sum(last - max(first, breath) for first, last in others if last > breath) < _LASTING:
                 return None
-    earlier = [run for voice, found in runs.items() for run in (found[:-1] if voice in going_on else found)]
-    over = max(last for _, last in earlier)
+    over = max(last for _, last in [*others, *(run for voice in going_on for run in runs[voice][:-1])])
     taken_over = min(runs[voice][-1][0] for voice in going_on)
     if taken_over < over - _TOGETHER:
         return None
-    if not _audible(
-        _part(active, voice, start, *run) for voice in runs if voice not in going_on for run in runs[voice]
-    ):
+    if not _audible(_part(active, voice, start, *run) for voice, found in finished.items() for run in found):
         return None  # who has finished could hardly be heard beside the one who goes on
     return PassedOn(start + min(over, taken_over), start + over)
 

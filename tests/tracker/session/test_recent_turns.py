@@ -128,3 +128,17 @@ def test_a_name_that_is_given_while_a_turn_leaves_holds_for_that_turn() -> None:
     asyncio.run(publish())
     assert names[-1] == "Cleo"
     assert status.tally.speakers == {"Cleo": 1}
+
+
+def test_what_is_told_of_turns_that_were_cleared_is_not_kept() -> None:
+    status, recorder = LiveStatus(), Recorder()
+
+    async def publish() -> RecentTurns:
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        await recent.publish(turn(1, "joy", speaker="Ana"), [])
+        recent.clear()
+        await recent.revise(1, speaker="Ben")
+        return recent
+
+    assert not asyncio.run(publish())._early
+    assert len(recorder.events) == 1
