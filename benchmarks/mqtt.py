@@ -49,7 +49,7 @@ async def measure(sites: int, seconds: float, speed: float, asr: str, folder: Pa
         got.append(json.loads(message.payload))
 
     filters = [(f"emotrack/+/{kind}", 1) for kind in ("turn", "session", "error")]
-    listener = Connection(read(mosquitto.url), "listener", notify=print, on_message=hear, subscriptions=filters)
+    listener = Connection(read(mosquitto.url), "listener", on_message=hear, subscriptions=filters)
     listening = asyncio.create_task(listener.run())
 
     def count(kind: str) -> int:

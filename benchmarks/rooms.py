@@ -113,7 +113,7 @@ def _start(asr: str, batches: bool) -> None:
 
     if not batches:
         mock.patch.multiple(engine, _CPU_SPEECH=ALONE, _CPU_TEXT=ALONE, _CONTEXT=ALONE).start()
-    _engine = load_engine("mini", asr, "cpu", "en", _ignore, own_process=True)
+    _engine = load_engine("mini", asr, "cpu", "en", own_process=True)
 
 
 def _hold(count: int, seconds: float) -> Held:
@@ -133,7 +133,7 @@ async def hold(engine: Engine, count: int, seconds: float) -> Held:
     answers = [Answers(room) for room in rooms]
     options, statuses = SessionOptions(speculate=True, provisional=True), [LiveStatus() for _ in rooms]
     sessions = [
-        LiveSession(room, engine, [sink], Controls(status, engine.network.labels), options, _ignore)
+        LiveSession(room, engine, [sink], Controls(status, engine.network.labels), options)
         for room, sink, status in zip(rooms, answers, statuses, strict=True)
     ]
     used_s, began = _processor_s(), time.monotonic()
@@ -145,10 +145,6 @@ async def hold(engine: Engine, count: int, seconds: float) -> Held:
     lost = sum(status.dropped_turns for status in statuses) + sum(sink.wordless for sink in answers)
     late_ms = [late for sink in answers for late in sink.late_ms] or [1000 * seconds]  # if nobody answered, that late
     return Held(share, resident_mib(), late_ms, lost)
-
-
-def _ignore(_: str) -> None:
-    """What a process that is overloaded says of it; the figures tell."""
 
 
 def _processor_s() -> float:

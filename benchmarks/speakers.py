@@ -202,7 +202,7 @@ def _start(tells: bool) -> None:
     global _engine, _tells
     from emotrack.tracker.understanding.loading import load_engine
 
-    _engine, _tells = load_engine("mini", "none", "cpu", "en", _ignore, own_process=True, speakers=tells), tells
+    _engine, _tells = load_engine("mini", "none", "cpu", "en", own_process=True, speakers=tells), tells
 
 
 def _hear(path: Path) -> Told:
@@ -215,7 +215,7 @@ def _hear(path: Path) -> Told:
     async def run() -> None:
         options = SessionOptions(speakers=SpeakerOptions() if _tells else None)
         controls = Controls(LiveStatus(), _engine.network.labels)
-        await LiveSession(File(path), _engine, [turns], controls, options, _ignore).run()
+        await LiveSession(File(path), _engine, [turns], controls, options).run()
 
     turns, began = _Turns(), time.process_time()
     asyncio.run(run())

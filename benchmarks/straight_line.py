@@ -94,7 +94,7 @@ def main() -> None:
 
     captions = Captions(read_captions(arguments.captions)) if arguments.captions else None
     cores = len(os.sched_getaffinity(0))
-    recogniser = open_recogniser(arguments.asr, "cpu", cores, "en", print)
+    recogniser = open_recogniser(arguments.asr, "cpu", cores, "en")
     script = StraightLine(recogniser, keep_embeddings=arguments.keep_embeddings)
     listener = Listener(0, SegmenterOptions())
     audio = mono(arguments.file)

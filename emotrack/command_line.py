@@ -50,12 +50,13 @@ def _run(argv: Sequence[str], began: float, working: AbstractContextManager[None
     """Run a command, within ``working`` -> exit code. Only a mistake of the program itself is raised."""
     from emotrack.errors import EmotrackError
     from emotrack.tracker.errors import reason_of
+    from emotrack.tracker.messages.notices import notices_to
     from emotrack.tracker.messages.output import hold_tongue, say
 
     try:
         arguments = whole_parser().parse_args(argv)
         arguments.began = began
-        with working:
+        with notices_to(lambda notice: say(notice.line)), working:
             code: int = arguments.run(arguments)
     except EmotrackError as error:
         say(error)

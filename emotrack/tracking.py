@@ -88,10 +88,10 @@ class Tracker:
 
     async def __aenter__(self) -> Self:
         """Load the models, in another thread. Raises ``EmotrackError`` when one, or a known voice, cannot be had."""
-        known = VoiceStore(voice_folder(), _log.info).known(self._known) if self._known else []
-        wanted = (self._bundle, self._recogniser, self._device, self._language, _log.info)
+        known = VoiceStore(voice_folder()).known(self._known) if self._known else []
+        wanted = (self._bundle, self._recogniser, self._device, self._language)
         self._engine = await asyncio.to_thread(load_engine, *wanted, speakers=self._speakers is not None)
-        self._enrolled = enrolled_prints(known, self._engine.speaker_networks, _log.info)
+        self._enrolled = enrolled_prints(known, self._engine.speaker_networks)
         return self
 
     async def __aexit__(
@@ -233,7 +233,7 @@ class Conversation:
         try:
             if isinstance(self._source, Blocks):
                 await self._source.open()
-            session = LiveSession(self._source, self._engine, self._sinks, self._controls, self._options, _log.info)
+            session = LiveSession(self._source, self._engine, self._sinks, self._controls, self._options)
             await session.run()
         finally:
             await self._outbox.end()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.noticing import noticed
 from tests.strace import Tracer, missing
 
 # Turns are scored one at a time: more threads than one only wait for each other, and very long on a busy machine.
 # Set before torch is imported, here and in the processes that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def notices() -> Iterator[list[str]]:
+    """What is said for the person at the screen while the test runs."""
+    with noticed() as lines:
+        yield lines
 
 
 @pytest.fixture
@@ -25,7 +34,7 @@ def tracer(tmp_path: Path) -> Tracer:
 
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CTranslate2 Whisper folder: the smallest model there can be, random weights, the real converter."""
+    """A CTranslate2 Whisper folder: tiny, by the real converter; whatever it hears is "a a a ..."."""
     import torch
     import transformers
     from ctranslate2 import converters
@@ -61,7 +70,11 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
         begin_suppress_tokens=[vocabulary["<|endoftext|>"]],
     )
     torch.manual_seed(0)
-    transformers.WhisperForConditionalGeneration(config).save_pretrained(source)
+    network = transformers.WhisperForConditionalGeneration(config)
+    final = network.model.decoder.layer_norm  # its output is like the embedding of "a": that is what any sound says
+    torch.nn.init.zeros_(final.weight)
+    final.bias.data = network.model.decoder.embed_tokens.weight[vocabulary["a"]].detach().clone() * 300
+    network.save_pretrained(source)
     transformers.PreTrainedTokenizerFast(tokenizer_file=str(source / "tokenizer.json")).save_pretrained(source)
     converters.TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(
         str(target), quantization="int8"

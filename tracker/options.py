@@ -1,4 +1,4 @@
-"""Numbers on the command line: every one has bounds, and option dataclasses become options.
+"""Numbers that people give: every one has bounds.
 
 Of an option dataclass, each field's default, bounds and help are written once.
 """
@@ -9,11 +9,9 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any
 
 from emotrack.errors import UsageError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +61,6 @@ def out_of_bounds(options: Any) -> Iterator[str]:
         value, bounds = getattr(options, each.name), each.metadata["bounds"]
         if value not in bounds:
             yield f"{each.name} must be a {bounds}, not {value}"
-
-
-def add_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup, options: type[T]) -> None:
-    """Add ``--name VALUE`` for every field of ``options``; ``end_silence_s`` becomes ``--end-silence``."""
-    for each in fields(options):  # type: ignore[arg-type]
-        unit = next((unit for unit in ("s", "dbfs") if each.name.endswith(f"_{unit}")), "")
-        parser.add_argument(
-            "--" + each.name.removesuffix(f"_{unit}" if unit else "").replace("_", "-"),
-            dest=each.name,
-            type=each.metadata["bounds"],
-            default=each.default,
-            metavar={"s": "SECONDS", "dbfs": "DBFS", "": "P"}[unit],
-            help=f"{each.metadata['help']} (default: {each.default:g})",
-        )
-
-
-def read_options(arguments: argparse.Namespace, options: type[T]) -> T:
-    """The options that were given. Raises ``UsageError`` when they do not go together."""
-    try:
-        return options(**{each.name: getattr(arguments, each.name) for each in fields(options)})  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def environment_number(variable: str, bounds: Bounds, default: int) -> int:

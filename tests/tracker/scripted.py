@@ -137,26 +137,23 @@ def session(
     network: EmotionNetwork,
     *sinks: Sink,
     recogniser: Recogniser | None = None,
-    notices: list[str] | None = None,
     site: str = "default",
     **options: Any,
 ) -> ScriptedSession:
     """A session of its own engine, with ``SessionOptions``."""
-    return session_of(Engine(network, recogniser), source, *sinks, notices=notices, site=site, **options)
+    return session_of(Engine(network, recogniser), source, *sinks, site=site, **options)
 
 
 def session_of(
     engine: Engine,
     source: ScriptedSource,
     *sinks: Sink,
-    notices: list[str] | None = None,
     site: str = "default",
     **options: Any,
 ) -> ScriptedSession:
     """A session that shares an engine."""
     controls = Controls(LiveStatus(site=site), engine.network.labels)
-    notify = (notices if notices is not None else []).append
-    live = LiveSession(source, engine, sinks, controls, SessionOptions(**options), notify)
+    live = LiveSession(source, engine, sinks, controls, SessionOptions(**options))
     return ScriptedSession(live, engine, controls)
 
 

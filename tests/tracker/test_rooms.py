@@ -113,7 +113,7 @@ def test_nothing_is_kept_of_turns_long_past() -> None:
     held = list[int]()
 
     async def converse() -> None:
-        interpreter = Interpreter(engine, ConversationScorer(network).new_context(4), lambda _: None)
+        interpreter = Interpreter(engine, ConversationScorer(network).new_context(4), "kitchen")
         for number in range(300):
             start = number * SAMPLE_RATE
             end = start + len(voice)

@@ -28,7 +28,7 @@ def run_enroll(arguments: argparse.Namespace) -> int:
     """Enroll a person; returns the exit code. Raises ``EmotrackError`` for what the user can mend."""
     if arguments.seconds is not None and arguments.mic is None:
         raise UsageError("--seconds goes with --mic; a recording is as long as it is")
-    name, store = kept_name(arguments.name), VoiceStore(voice_folder(), say)
+    name, store = kept_name(arguments.name), VoiceStore(voice_folder())
     source = _open_source(arguments)
     say(
         f"A voice print is biometric data (GDPR, Art. 9). That of {name} will be kept in {store.folder}, readable by "
@@ -52,10 +52,10 @@ def _open_source(arguments: argparse.Namespace) -> Source:
     if arguments.file is not None:
         from emotrack.tracker.sources.file import File
 
-        return File(arguments.file, notify=say)
+        return File(arguments.file)
     from emotrack.tracker.sources.microphone import Microphone
 
-    return Microphone(arguments.mic or None, notify=say)
+    return Microphone(arguments.mic or None)
 
 
 def _agreed(name: str) -> bool:

@@ -24,8 +24,8 @@ def run_forget(arguments: argparse.Namespace) -> int:
     async def run() -> None:
         client_id = f"{topics.ROOT}-forget-{secrets.token_hex(4)}"
         for site in arguments.site:
-            was_served = await end(broker, client_id, site, say)
-            was_kept = await forget(broker, client_id, site, say)
+            was_served = await end(broker, client_id, site)
+            was_kept = await forget(broker, client_id, site)
             say(f"{site}: {'forgotten' if was_served or was_kept else 'the broker kept nothing of it'}")
 
     asyncio.run(run())

@@ -11,12 +11,13 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.running import (
     CONSENT,
     NO_COMMANDS,
@@ -27,10 +28,9 @@ from emotrack.tracker.command_line.running import (
     speaker_options,
 )
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.notices import NoticeBoard, notices_to
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
-from emotrack.tracker.options import read_options
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
@@ -49,61 +49,47 @@ MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
 
 
-class Notices:
-    """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen."""
-
-    def __init__(self) -> None:
-        self.board = NoticeBoard()
-        self.on_screen = False
-
-    def __call__(self, line: str) -> None:
-        if self.on_screen:
-            self.board.put(line, time.monotonic())  # the dashboard's summary repeats it
-        else:
-            say(line)
-
-
 def run_live(arguments: argparse.Namespace) -> int:
     """Run ``emotrack live``; returns the exit code. Raises ``EmotrackError`` for what the user can mend."""
     _check(arguments)
     has_dashboard = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not arguments.json
-    notices = Notices()
     if arguments.mqtt is not None:
         from emotrack.tracker.command_line.service import run_service
 
-        return run_service(arguments, notices)
+        return run_service(arguments)
 
     segmenter = read_options(arguments, SegmenterOptions)
-    captions = Captions(read_captions(arguments.captions, notices)) if arguments.captions else None
+    captions = Captions(read_captions(arguments.captions)) if arguments.captions else None
     broker = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else None
-    known = known_voices(arguments, notices)
-    source = _open_source(arguments, notices)
+    known = known_voices(arguments)
+    source = _open_source(arguments)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
         sinks.append(JsonLines.to_file(arguments.save))
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
-    engine = load_named_engine(arguments, asr, notices, speakers=source.channels == 1 and not captions)
+    engine = load_named_engine(arguments, asr, speakers=source.channels == 1 and not captions)
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
 
-    notices(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
+    say(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
     if not has_dashboard:  # which shows it all the time
         kept = saved_to(arguments)
-        notices(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
-    speakers = speaker_options(arguments, known, engine, notices)
+        say(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
+    speakers = speaker_options(arguments, known, engine)
     status = LiveStatus(site=arguments.site)
     controls = Controls(status, engine.network.labels)
     if broker:
-        from emotrack.tracker.command_line.service import Once, worker_name
+        from emotrack.tracker.command_line.service import worker_name
         from emotrack.tracker.mqtt.publishing.options import Publishing
         from emotrack.tracker.mqtt.publishing.sink import MqttSink
 
-        publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices), engine)
+        publishing = Publishing(broker, worker_name(), arguments.topics == "full", engine)
         takes_commands = arguments.commands == "on"
         sinks.append(MqttSink(publishing, status, controls, takes_commands=takes_commands))
         if not takes_commands:
-            notices(NO_COMMANDS)
+            say(NO_COMMANDS)
+    notices = NoticeBoard()
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)
@@ -117,31 +103,25 @@ def run_live(arguments: argparse.Namespace) -> int:
         speculate=not (arguments.fast or arguments.no_speculation),
         provisional=not (arguments.fast or arguments.no_provisional),
     )
-    session = LiveSession(source, engine, sinks, controls, options, notices)
+    session = LiveSession(source, engine, sinks, controls, options)
     try:
-        asyncio.run(_run(session, controls, dashboard))
+        with notices_to(lambda line: notices.put(line, time.monotonic())) if dashboard else nullcontext():
+            asyncio.run(_run(session, controls, dashboard))
     finally:
         engine.close()
         if keeper:
             keeper.close()
-        notices.on_screen = False
-    _say_what_is_odd(session, source, status, captions, notices, all_heard=not controls.is_stopping)
+    _say_what_is_odd(session, source, status, captions, all_heard=not controls.is_stopping)
     return 0
 
 
 def _say_what_is_odd(
-    session: LiveSession,
-    source: Source,
-    status: Status,
-    captions: Captions | None,
-    notices: Notices,
-    *,
-    all_heard: bool,
+    session: LiveSession, source: Source, status: Status, captions: Captions | None, *, all_heard: bool
 ) -> None:
     if status.tally.turns == 0 and (all_heard or status.stream_s >= TOLD_FROM_S):
-        notices(f"no speech was found in {status.stream_s:.1f} s of {source.name}: {session.hearing.why_no_speech}")
+        say(f"no speech was found in {status.stream_s:.1f} s of {source.name}: {session.hearing.why_no_speech}")
     elif captions and (misfit := captions.misfit(status.stream_s, all_heard=all_heard)):
-        notices(misfit)
+        say(misfit)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -195,32 +175,30 @@ def _is_same(path: Path, target: Path | int) -> bool:
     return os.path.samestat(one, other) and not stat.S_ISCHR(one.st_mode)
 
 
-def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -> Source:
+def _open_source(arguments: argparse.Namespace) -> Source:
     if arguments.file is not None:
         from emotrack.tracker.sources.file import File
 
         realtime = not arguments.fast
-        return File(arguments.file, arguments.channels, realtime, notify=notify, track=arguments.track)
+        return File(arguments.file, arguments.channels, realtime, track=arguments.track)
     from emotrack.tracker.sources.microphone import Microphone
 
-    return Microphone(arguments.mic or None, arguments.channels, notify=notify)
+    return Microphone(arguments.mic or None, arguments.channels)
 
 
-def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls, notices: Notices) -> Dashboard:
+def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls, notices: NoticeBoard) -> Dashboard:
     from rich.console import Console
 
     from emotrack.tracker.dashboard import Dashboard
 
-    dashboard = Dashboard(
+    return Dashboard(
         site=arguments.site,
         status=status,
         controls=controls,
         console=Console(),
         saved_to=saved_to(arguments),
-        notices=notices.board,
+        notices=notices,
     )
-    notices.on_screen = True
-    return dashboard
 
 
 async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None) -> None:

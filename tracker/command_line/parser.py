@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.broker_options import add_broker_options
+from emotrack.tracker.command_line.option_groups import add_options
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
 from emotrack.tracker.command_line.voice_commands import add_voice_commands
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
-from emotrack.tracker.options import Bounds, add_options
+from emotrack.tracker.options import Bounds
 from emotrack.tracker.site import DEFAULT_SITE
 
 if TYPE_CHECKING:

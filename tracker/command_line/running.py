@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emotrack.errors import UsageError
@@ -27,16 +27,13 @@ def saved_to(arguments: argparse.Namespace) -> str | None:
     return f"{arguments.save}, voices included" if arguments.keep_audio else str(arguments.save)
 
 
-def load_named_engine(
-    arguments: argparse.Namespace, asr: str, notify: Callable[[str], None], *, speakers: bool
-) -> Engine:
+def load_named_engine(arguments: argparse.Namespace, asr: str, *, speakers: bool) -> Engine:
     """The models that the options name; with ``speakers`` also what tells voices apart, unless that is off."""
     return load_engine(
         arguments.bundle,
         asr,
         arguments.device,
         arguments.language,
-        notify,
         own_process=True,
         speakers=speakers and arguments.speakers is not None,
         speaker_model=arguments.speaker_model,
@@ -48,23 +45,21 @@ def listed_names(lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
 
 
-def known_voices(arguments: argparse.Namespace, notify: Callable[[str], None]) -> list[KeptVoice]:
+def known_voices(arguments: argparse.Namespace) -> list[KeptVoice]:
     """The voices that are to be known; none unless they are named. Raises ``EmotrackError`` where one is not kept."""
     names = listed_names(arguments.known)
     if not names:
         return []
     if arguments.speakers is None:
         raise UsageError("--known: with --speakers off no voice is told from another")
-    return VoiceStore(voice_folder(), notify).known(names)
+    return VoiceStore(voice_folder()).known(names)
 
 
-def speaker_options(
-    arguments: argparse.Namespace, known: list[KeptVoice], engine: Engine, notify: Callable[[str], None]
-) -> SpeakerOptions | None:
-    """How voices are told apart, and whose are known; ``notify`` hears whose."""
+def speaker_options(arguments: argparse.Namespace, known: list[KeptVoice], engine: Engine) -> SpeakerOptions | None:
+    """How voices are told apart, and whose are known."""
     if arguments.speakers is None:
         return None
-    return SpeakerOptions(arguments.speakers or None, enrolled_prints(known, engine.speaker_networks, notify))
+    return SpeakerOptions(arguments.speakers or None, enrolled_prints(known, engine.speaker_networks))
 
 
 class Stoppable(Protocol):

@@ -7,12 +7,10 @@ import asyncio
 import secrets
 import socket
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.running import (
     CONSENT,
     NO_COMMANDS,
@@ -24,17 +22,14 @@ from emotrack.tracker.command_line.running import (
     speaker_options,
 )
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
 from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
 from emotrack.tracker.mqtt.format.payloads import MAX_NAME_CHARS
-from emotrack.tracker.options import read_options
-
-QUIET_S: Final = 3.0  # after which the same line is news again
-MAX_LINES: Final = 64
 
 
-def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) -> int:
+def run_service(arguments: argparse.Namespace) -> int:
     """Track every site until interrupted; returns the exit code. Raises ``EmotrackError``."""
     if arguments.group is not None and not 0 < len(arguments.group) <= MAX_NAME_CHARS:
         raise UsageError(f"--group: a name of 1 to {MAX_NAME_CHARS} characters")
@@ -44,21 +39,20 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     audio_topics = AudioTopics(arguments.audio_topic)
     broker = read_broker(arguments.mqtt, broker_options(arguments))
     publish_to = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else broker
-    known = known_voices(arguments, notify)
+    known = known_voices(arguments)
     asr = arguments.asr or "auto"
-    engine = load_named_engine(arguments, asr, notify, speakers=True)
+    engine = load_named_engine(arguments, asr, speakers=True)
     from emotrack.tracker.mqtt.publishing.options import Publishing
     from emotrack.tracker.mqtt.sites.site import SiteOptions
     from emotrack.tracker.mqtt.sites.sites import Sites
 
-    once = Once(notify)
     sites = Sites(
         engine,
         broker,
-        Publishing(publish_to, worker_name(), arguments.topics == "full", once, engine, not arguments.no_text),
+        Publishing(publish_to, worker_name(), arguments.topics == "full", engine, not arguments.no_text),
         SiteOptions(
             segmenter=segmenter,
-            speakers=speaker_options(arguments, known, engine, notify),
+            speakers=speaker_options(arguments, known, engine),
             context_turns=arguments.context,
             with_text=not arguments.no_text,
             max_sites=arguments.max_sites,
@@ -73,12 +67,12 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
         ),
         audio_topics,
         arguments.group,
-        on_ready=lambda: notify(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {broker}"),
+        on_ready=lambda: say(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {broker}"),
     )
     kept = saved_to(arguments)
-    notify(f"{CONSENT} {f'Saved to {kept}, by site.' if kept else 'Nothing is recorded.'}")
+    say(f"{CONSENT} {f'Saved to {kept}, by site.' if kept else 'Nothing is recorded.'}")
     if arguments.commands == "off":
-        notify(NO_COMMANDS)
+        say(NO_COMMANDS)
     try:
         asyncio.run(run_until_interrupted(sites.run(), sites))
     finally:
@@ -86,23 +80,6 @@ def run_service(arguments: argparse.Namespace, notify: Callable[[str], None]) ->
     if sites.has_told_nobody:
         raise BrokerError(f"{publish_to}: nothing could be delivered")
     return 0
-
-
-class Once:
-    """Notices of many connections that all say the same at the same time: each line is told once."""
-
-    def __init__(self, notify: Callable[[str], None]) -> None:
-        self._notify = notify
-        self._told_s: OrderedDict[str, float] = OrderedDict()
-
-    def __call__(self, line: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._told_s.get(line, -QUIET_S) >= QUIET_S:
-            self._notify(line)
-        self._told_s[line] = now_s
-        self._told_s.move_to_end(line)
-        if len(self._told_s) > MAX_LINES:
-            self._told_s.popitem(last=False)
 
 
 def worker_name() -> str:

@@ -13,7 +13,7 @@ from emotrack.tracker.speakers.voice_store import VoiceStore, kept_name, voice_f
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Say whose voices are kept; returns the exit code."""
-    store = VoiceStore(voice_folder(), say)
+    store = VoiceStore(voice_folder())
     voices = store.voices()
     if arguments.json:
         rows = [voice.model_dump(mode="json", include={"name", "enrolled", "seconds", "embedding"}) for voice in voices]
@@ -39,7 +39,7 @@ def run_forget_voices(arguments: argparse.Namespace) -> int:
     """Delete one voice or all; returns the exit code. Raises ``EmotrackError`` where there is none."""
     if (arguments.name is None) == (not arguments.all):
         raise UsageError("voices forget: a NAME, or --all")
-    store = VoiceStore(voice_folder(), say)
+    store = VoiceStore(voice_folder())
     if arguments.all:
         if not (deleted := store.forget_all()):
             raise EmotrackError(f"no voice is kept in {store.folder}")

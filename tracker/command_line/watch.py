@@ -19,7 +19,7 @@ from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.naming import Naming, NewName
 from emotrack.tracker.dashboard.view import render as render_site
 from emotrack.tracker.interrupts import stopped_by_signals
-from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.notices import NoticeBoard, notices_to
 from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
@@ -56,7 +56,6 @@ class _Watch:
         self._connection = Connection(
             broker,
             f"emotrack-watch-{secrets.token_hex(4)}",
-            notify=self._notify,
             on_message=self._receive,
             subscriptions=[(topics.of_sites(kind, site), 1) for kind in KINDS],
         )
@@ -67,7 +66,7 @@ class _Watch:
         loop = asyncio.get_running_loop()
         connected = loop.create_task(self._connection.run())
         connected.add_done_callback(lambda _: self._canvas.close())
-        with stopped_by_signals(self._canvas.close):
+        with notices_to(lambda line: self._notices.put(line, time.monotonic())), stopped_by_signals(self._canvas.close):
             try:
                 await self._canvas.run()
             finally:
@@ -78,9 +77,6 @@ class _Watch:
 
     def _receive(self, message: Message) -> None:
         self._sites.receive(message, time.monotonic(), datetime.now(UTC))
-
-    def _notify(self, line: str) -> None:
-        self._notices.put(line, time.monotonic())
 
     # -- what is shown -------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from emotrack.tracker.dashboard.summary import summary
 from emotrack.tracker.dashboard.terminal import terminal_may_go
 from emotrack.tracker.dashboard.view import render
 from emotrack.tracker.events import Event
-from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.notices import Notice, NoticeBoard
 from emotrack.tracker.session.status import Status
 
 
@@ -108,4 +108,4 @@ class Dashboard:
         if self._notices is None:
             self.state.notice = line
         else:
-            self._notices.put(line, time.monotonic())
+            self._notices.put(Notice(line), time.monotonic())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from time import perf_counter
 
@@ -33,16 +33,15 @@ class LiveSession:
         sinks: Sequence[Sink],
         controls: Controls,
         options: SessionOptions,
-        notify: Callable[[str], None],
     ) -> None:
         self._source, self._engine, self._controls, self._options = source, engine, controls, options
         self._status = status = controls.status
-        self._publisher = Publisher(sinks, controls, notify)
+        self._publisher = Publisher(sinks, controls)
         self.hearing = Hearing(source, engine, options, controls, self._publisher)
         self._attribution = Attribution(source.channels, options.captions, self.hearing.voices)
         self._queue = TurnQueue(status, lossless=source.lossless)
         self._identification = Identification(options.speakers, lossless=source.lossless)
-        self._understanding = Understanding(engine, options, self._identification, status, notify)
+        self._understanding = Understanding(engine, options, self._identification, status)
         self._ahead = LookingAhead(engine, self.hearing, self._attribution, self._understanding, options, status)
         self._recent = RecentTurns(self._understanding.context_turns, status, self._publisher)
 

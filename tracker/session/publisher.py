@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Event
-from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.messages.notices import lasting
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.sinks.json_lines import Sink
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher:
     """Sends events to every sink. A sink that fails is left out from then on; without any left the session ends."""
 
-    def __init__(self, sinks: Sequence[Sink], controls: Controls, notify: Callable[[str], None]) -> None:
+    def __init__(self, sinks: Sequence[Sink], controls: Controls) -> None:
         self.failure: SinkError | None = None
         """Why the latest sink that failed did so."""
         self._sinks = list(sinks)
         self._controls = controls
-        self._notify = notify
         self._on_the_way: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -34,7 +36,7 @@ class Publisher:
                     self._sinks.remove(sink)
                     self.failure = error
                     if self._sinks:
-                        self._notify(Notice(f"{error}; the session goes on without it", about=str(error)))
+                        _log.warning("%s; the session goes on without it", error, extra=lasting(str(error)))
                     else:
                         self._controls.stop("failure")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.messages.notices import lasting
 from emotrack.tracker.session.attribution import begin
 from emotrack.tracker.session.identification import Identification
 from emotrack.tracker.session.options import SessionOptions
@@ -17,6 +18,8 @@ from emotrack.tracker.sinks.audio_archive import KeepingError
 from emotrack.tracker.understanding.engine import SKIPPED, Engine
 from emotrack.tracker.understanding.interpreter import Interpretation, Interpreter
 from emotrack.tracker.understanding.recognisers import Transcript
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,6 @@ class Understanding:
         options: SessionOptions,
         identification: Identification,
         status: LiveStatus,
-        notify: Callable[[str], None],
     ) -> None:
         """The rolling window is that of the ``status``, where a session goes on, or a new one."""
         self.failure: KeepingError | None = None
@@ -50,10 +52,9 @@ class Understanding:
         self.identification = identification
         self._status = status
         self._keeper = options.keeper
-        self._notify = notify
         if status.context is None:
             status.context = engine.scorer.new_context(self.context_turns)
-        self.interpreter = Interpreter(engine, status.context, notify)
+        self.interpreter = Interpreter(engine, status.context, status.site)
 
     async def understand(self, queued: QueuedTurn, *, skip_text: bool) -> UnderstoodTurn:
         """Find out how a turn sounds; call it for one turn after the other, in the order in which they ended."""
@@ -87,5 +88,5 @@ class Understanding:
             return await self._keeper.keep(self._status.session, queued.turn_id, queued.attributed.turn.samples)
         except KeepingError as error:
             self._keeper, self.failure = None, error
-            self._notify(Notice(f"{error}; no more audio is kept", about="kept audio"))
+            _log.warning("%s; no more audio is kept", error, extra=lasting(str(error)))
             return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from emotrack.tracker.sources import ONE_CHANNEL, Channels
 from emotrack.tracker.sources.decoder import AudioFile, Decoded, Missing
 from emotrack.tracker.sources.mixing import Likeness, Mixer
 from emotrack.tracker.sources.resampler import Chunker, usable
+
+_log = logging.getLogger(__name__)
 
 CHUNK_SAMPLES = SAMPLE_RATE // 10  # 100 ms
 BATCH_ITEMS = 10  # decoded per turn of the worker thread: 1 s; one batch is read, one is decoded ahead
@@ -31,12 +34,11 @@ class File:
         path: str | Path,
         channels: Channels = "mix",
         realtime: bool = False,
-        notify: Callable[[str], None] = lambda _line: None,
         track: int | None = None,
     ) -> None:
         """Decode the beginning of the file to see what it is.
 
-        ``realtime`` paces it as if it were spoken now. ``notify`` gets one-line notices, on the event loop. ``track``
+        ``realtime`` paces it as if it were spoken now. ``track``
         is one of the file's audio tracks, counted from 1; without it the file's default is heard.
         Raises SourceError when nothing in it can be decoded, it has no such track or too many channels to split.
         """
@@ -47,7 +49,6 @@ class File:
         self._path = Path(path)
         self._mix = channels == "mix"
         self.realtime = realtime
-        self._notify = notify
         self._track = track
         self._mixer, self._likeness = Mixer(), Likeness()
         with AudioFile(self._path, track) as file:
@@ -74,7 +75,7 @@ class File:
                 ahead = loop.run_in_executor(worker, next, batches, None)
                 for item in batch:
                     if isinstance(item, str):
-                        self._notify(item)
+                        _log.warning("%s", item)
                         continue
                     if began is None:  # nobody waits for audio that begins later than its container
                         began = time.monotonic() - item.start / SAMPLE_RATE

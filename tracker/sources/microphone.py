@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 
@@ -17,12 +18,14 @@ from emotrack.tracker.audio import (
     SourceRestored,
 )
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.messages.notices import lasting, over
 from emotrack.tracker.sources import ONE_CHANNEL, Channels
 from emotrack.tracker.sources.capture import Block, Capture
 from emotrack.tracker.sources.devices import find_again, find_device, list_devices
 from emotrack.tracker.sources.mixing import Mixer
 from emotrack.tracker.sources.resampler import Chunker, usable
+
+_log = logging.getLogger(__name__)
 
 WATCHDOG_S = 1.0  # without a callback the device counts as lost
 START_S = 5.0  # a sound server may take seconds to wake a sleeping device
@@ -42,9 +45,8 @@ class Microphone:
         self,
         device: str | None = None,
         channels: Channels = "mix",
-        notify: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """``device`` is a name or a part of one, None for the system's default; ``notify`` gets one-line notices.
+        """``device`` is a name or a part of one, None for the system's default.
 
         Raises SourceError without PortAudio or any input, and when the name fits none or several.
         """
@@ -55,7 +57,6 @@ class Microphone:
         self.channels = 1 if self._mix else self._recorded
         self.dropped_frames = 0
         """Blocks that were thrown away, and times that the device itself lost audio."""
-        self._notify = notify
         self._chunker = Chunker(self.channels, FRAME_SAMPLES)
         self._mixer = Mixer()
         self._next_number = self._next_frame = 0  # of the block that follows, if none is dropped
@@ -79,7 +80,7 @@ class Microphone:
             if first is None:
                 raise SourceError(f"{self.name!r} delivers no audio")
             if not self._mix and self.channels == 1:
-                self._notify(f"{self.name!r}: {ONE_CHANNEL}")
+                _log.warning("%r: %s", self.name, ONE_CHANNEL)
             while True:
                 heard_until = first.heard_at
                 async for block in self._blocks_from(first):
@@ -141,7 +142,7 @@ class Microphone:
         if self._mix:
             samples = self._mixer.mix(samples, rate)
             if self._mixer.remark:
-                self._notify(f"{self.name!r}: {self._mixer.remark}")
+                _log.warning("%r: %s", self.name, self._mixer.remark)
         return chunks + self._chunker.push(samples, rate)
 
     def _watch_for_silence(self, samples: Samples, rate: int) -> None:
@@ -149,7 +150,7 @@ class Microphone:
         self._silent_s = 0.0 if samples.any() else self._silent_s + len(samples) / rate
         if self._silent_s >= MUTED_S and not self._told_muted:
             self._told_muted = True
-            self._notify(Notice(f"{self.name!r} delivers only silence; is it muted?", about="muted"))
+            _log.warning("%r delivers only silence; is it muted?", self.name, extra=lasting("muted"))
         elif not self._silent_s and self._told_muted:
             self._told_muted = False
-            self._notify(Notice(f"{self.name!r} is heard again", about="muted", holds=False))
+            _log.info("%r is heard again", self.name, extra=over("muted"))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -25,6 +26,8 @@ from emotrack.tracker.options import Bounds
 
 if TYPE_CHECKING:
     from emotrack.tracker.speakers.networks import SpeakerNetworks, VoicePrint
+
+_log = logging.getLogger(__name__)
 
 MAX_VOICES: Final = 100
 MAX_NAME_CHARS: Final = 64
@@ -88,10 +91,8 @@ def voice_folder() -> Path:
 class VoiceStore:
     """The voices in one folder."""
 
-    def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
-        """``notify`` hears a line of each file that cannot be used."""
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._notify = notify
 
     def path(self, name: str) -> Path:
         """The file of a voice, whether it is there or not; no name leads out of the folder."""
@@ -161,7 +162,7 @@ class VoiceStore:
             if self.path(voice.name) == path and length in LENGTHS:
                 return voice
             reason = f"a print of length {length:.3g} under the name {voice.name!r}"
-        self._notify(f"{path}: no voice, left out: {reason}")
+        _log.warning("%s: no voice, left out: %s", path, reason)
         return None
 
 
@@ -173,14 +174,12 @@ def _content(path: Path) -> bytes:
         return file.read(MAX_FILE_BYTES)
 
 
-def enrolled_prints(
-    voices: list[KeptVoice], networks: SpeakerNetworks | None, notify: Callable[[str], None]
-) -> dict[str, VoicePrint]:
+def enrolled_prints(voices: list[KeptVoice], networks: SpeakerNetworks | None) -> dict[str, VoicePrint]:
     """The prints of ``voices`` that these ``networks`` can compare, by name; who is known, and who is not, is told."""
     if not voices:
         return {}
     if networks is None:
-        notify("nobody is known by voice, since voices are not told apart here")
+        _log.warning("nobody is known by voice, since voices are not told apart here")
         return {}
     sound = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
     made = networks.prints(sound, np.ones(SAMPLE_RATE, dtype=bool))
@@ -190,12 +189,16 @@ def enrolled_prints(
         if (voice.embedding, len(voice.print)) == (networks.prints.name, numbers):
             usable[voice.name] = voice.voice_print
         else:
-            notify(
-                f"{voice.name} is not known by voice: enrolled with the embedding {voice.embedding} of "
-                f"{len(voice.print)} numbers, and this one is {networks.prints.name} of {numbers}"
+            _log.warning(
+                "%s is not known by voice: enrolled with the embedding %s of %d numbers, and this one is %s of %d",
+                voice.name,
+                voice.embedding,
+                len(voice.print),
+                networks.prints.name,
+                numbers,
             )
     if usable:
-        notify(f"known by voice: {', '.join(usable)}")
+        _log.info("known by voice: %s", ", ".join(usable))
     return usable
 
 

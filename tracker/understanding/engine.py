@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -54,14 +54,10 @@ class Engine:
         self,
         network: EmotionNetwork,
         recogniser: Recogniser | None,
-        notify: Callable[[str], None] = lambda _: None,
         speaker_networks: SpeakerNetworks | None = None,
     ) -> None:
-        """``notify`` hears of overload, once for all conversations. Without ``speaker_networks`` voices are not told
-        apart.
-        """
+        """Without ``speaker_networks`` voices are not told apart."""
         self.network = network
-        self.scorer = ConversationScorer(network)
         self.scorer = ConversationScorer(network)
         self.recogniser = recogniser
         self.speaker_networks = speaker_networks
@@ -85,7 +81,7 @@ class Engine:
             self._relating,
             self._estimating_so_far,
         )
-        self.overload = Overload(self._lateness, notify)
+        self.overload = Overload(self._lateness)
         self._none_so_far_before = 0.0  # seconds, time.perf_counter
 
     @property

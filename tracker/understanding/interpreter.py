@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.speakers.networks import VoicePrint
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Transcript
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -120,10 +123,10 @@ class Interpreter:
     writer.
     """
 
-    def __init__(self, engine: Engine, context: RollingContext, notify: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine, context: RollingContext, site: str) -> None:
         self.context = context
         self._engine = engine
-        self._notify = notify
+        self._site = site
 
     def begin(self, turn: SpeechTurn, words: Transcript | None, clean: NDArray[np.bool_] | None = None) -> TurnWork:
         """Begin what can be found out of a turn without the turns before; not while one is being interpreted."""
@@ -180,5 +183,5 @@ class Interpreter:
             return await work.words
         except (RuntimeError, ValueError) as error:  # of the recogniser's engine; the voice can still be scored
             name = self._engine.recogniser.name if self._engine.recogniser else "the recogniser"
-            self._notify(f"{name} failed on a turn, scored on voice alone: {error}")
+            _log.warning("%s: %s failed on a turn, scored on voice alone: %s", self._site, name, error)
             return Transcript(None, None, rejected="recogniser_failed")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from emotrack.tracker.speakers.networks import SpeakerNetworks
     from emotrack.tracker.understanding.engine import Engine
 
+_log = logging.getLogger(__name__)
+
 
 def load_engine(
     bundle: str,
     asr: str,
     device: str,
     language: str | None,
-    notify: Callable[[str], None],
     *,
     own_process: bool = False,
     speakers: bool = False,
@@ -42,18 +44,16 @@ def load_engine(
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser") as side,
     ):
         threads = recogniser_threads(len(os.sched_getaffinity(0)))
-        recogniser = side.submit(open_recogniser, asr, device, threads, language, notify)
+        recogniser = side.submit(open_recogniser, asr, device, threads, language)
         if own_process:
             _use_one_thread()
         network = _load_network(bundle, device)
         from emotrack.tracker.understanding.engine import Engine
 
-        return Engine(
-            network, recogniser.result(), notify, _speaker_networks(speaker_model, notify) if speakers else None
-        )
+        return Engine(network, recogniser.result(), _speaker_networks(speaker_model) if speakers else None)
 
 
-def _speaker_networks(speaker_model: str | None, notify: Callable[[str], None]) -> SpeakerNetworks | None:
+def _speaker_networks(speaker_model: str | None) -> SpeakerNetworks | None:
     """Where they cannot be had, everything else works; a model that somebody named must be there."""
     from emotrack.tracker.speakers.networks import load_speaker_networks
 
@@ -62,7 +62,7 @@ def _speaker_networks(speaker_model: str | None, notify: Callable[[str], None]) 
     except EmotrackError as error:
         if speaker_model is not None:
             raise EmotrackError(f"--speaker-model {error}") from error
-        notify(f"voices are not told apart: {error}")
+        _log.warning("voices are not told apart: %s", error)
         return None
 
 

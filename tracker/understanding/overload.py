@@ -16,6 +16,7 @@ relapse that while is longer, so that levels do not alternate.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ from enum import IntEnum
 from typing import Final
 
 from emotrack.tracker.events import LeftOutName
-from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.messages.notices import lasting, over
+
+_log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 0.25
 LATE_LOOKS: Final = 2
@@ -125,9 +128,8 @@ class OverloadPolicy:
 class Overload:
     """The policy at work, as long as any conversation wants to know; on the event loop only."""
 
-    def __init__(self, lateness: Callable[[], Lateness], notify: Callable[[str], None]) -> None:
+    def __init__(self, lateness: Callable[[], Lateness]) -> None:
         self._lateness = lateness
-        self._notify = notify
         self._policy = OverloadPolicy()
         self._watchers: list[Callable[[LeftOut], None]] = []
         self._looking: asyncio.Task[None] | None = None
@@ -161,6 +163,9 @@ class Overload:
             lateness = self._lateness()
             late_s = max(lateness.encoding_s, now_s - due_s)  # the event loop may be what is late
             if self._policy.look(replace(lateness, encoding_s=late_s), now_s):
-                self._notify(Notice(_NOTICES[self.level], about="overload", holds=self.level > LeftOut.NOTHING))
+                if self.level > LeftOut.NOTHING:
+                    _log.warning("%s", _NOTICES[self.level], extra=lasting("overload"))
+                else:
+                    _log.info("%s", _NOTICES[self.level], extra=over("overload"))
                 for watcher in list(self._watchers):
                     watcher(self.level)

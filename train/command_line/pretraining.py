@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import EmotrackError, UsageError
+from emotrack.tracker.command_line.option_groups import add_options, read_options
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import say, show
 from emotrack.tracker.messages.plain import unicode
-from emotrack.tracker.options import PORTS, Bounds, add_options, read_options
+from emotrack.tracker.options import PORTS, Bounds
 
 if TYPE_CHECKING:
     from emotrack.train.pretraining.corpus.work import Engine

@@ -88,11 +88,11 @@ def test_a_notice_goes_when_its_reason_does(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(time, "monotonic", lambda: at_s)
         return "\n".join("".join(segment.text for segment in line) for line in dashboard._picture(80, 24).lines)
 
-    board.put("the first of two lines at once", 0.0)
+    board.put(Notice("the first of two lines at once"), 0.0)
     board.put(Notice("is it muted?", about="muted"), 0.0)
     assert "is it muted?" in shown(1.0)
     assert "is it muted?" in shown(9999.0)
-    board.put("a turn went wrong", 10_000.0)
+    board.put(Notice("a turn went wrong"), 10_000.0)
     assert "a turn went wrong" in shown(10_001.0)
     assert "is it muted?" in shown(10_000.0 + PASSING_S), "it still holds"
     board.put(Notice("heard again", about="muted", holds=False), 11_000.0)

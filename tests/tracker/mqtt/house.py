@@ -18,6 +18,7 @@ from emotrack.tracker.mqtt.publishing.options import Publishing
 from emotrack.tracker.mqtt.sites.site import SiteOptions
 from emotrack.tracker.mqtt.sites.sites import Sites
 from emotrack.tracker.understanding.engine import Engine
+from tests.noticing import noticed
 from tests.tracker.mqtt.connection.test_broker import read
 from tests.tracker.mqtt.microphones import FRAME_S
 from tests.tracker.mqtt.mosquitto import Mosquitto
@@ -53,7 +54,7 @@ class House:
         assert not options
         self.notices: list[str] = []
         self.got: list[Message] = []
-        publishing = Publishing(broker, worker, True, self.notices.append, engine)
+        publishing = Publishing(broker, worker, True, engine)
         self.sites = Sites(
             engine,
             broker,
@@ -67,7 +68,6 @@ class House:
         self.person = Connection(
             broker,
             "person",
-            notify=print,
             on_message=self.got.append,
             subscriptions=[(topic_filter, 1) for topic_filter in filters],
         )
@@ -75,7 +75,7 @@ class House:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[House]:
         """The tracker at work; stopped in order at the end."""
-        tasks = [asyncio.create_task(self.sites.run()), asyncio.create_task(self.person.run())]
+        tasks = [asyncio.create_task(self.serve()), asyncio.create_task(self.person.run())]
         try:
             await until(lambda: self.sites.connection.connected and self.person.connected)
             yield self
@@ -87,6 +87,11 @@ class House:
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def serve(self) -> None:
+        """The tracker at work until it is stopped."""
+        with noticed(self.notices):
+            await self.sites.run()
 
     async def say(self, topic: str, frames: list[bytes], speed: float = 8.0) -> None:
         """Send frames of 32 ms."""

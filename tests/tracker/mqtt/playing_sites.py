@@ -105,7 +105,7 @@ class PlayingSite:
 
 async def play(port: int, turns: int) -> None:
     """Say ``turns`` turns on every site, then go on listening until interrupted."""
-    connection = Connection(Broker("127.0.0.1", port), "playing-sites", notify=print)
+    connection = Connection(Broker("127.0.0.1", port), "playing-sites")
     running = asyncio.ensure_future(connection.run())
     sites = [PlayingSite(name) for name in MOODS]
     for site in sites:

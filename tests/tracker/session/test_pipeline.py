@@ -177,20 +177,23 @@ def test_a_file_is_heard_no_further_than_its_turns_come_soon(network: EmotionNet
     assert 0 < max(in_hand) <= 2
 
 
-def test_a_recogniser_that_fails_leaves_the_voice(network: EmotionNetwork, stereo: Samples) -> None:
-    recorder, notices = Recorder(), list[str]()
+def test_a_recogniser_that_fails_leaves_the_voice(network: EmotionNetwork, stereo: Samples, notices: list[str]) -> None:
+    recorder = Recorder()
     source = ScriptedSource(chunks(mono(stereo[: 5 * SAMPLE_RATE])))
     failing = ScriptedRecogniser(error=RuntimeError("out of memory"))
-    asyncio.run(session(source, network, recorder, recogniser=failing, notices=notices).run())
+    asyncio.run(session(source, network, recorder, recogniser=failing).run())
     assert {turn.text_rejected for turn in recorder.turns} == {"recogniser_failed"}
     assert {turn.modalities for turn in recorder.turns} == {("speech",)}
+    assert notices
     assert all("out of memory" in notice for notice in notices)
 
 
-def test_a_sink_that_fails_is_left_out_and_the_others_get_everything(network: EmotionNetwork, stereo: Samples) -> None:
-    broken, whole, notices = Recorder(fail_after=3), Recorder(), list[str]()
+def test_a_sink_that_fails_is_left_out_and_the_others_get_everything(
+    network: EmotionNetwork, stereo: Samples, notices: list[str]
+) -> None:
+    broken, whole = Recorder(fail_after=3), Recorder()
     with pytest.raises(SinkError):
-        asyncio.run(session(ScriptedSource(chunks(mono(stereo))), network, broken, whole, notices=notices).run())
+        asyncio.run(session(ScriptedSource(chunks(mono(stereo))), network, broken, whole).run())
     assert len(broken.events) == 3
     assert len(whole.turns) == len(TRUTH)
     assert notices == ["cannot write to the recorder; the session goes on without it"]

@@ -25,7 +25,7 @@ def revised(turn_id: int, **changes: Any) -> tuple[LiveStatus, list[Turn]]:
     status, recorder = LiveStatus(site="kitchen"), Recorder()
 
     async def publish() -> None:
-        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ())))
         for number in range(1, HEARD + 1):
             await recent.publish(turn(number, "joy", speaker="Ana"), [])
         await recent.revise(turn_id, **changes)
@@ -63,7 +63,7 @@ def test_what_is_told_of_a_turn_before_it_is_published_is_not_lost() -> None:
     status, recorder = LiveStatus(), Recorder()
 
     async def publish() -> None:
-        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ())))
         await recent.publish(turn(1, "joy", speaker="Ana"), [])
         await recent.revise(2, speaker="Ben")
         await recent.publish(turn(2, "joy", speaker=None), [])
@@ -78,7 +78,7 @@ def told(news: SpeakerNews | tuple[str, str]) -> tuple[LiveStatus, list[tuple[An
     status, recorder = LiveStatus(site="kitchen"), Recorder()
 
     async def publish() -> None:
-        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ())))
         for number, speaker in enumerate(("Ben", "Ana", "Ben", "Ben"), 1):
             await recent.publish(turn(number, "joy", speaker=speaker), [])
         await (recent.tell(news) if isinstance(news, SpeakerNews) else recent.rename(*news))
@@ -120,7 +120,7 @@ def test_a_name_that_is_given_while_a_turn_leaves_holds_for_that_turn() -> None:
                 await super().emit(event)
                 names.append(event.speaker if isinstance(event, Turn) else None)
 
-        recent = RecentTurns(3, status, Publisher([SlowSink()], Controls(status, ()), print))
+        recent = RecentTurns(3, status, Publisher([SlowSink()], Controls(status, ())))
         await recent.publish(turn(1, speaker="Ben"), [])
         await asyncio.gather(*asked)
         await recent.revise(1, emotion="anger")
@@ -134,7 +134,7 @@ def test_what_is_told_of_turns_that_were_cleared_is_not_kept() -> None:
     status, recorder = LiveStatus(), Recorder()
 
     async def publish() -> RecentTurns:
-        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ()), print))
+        recent = RecentTurns(2, status, Publisher([recorder], Controls(status, ())))
         await recent.publish(turn(1, "joy", speaker="Ana"), [])
         recent.clear()
         await recent.revise(1, speaker="Ben")

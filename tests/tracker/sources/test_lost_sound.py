@@ -19,6 +19,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.sources import decoder
 from emotrack.tracker.sources.file import File
+from tests.noticing import noticed
 from tests.tracker.sources.test_file import encode, tone, write_float, write_wave
 
 RATE = 48_000
@@ -30,8 +31,7 @@ def hear(
     path: Path, channels: Literal["mix", "split"] = "mix", track: int | None = None
 ) -> tuple[Samples, list[str], str]:
     """Everything on the source's clock, (samples, channels), with zeros where nothing came; notices; the error."""
-    notices: list[str] = []
-    source = File(path, channels, realtime=False, notify=notices.append, track=track)
+    source = File(path, channels, realtime=False, track=track)
     whole = np.zeros((100 * SAMPLE_RATE, source.channels), np.float32)
     end = 0
 
@@ -42,10 +42,11 @@ def hear(
             end = chunk.end
             whole[chunk.start : end] = chunk.samples
 
-    try:
-        asyncio.run(run())
-    except SourceError as error:
-        return whole[:end], notices, str(error)
+    with noticed() as notices:
+        try:
+            asyncio.run(run())
+        except SourceError as error:
+            return whole[:end], notices, str(error)
     return whole[:end], notices, ""
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages import notices as messages
+from emotrack.tracker.messages.notices import Notice, NoticeBoard
 from emotrack.tracker.sources import capture, microphone
 from emotrack.tracker.sources.capture import Capture
 from emotrack.tracker.sources.devices import InputDevice, list_devices
@@ -132,23 +133,28 @@ def test_survives_being_unplugged(plugged_in: VirtualMicrophone, tmp_path: Path)
     assert after.start - before.end == pytest.approx(restored.seconds_lost * SAMPLE_RATE, abs=1)
 
 
-def test_silence_is_told_once(plugged_in: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_told_once(
+    plugged_in: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch, notices: list[str]
+) -> None:
     monkeypatch.setattr(microphone, "MUTED_S", 0.5)
-    lines: list[str] = []
-    asyncio.run(record(Microphone("desk", "mix", lines.append), 2.0, lambda: None))
-    assert len(lines) == 1
-    assert "muted" in lines[0]
+    asyncio.run(record(Microphone("desk", "mix"), 2.0, lambda: None))
+    assert len(notices) == 1
+    assert "muted" in notices[0]
 
 
-def test_the_notice_of_silence_ends_with_the_silence(plugged_in: VirtualMicrophone) -> None:
-    lines: list[str] = []
-    source, board = Microphone("desk", "mix", lines.append), NoticeBoard()
+def test_the_notice_of_silence_ends_with_the_silence(
+    plugged_in: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Notice] = []
+    source, board = Microphone("desk", "mix"), NoticeBoard()
     silence, speech = np.zeros((RATE, 2), np.float32), sweep(1.0)
-    for block in (speech, *[silence] * 6, speech, silence, speech, *[silence] * 6, *[speech] * 2):
-        source._watch_for_silence(block, RATE)
-    assert ["muted" in line for line in lines] == [True, False, True, False]
-    for line, shown in zip(lines, [lines[0], None, lines[2], None], strict=True):
-        board.put(line, 0.0)
+    monkeypatch.setattr(messages, "QUIET_S", 0.0)
+    with messages.notices_to(told.append):
+        for block in (speech, *[silence] * 6, speech, silence, speech, *[silence] * 6, *[speech] * 2):
+            source._watch_for_silence(block, RATE)
+    assert [notice.holds for notice in told] == [True, False, True, False]
+    for notice, shown in zip(told, [told[0].line, None, told[2].line, None], strict=True):
+        board.put(notice, 0.0)
         assert board.line(60.0) == shown
 
 

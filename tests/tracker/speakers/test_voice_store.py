@@ -35,16 +35,11 @@ def voice(name: str, embedding: str = "wespeaker-resnet34") -> KeptVoice:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    return []
+def store(tmp_path: Path) -> VoiceStore:
+    return VoiceStore(tmp_path / "data" / "voices")
 
 
-@pytest.fixture
-def store(tmp_path: Path, told: list[str]) -> VoiceStore:
-    return VoiceStore(tmp_path / "data" / "voices", told.append)
-
-
-def test_what_is_kept_comes_back(store: VoiceStore, told: list[str]) -> None:
+def test_what_is_kept_comes_back(store: VoiceStore, notices: list[str]) -> None:
     for name in ("Ben", "Ana", "Zoë Müller"):
         store.keep(voice(name))
     found = store.voices()
@@ -53,7 +48,7 @@ def test_what_is_kept_comes_back(store: VoiceStore, told: list[str]) -> None:
     assert (found[0].enrolled, found[0].seconds, found[0].embedding) == (NOW, 16.6, "wespeaker-resnet34")
     assert [each.name for each in store.known(["Ben", "Ana", "Ben"])] == ["Ben", "Ana"]
     assert len(store.known(["all"])) == 3
-    assert told == []
+    assert notices == []
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
@@ -124,13 +119,13 @@ def changed(path: Path, **fields: object) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_one_line_and_the_others_are_read(store: VoiceStore, told: list[str], damage: str) -> None:
+def test_a_damaged_file_is_one_line_and_the_others_are_read(store: VoiceStore, notices: list[str], damage: str) -> None:
     store.keep(voice("Ben"))
     path = store.keep(voice("Ana"))
     number = json.loads(path.read_text())["print"][100]
     DAMAGE[damage](path)
     assert [each.name for each in store.voices()] == ["Ben"]
-    (line,) = told
+    (line,) = notices
     assert line.startswith(f"{path}: no voice, left out: ")
     assert len(line.splitlines()) == 1
     assert str(number) not in line, "no print in a message"
@@ -168,19 +163,19 @@ def nobody(samples: Samples) -> NDArray[np.bool_]:
     return np.zeros((589, 3), dtype=bool)
 
 
-def test_prints_of_another_embedding_are_refused_with_a_line(told: list[str]) -> None:
+def test_prints_of_another_embedding_are_refused_with_a_line(notices: list[str]) -> None:
     networks = SpeakerNetworks(nobody, Embedding())
     short = new_voice("Cara", PRINT[:100] / np.linalg.norm(PRINT[:100]), 9.0, Embedding.name, NOW)
-    known = enrolled_prints([voice("Ana"), voice("Ben", "voice.onnx:012345"), short], networks, told.append)
+    known = enrolled_prints([voice("Ana"), voice("Ben", "voice.onnx:012345"), short], networks)
     assert list(known) == ["Ana"]
     here = "and this one is wespeaker-resnet34 of 256"
-    assert told == [
+    assert notices == [
         f"Ben is not known by voice: enrolled with the embedding voice.onnx:012345 of 256 numbers, {here}",
         f"Cara is not known by voice: enrolled with the embedding wespeaker-resnet34 of 100 numbers, {here}",
         "known by voice: Ana",
     ]
-    assert enrolled_prints([voice("Ana")], None, told.append) == {}
-    assert told[-1] == "nobody is known by voice, since voices are not told apart here"
+    assert enrolled_prints([voice("Ana")], None) == {}
+    assert notices[-1] == "nobody is known by voice, since voices are not told apart here"
 
 
 def test_the_folder_is_that_of_the_environment_else_of_the_users_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.understanding.captions import Captions, Cue, read_captions
 from emotrack.tracker.understanding.captions.parsing import WrittenCue
 from emotrack.tracker.understanding.captions.rolling import unrolled
+from tests.noticing import noticed
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 
 
@@ -110,8 +111,8 @@ def read(folder: Path, text: str | bytes) -> tuple[list[Cue], str]:
     """The cues of a file, and the notice about it, without the file's name."""
     path = folder / "captions.txt"  # what is in it tells the format
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    notices: list[str] = []
-    cues = read_captions(path, notices.append)
+    with noticed() as notices:
+        cues = read_captions(path)
     assert len(notices) <= 1
     return cues, "".join(notices).removeprefix(f"{path}: ")
 

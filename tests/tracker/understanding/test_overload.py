@@ -109,10 +109,10 @@ def test_whatever_happens_it_goes_step_by_step_and_comes_back(lateness: list[Lat
     assert looks.policy.level == LeftOut.NOTHING
 
 
-def test_whoever_watches_is_told_once_of_each_change() -> None:
-    async def watch() -> tuple[list[LeftOut], list[LeftOut], list[str]]:
-        early, late, notices = list[LeftOut](), list[LeftOut](), list[str]()
-        overload = Overload(lambda: FAR_TOO_LATE, notices.append)
+def test_whoever_watches_is_told_once_of_each_change(notices: list[str]) -> None:
+    async def watch() -> tuple[list[LeftOut], list[LeftOut]]:
+        early, late = list[LeftOut](), list[LeftOut]()
+        overload = Overload(lambda: FAR_TOO_LATE)
         reached = {level: asyncio.Event() for level in LeftOut}
         with overload.watched_by(early.append), overload.watched_by(lambda level: reached[level].set()):
             await reached[LeftOut.WORDS].wait()
@@ -122,9 +122,9 @@ def test_whoever_watches_is_told_once_of_each_change() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
         with overload.watched_by(late.append):
             assert overload.level == LeftOut.NOTHING, "whoever comes when nobody is left begins anew"
-        return early, late, notices
+        return early, late
 
-    early, late, notices = asyncio.run(watch())
+    early, late = asyncio.run(watch())
     assert early == [LeftOut.SPEAKERS, LeftOut.EXTRAS, LeftOut.WORDS, LeftOut.SHORT_TURNS]
     assert late == [LeftOut.WORDS, LeftOut.SHORT_TURNS]
     assert len(notices) == 4
@@ -132,7 +132,7 @@ def test_whoever_watches_is_told_once_of_each_change() -> None:
 
 def test_an_event_loop_that_is_blocked_counts_as_late() -> None:
     async def block() -> LeftOut:
-        overload = Overload(lambda: WELL, lambda _: None)
+        overload = Overload(lambda: WELL)
         with overload.watched_by(lambda _: None):
             for _ in range(8):
                 await asyncio.sleep(LOOK_EVERY_S / 2)

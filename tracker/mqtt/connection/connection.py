@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from emotrack.tracker.messages.notices import Notice
+from emotrack.tracker.messages.notices import lasting, over
 from emotrack.tracker.mqtt.connection.blame import Blame, Cause
 from emotrack.tracker.mqtt.connection.broker import Broker, BrokerError
 from emotrack.tracker.mqtt.connection.client import NO_ANSWER, Client, LostError
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.connection.outbox import Outbox
+
+_log = logging.getLogger(__name__)
 
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # pauses between attempts; the last one for ever
 STEADY_S: Final = 1.0  # a connection that ends sooner does not shorten the pause before the next attempt
@@ -34,7 +37,7 @@ class Connection:
 
     ``on_message`` gets what arrives for ``subscriptions`` (topic filter and QoS), on the event loop: it must be quick.
     Should it raise, that is told and the message is lost. ``on_connected`` and ``on_lost`` are called likewise, and
-    must not raise. ``notify`` gets one line when the broker is lost or refuses something, and when it is back. With
+    must not raise. One line is logged when the broker is lost or refuses something, and when it is back. With
     ``session_expiry_s`` the broker keeps what arrives for ``client_id`` while it is away that long, and says the Will
     only then, unless somebody of that name has come back. ``before_connecting`` is awaited before every attempt; where
     it raises ``BrokerError``, ``run`` ends with that.
@@ -45,7 +48,6 @@ class Connection:
         broker: Broker,
         client_id: str,
         *,
-        notify: Callable[[str], None],
         on_message: Callable[[Message], None] | None = None,
         on_connected: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
@@ -63,7 +65,6 @@ class Connection:
         """Messages of QoS 1 that the broker has taken."""
         self._broker = broker
         self._client_id = client_id
-        self._notify = notify
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
@@ -131,7 +132,7 @@ class Connection:
                 async with asyncio.timeout(FLUSH_S):
                     await self.outbox.all_sent()
         if self.outbox and self.delivered:  # if none was, that is for the owner of the connection to say
-            self._notify(f"{self._broker}: {len(self.outbox)} messages could not be delivered")
+            _log.warning("%s: %d messages could not be delivered", self._broker, len(self.outbox))
         self._closing.set()
 
     # -- staying connected ---------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ class Connection:
         if self._was_connected:
             self.reconnects += 1
         if self._is_told_lost:
-            self._notify(Notice(f"{self._broker}: connected", about=str(self._broker), holds=False))
+            _log.info("%s: connected", self._broker, extra=over(str(self._broker)))
         self._client, self.connected, self._was_connected, self._is_told_lost = client, True, True, False
         self._connected_s = time.monotonic()
         self.outbox.connected()
@@ -224,8 +225,8 @@ class Connection:
         self._asks_barely = not self._was_connected and not self._asks_barely and reason == NO_ANSWER
         if not self._is_told_lost:
             self._is_told_lost = True
-            line = f"{self._broker}: {reason}; trying again until it works"
-            self._notify(Notice(line, about=str(self._broker)))
+            extra = lasting(str(self._broker))
+            _log.warning("%s: %s; trying again until it works", self._broker, reason, extra=extra)
         was_connected, self.connected, self._client = self.connected, False, None
         if was_connected and time.monotonic() - self._connected_s >= STEADY_S:
             self._failures = 0
@@ -284,7 +285,7 @@ class Connection:
     def _refused(self, what: str, reason: str) -> None:
         if what not in self._refusals and len(self._refusals) < MAX_REFUSALS:
             self._refusals.add(what)
-            self._notify(f"{self._broker}: {what} ({reason})")
+            _log.warning("%s: %s (%s)", self._broker, what, reason)
 
 
 def _told(topic: str) -> str:

@@ -31,38 +31,37 @@ class TakenError(BrokerError):
         super().__init__(f"site {site} is served by another tracker, {worker}: choose another name, or stop that one")
 
 
+def claim_topics(worker: str, site: str | None = None) -> list[tuple[str, int]]:
+    """What a connection subscribes to for ``Claims``, with the QoS: claims on one ``site`` or all, and own echoes."""
+    return [(topics.of_sites("owner", site), 1), (topics.echo(worker), 1)]
+
+
 class Claims:
     """What ``worker`` claims and hears of others' claims, over ``connection``.
 
     ``leave`` is called with a site and its new owner when another worker has taken it. ``is_there`` tells whether the
-    worker of a claim is alive; where it answers None, that worker is asked. With ``site`` only that one's claims are
-    heard.
+    worker of a claim is alive; where it answers None, that worker is asked. The ``connection`` subscribes to
+    ``claim_topics`` and hands what comes to ``receive``.
     """
-
-    connection: Connection
 
     def __init__(
         self,
+        connection: Connection,
         worker: str,
         group: str | None,
         leave: Callable[[str, str], None],
         is_there: Callable[[Claim], bool | None] = lambda _: None,
-        site: str | None = None,
     ) -> None:
+        self.connection = connection
         self.known = Ownership(worker, group)
         self._worker = worker
         self._leave = leave
         self._is_there = is_there
-        self._filter = topics.of_sites("owner", site)
         self._echo_topic = topics.echo(worker)
         self._asked = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []  # for that echo or a later one
         self._told: set[str] = set()  # sites of which a claim has come, or gone, on this connection
         self._answers: dict[str, asyncio.Future[str]] = {}
-
-    @property
-    def subscriptions(self) -> list[tuple[str, int]]:
-        return [(self._filter, 1), (self._echo_topic, 1)]
 
     # -- what a worker does with a site --------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from emotrack.errors import EmotrackError
@@ -12,7 +12,7 @@ from emotrack.tracker.mqtt.connection.broker import Broker
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import channels, topics
-from emotrack.tracker.mqtt.ownership.claims import Claims
+from emotrack.tracker.mqtt.ownership.claims import Claims, claim_topics
 
 REACHED_S: Final = 5.0  # within which the broker has to answer
 ENDED_S: Final = 15.0  # within which a session that is told to end has to
@@ -23,24 +23,24 @@ class ForgetError(EmotrackError):
     """A site cannot be forgotten; the message is one line."""
 
 
-async def forget(broker: Broker, client_id: str, site: str, notify: Callable[[str], None]) -> int:
+async def forget(broker: Broker, client_id: str, site: str) -> int:
     """Delete whatever is retained of a site that nobody serves; how many topics that were.
 
     Raises ``ForgetError`` where the broker cannot be reached, ``BrokerError`` where it turns us away.
     """
-    async with _looking(broker, client_id, site, notify) as (claims, kept):
+    async with _looking(broker, client_id, site) as (claims, kept):
         for topic in kept:
             claims.connection.publish(channels.to_deletion(topic))
         claims.connection.publish(channels.to_deletion(topics.discovery(site)))
         return len(kept)
 
 
-async def end(broker: Broker, client_id: str, site: str, notify: Callable[[str], None]) -> bool:
+async def end(broker: Broker, client_id: str, site: str) -> bool:
     """Have the tracker that serves a site forget it; whether there is one.
 
     Raises as ``forget`` does, and where the tracker goes on.
     """
-    async with _looking(broker, client_id, site, notify) as (claims, kept):
+    async with _looking(broker, client_id, site) as (claims, kept):
         # A broker that went down together with the tracker may say ``online`` for ever.
         if kept.get(topics.status(site)) != b"online" or not await claims.is_answered(site):
             return False
@@ -55,9 +55,7 @@ async def end(broker: Broker, client_id: str, site: str, notify: Callable[[str],
 
 
 @contextlib.asynccontextmanager
-async def _looking(
-    broker: Broker, client_id: str, site: str, notify: Callable[[str], None]
-) -> AsyncIterator[tuple[Claims, dict[str, bytes]]]:
+async def _looking(broker: Broker, client_id: str, site: str) -> AsyncIterator[tuple[Claims, dict[str, bytes]]]:
     """Claims over a connection, and by topic what the broker keeps of the site; its status is kept up to date."""
     kept: dict[str, bytes] = {}
 
@@ -66,15 +64,17 @@ async def _looking(
             kept[message.topic] = message.payload
         claims.receive(message)
 
-    claims = Claims(client_id, None, lambda *_: None, site=site)
-    connection = claims.connection = Connection(
+    def connected() -> None:
+        claims.on_connected()
+
+    connection = Connection(
         broker,
         client_id,
-        notify=notify,
         on_message=receive,
-        on_connected=claims.on_connected,
-        subscriptions=[(topics.of_sites("#", site), 1), *claims.subscriptions],
+        on_connected=connected,
+        subscriptions=[(topics.of_sites("#", site), 1), *claim_topics(client_id, site)],
     )
+    claims = Claims(connection, client_id, None, lambda *_: None)
     running = asyncio.ensure_future(connection.run())
     looked = asyncio.ensure_future(claims.fresh())
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from emotrack.tracker.mqtt.connection.broker import Broker
@@ -21,7 +20,6 @@ class Publishing:
     """The process's own name on the broker; client ids begin with it."""
     is_full: bool
     """Publish the voice activity and the metrics too."""
-    notify: Callable[[str], None]
     engine: Engine
     """Whose queues the metrics tell."""
     with_text: bool = True

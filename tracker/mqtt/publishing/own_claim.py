@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
-from emotrack.tracker.mqtt.ownership.claims import Claims, TakenError
+from emotrack.tracker.mqtt.ownership.claims import Claims, TakenError, claim_topics
 from emotrack.tracker.mqtt.publishing.options import Publishing
 
 
@@ -15,17 +15,16 @@ class OwnClaim:
 
     def __init__(self, publishing: Publishing, site: str, leave: Callable[[str, str], None]) -> None:
         """``leave`` is called with the site and its new owner when another process has claimed it."""
-        self.claims = Claims(publishing.worker, None, leave, site=site)
         self._site = site
         self._is_obtained = False
-        self._connection = self.claims.connection = Connection(
+        self._connection = Connection(
             publishing.broker,
             publishing.worker,
-            notify=publishing.notify,
             on_message=self._receive,
-            on_connected=self.claims.on_connected,
-            subscriptions=self.claims.subscriptions,
+            on_connected=self._connected,
+            subscriptions=claim_topics(publishing.worker, site),
         )
+        self.claims = Claims(self._connection, publishing.worker, None, leave)
 
     async def run(self) -> None:
         """Stay connected until ``release``. Raises ``BrokerError``."""
@@ -43,6 +42,9 @@ class OwnClaim:
         """Nobody serves the site any more; of one that is forgotten the broker keeps nothing."""
         self.claims.release(self._site, is_forgotten=is_forgotten)
         await self._connection.close()
+
+    def _connected(self) -> None:
+        self.claims.on_connected()
 
     def _receive(self, message: Message) -> None:
         self.claims.receive(message)

@@ -9,6 +9,7 @@ has the same name for all workers, so that the one who takes the site over silen
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -44,6 +45,8 @@ from emotrack.tracker.mqtt.publishing.state import SiteState
 from emotrack.tracker.mqtt.publishing.status_reports import StatusReports
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.status import Status
+
+_log = logging.getLogger(__name__)
 
 TAKE_OVER_S: Final = 10  # how long the status of a site whose worker is gone waits for another one of its group
 
@@ -170,7 +173,6 @@ class MqttSink:
         return Connection(
             publishing.broker,
             f"{owner}-{topics.level(site)}",
-            notify=publishing.notify,
             on_message=self._receive,
             subscriptions=subscriptions,
             will=channels.to_status(topics.status(site), "offline"),
@@ -235,14 +237,14 @@ class MqttSink:
         if complaint is None:
             return
         if self._told.is_news(self._site, "bad_command"):
-            self._publishing.notify(f"{self._site}: {complaint}")
+            _log.warning("%s: %s", self._site, complaint)
         if told := self._losses.report("bad_command", complaint, message.topic, self._status.session):
             self._voice.send(told)
 
     def _leave(self, _site: str, worker: str) -> None:
         """Another process has claimed the site, as this one seemed to be gone."""
         self._taken = TakenError(self._site, worker)
-        self._publishing.notify(str(self._taken))
+        _log.warning("%s", self._taken)
         self.mute()
 
     def _forget_soon(self) -> None:
@@ -253,6 +255,6 @@ class MqttSink:
     async def _forget_site(self) -> None:
         publishing = self._publishing
         try:
-            await forget(publishing.broker, f"{publishing.worker}-forget", self._site, publishing.notify)
+            await forget(publishing.broker, f"{publishing.worker}-forget", self._site)
         except (BrokerError, ForgetError) as error:
-            publishing.notify(f"site {self._site} could not be forgotten: {error}")
+            _log.warning("site %s could not be forgotten: %s", self._site, error)

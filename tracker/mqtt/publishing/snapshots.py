@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.mqtt.format import channels, topics
 from emotrack.tracker.mqtt.format.payloads import MAX_CONTEXT_BYTES, Snapshot
@@ -9,6 +11,8 @@ from emotrack.tracker.mqtt.publishing.options import Publishing, Serving
 from emotrack.tracker.mqtt.publishing.site_voice import SiteVoice
 from emotrack.tracker.mqtt.publishing.state import SiteState
 from emotrack.tracker.session.status import Status
+
+_log = logging.getLogger(__name__)
 
 
 class Snapshots:
@@ -37,9 +41,11 @@ class Snapshots:
         if len(context) > MAX_CONTEXT_BYTES:
             self.clear()
             self._keeps = False
-            self._publishing.notify(
-                f"{self._status.site}: {len(context)} bytes of context are too many to be left to another worker, "
-                "which would start without them; choose a smaller --context"
+            _log.warning(
+                "%s: %d bytes of context are too many to be left to another worker, which would start without them; "
+                "choose a smaller --context",
+                self._status.site,
+                len(context),
             )
             return
         self._voice.send(

@@ -27,23 +27,38 @@ NEXT_S: Final = 3.0  # how long the first who should take a site over may take, 
 MAX_WORKERS: Final = 256
 
 
+def group_topics(name: str) -> list[tuple[str, int]]:
+    """What a connection subscribes to for ``Group``, with the QoS."""
+    return [
+        (topics.any_worker(name), 1),
+        (topics.shared(name, topics.HERMES_START_LISTENING), 1),
+        (topics.shared(name, topics.ANY_START), 1),
+    ]
+
+
+def last_will(name: str, worker: str) -> Message:
+    """What the broker says for a worker of the group that has died."""
+    return channels.to_status(topics.worker(name, worker), "offline")
+
+
 class Group:
     """This worker's view of its group, kept up by ``receive``.
 
     ``resume`` takes a site over, from its snapshot if there is one; ``leave``
-    gives a site up that another has taken.
+    gives a site up that another has taken. The ``connection`` subscribes to ``claim_topics`` and ``group_topics``, has
+    the ``last_will``, and hands what comes to ``claims`` and ``receive``.
     """
-
-    connection: Connection
 
     def __init__(
         self,
+        connection: Connection,
         name: str,
         worker: str,
         resume: Callable[[str, Snapshot | None], None],
         leave: Callable[[str, str], None],
     ) -> None:
-        self.claims = Claims(worker, name, leave, self._is_there)
+        self.connection = connection
+        self.claims = Claims(connection, worker, name, leave, self._is_there)
         self.name = name
         self._worker = worker
         self._resume = resume
@@ -54,18 +69,6 @@ class Group:
         self._is_leaving = False
         self._settled_s = 0.0  # since when the others can be known: monotonic, seconds
         self._workers_topic = topics.any_worker(name).removesuffix("+")
-
-    @property
-    def subscriptions(self) -> list[tuple[str, int]]:
-        return [
-            (topics.any_worker(self.name), 1),
-            (topics.shared(self.name, topics.HERMES_START_LISTENING), 1),
-            (topics.shared(self.name, topics.ANY_START), 1),
-        ]
-
-    @property
-    def will(self) -> Message:
-        return channels.to_status(topics.worker(self.name, self._worker), "offline")
 
     @property
     def has_others(self) -> bool:

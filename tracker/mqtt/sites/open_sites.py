@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from emotrack.errors import EmotrackError
@@ -18,6 +19,8 @@ from emotrack.tracker.mqtt.sites.site import Site, SiteOptions
 from emotrack.tracker.mqtt.sites.site_errors import SiteErrors
 from emotrack.tracker.mqtt.sites.site_source import SiteSource
 from emotrack.tracker.understanding.engine import Engine
+
+_log = logging.getLogger(__name__)
 
 SILENT_S: Final = 10.0  # a site where nobody has spoken for so long makes room for another
 
@@ -37,14 +40,13 @@ class OpenSites:
     ) -> None:
         self.sites: dict[str, Site] = {}
         self.absent = AbsentSites()
-        self.errors = SiteErrors(self.sites, connection, publishing.notify)
+        self.errors = SiteErrors(self.sites, connection)
         self.delivered: set[bool] = set()
         """Whether the broker took anything, of all sites that have closed."""
         self.is_stopping = False
         """Whether no more sites are to open."""
         self._engine = engine
         self._publishing = publishing
-        self._notify = publishing.notify
         self._options = options
         self._audio_topics = audio_topics
         self._connection = connection
@@ -96,17 +98,17 @@ class OpenSites:
         if self.source_of(name) is not None or self.is_full(name, None):
             return
         if snapshot is None:
-            self._notify(f"{name}: taken over; nothing is known of the conversation so far")
+            _log.info("%s: taken over; nothing is known of the conversation so far", name)
             self.open(name, SiteSource(name, self._options.idle_s))
         else:
-            self._notify(f"{name}: taken over after turn {snapshot.turns_heard} from {snapshot.worker}")
+            _log.info("%s: taken over after turn %d from %s", name, snapshot.turns_heard, snapshot.worker)
             source = SiteSource(name, self._options.idle_s, snapshot.stream_s)
             self.open(name, source, snapshot.hermes_session or None, snapshot)
 
     def leave(self, name: str, worker: str) -> None:
         """Another worker has taken the site."""
         if (site := self.sites.get(name)) is not None:
-            self._notify(f"{name}: taken over by another worker, {worker}")
+            _log.info("%s: taken over by another worker, %s", name, worker)
             site.start_again = False
             site.sink.mute()
             site.controls.stop("taken_over")
@@ -117,7 +119,7 @@ class OpenSites:
         open_ones = [site for site in self.sites.values() if not site.controls.is_stopping]
         full = len(open_ones) + len(self._opening) >= self._options.max_sites
         if full and (silent := next((site for site in open_ones if site.is_silent_for(SILENT_S)), None)):
-            self._notify(f"{silent.name}: nobody has spoken there; its place goes to another site")
+            _log.info("%s: nobody has spoken there; its place goes to another site", silent.name)
             silent.controls.stop("displaced")
             full = False
         if full:
@@ -167,7 +169,7 @@ class OpenSites:
         group = self._group.name if self._group else None
         serving = Serving(self._claims, losses, group, hermes_session, snapshot)
         try:
-            site = Site(name, source, self._engine, self._publishing, self._options, serving, self._notify)
+            site = Site(name, source, self._engine, self._publishing, self._options, serving)
         except EmotrackError as error:
             del self._tracking[name]
             self._claims.release(name)
@@ -182,14 +184,14 @@ class OpenSites:
         try:
             for topic_filter in audio:
                 await self._connection.subscribe(topic_filter, 0)
-            self._notify(f"{site.name}: listening")
+            _log.info("%s: listening", site.name)
             await site.run()
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not end the others' sessions
             self.errors.failed(site.name, error)
         finally:
             del self.sites[site.name], self._tracking[site.name]
             self.delivered.add(site.sink.has_delivered)
-            self._notify(f"{site.name}: closed after {site.status.tally.turns} turns")
+            _log.info("%s: closed after %d turns", site.name, site.status.tally.turns)
             for topic_filter in audio:
                 await self._connection.unsubscribe(topic_filter)
             if not self._goes_on_elsewhere:
@@ -202,14 +204,14 @@ class OpenSites:
         if self.absent.leave_alone(name):
             line = str(TakenError(name, worker))
             self.errors.report(name, "served_elsewhere", line, None)
-            self._notify(line)
+            _log.warning("%s", line)
 
     async def _clear_away(self, name: str, tracking: asyncio.Task[None] | None) -> None:
         if tracking:
             await asyncio.wait([tracking])
         self._claims.release(name, is_forgotten=True)
         try:
-            await forget(self._publishing.broker, f"{self._publishing.worker}-forget", name, self._notify)
-            self._notify(f"{name}: forgotten")
+            await forget(self._publishing.broker, f"{self._publishing.worker}-forget", name)
+            _log.info("%s: forgotten", name)
         except EmotrackError as error:
-            self._notify(f"{name}: could not be forgotten: {error}")
+            _log.warning("%s: could not be forgotten: %s", name, error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.understanding.engine import Engine
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,6 @@ class Site:
         publishing: Publishing,
         options: SiteOptions,
         serving: Serving,
-        notify: Callable[[str], None],
     ) -> None:
         self.name = name
         self.source = source
@@ -78,7 +79,6 @@ class Site:
         self._opened_s = time.monotonic()
         self._engine = engine
         self._options = options
-        self._notify = notify
         saved_to = options.saved_to(name)
         self._keeper = AudioKeeper(saved_to) if saved_to and options.keep_audio else None
         self.status = self._status(serving.snapshot) if serving.snapshot else LiveStatus(site=name)
@@ -96,7 +96,7 @@ class Site:
             speculate=options.speculate,
             provisional=options.provisional,
         )
-        self._live = LiveSession(source, engine, [*sinks, self.sink], self.controls, session_options, self._tell)
+        self._live = LiveSession(source, engine, [*sinks, self.sink], self.controls, session_options)
 
     async def run(self) -> None:
         """Track until the microphone falls silent or the session is stopped. Raises ``EmotrackError``."""
@@ -124,8 +124,5 @@ class Site:
         try:
             return self._engine.scorer.restore_context(snapshot.context)
         except ValueError as error:  # of another bundle, or damaged
-            self._tell(f"the context so far cannot be used: {error}")
+            _log.warning("%s: the context so far cannot be used: %s", self.name, error)
             return self._engine.scorer.new_context(self._options.context_turns)
-
-    def _tell(self, line: str) -> None:
-        self._notify(f"{self.name}: {line}")

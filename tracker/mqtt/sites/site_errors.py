@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from emotrack.errors import EmotrackError
@@ -14,17 +15,18 @@ from emotrack.tracker.mqtt.publishing.losses import Losses, Told
 from emotrack.tracker.mqtt.sites.absent import MAX_REMEMBERED_SITES
 from emotrack.tracker.mqtt.sites.site import Site
 
+_log = logging.getLogger(__name__)
+
 _LINE_CHARS: Final = 300
 
 
 class SiteErrors:
     """The losses of all sites, the open ones and those that once were heard of."""
 
-    def __init__(self, sites: Mapping[str, Site], connection: Connection, notify: Callable[[str], None]) -> None:
+    def __init__(self, sites: Mapping[str, Site], connection: Connection) -> None:
         """``sites`` are those that are open at the moment."""
         self._sites = sites
         self._connection = connection
-        self._notify = notify
         self._losses: OrderedDict[str, Losses] = OrderedDict()
         self._told = Told()
 
@@ -39,7 +41,7 @@ class SiteErrors:
     def report(self, name: str, code: ErrorCode, line: str, topic: str | None, *, recoverable: bool = True) -> None:
         """Count what went wrong; tell it on the site's topic unless that was done a moment ago, here only once."""
         if recoverable and self._told.is_news(name, code):
-            self._notify(f"{name}: {line}")
+            _log.warning("%s: %s", name, line)
         site = self._sites.get(name)
         session = site.status.session if site else None
         if told := self.of(name).report(code, line, topic, session, recoverable=recoverable):
@@ -48,7 +50,7 @@ class SiteErrors:
     def failed(self, name: str, error: Exception) -> None:
         """A site's session has failed, or could not begin."""
         line = str(error) if isinstance(error, EmotrackError) else f"failed: {error!r}"
-        self._notify(f"{name}: {line}")
+        _log.warning("%s: %s", name, line)
         self.report(name, "failed", line[:_LINE_CHARS], None, recoverable=False)
         site = self._sites.get(name)
         if site and site.hermes_session is not None:

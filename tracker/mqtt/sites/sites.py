@@ -31,12 +31,12 @@ from emotrack.tracker.mqtt.format.payloads import (
     StopListening,
     parse,
 )
-from emotrack.tracker.mqtt.ownership.claims import Claims
+from emotrack.tracker.mqtt.ownership.claims import Claims, claim_topics
 from emotrack.tracker.mqtt.publishing import commands
 from emotrack.tracker.mqtt.publishing.controls import ClosedControls, SessionControls
 from emotrack.tracker.mqtt.publishing.options import Publishing
 from emotrack.tracker.mqtt.sites.audio_payload import MAX_AUDIO_BYTES, AudioPayloadError
-from emotrack.tracker.mqtt.sites.group import Group
+from emotrack.tracker.mqtt.sites.group import Group, group_topics, last_will
 from emotrack.tracker.mqtt.sites.open_sites import OpenSites
 from emotrack.tracker.mqtt.sites.site import SiteOptions
 from emotrack.tracker.mqtt.sites.site_source import SiteSource
@@ -63,21 +63,18 @@ class Sites:
         self._is_ready = False
         self._stopping = asyncio.Event()
         self._end_reason = ""
-        self._group = Group(group, publishing.worker, self._resume, self._leave) if group is not None else None
-        self._claims = self._group.claims if self._group else Claims(publishing.worker, None, self._leave)
         self.connection = Connection(
             broker,
             publishing.worker,
-            notify=publishing.notify,
             on_message=self._receive,
             on_connected=self._connected,
-            on_lost=self._group.on_lost if self._group else None,
-            subscriptions=self._subscriptions(),
-            will=self._group.will if self._group else None,
+            on_lost=self._lost,
+            subscriptions=self._subscriptions(publishing.worker, group),
+            will=last_will(group, publishing.worker) if group is not None else None,
         )
-        self._claims.connection = self.connection
-        if self._group:
-            self._group.connection = self.connection
+        worker, connection = publishing.worker, self.connection
+        self._group = Group(connection, group, worker, self._resume, self._leave) if group is not None else None
+        self._claims = self._group.claims if self._group else Claims(connection, worker, None, self._leave)
         self.open = OpenSites(engine, publishing, options, audio_topics, self.connection, self._claims, self._group)
 
     async def run(self) -> None:
@@ -120,6 +117,10 @@ class Sites:
             self._is_ready = True
             self._on_ready()
 
+    def _lost(self) -> None:
+        if self._group:
+            self._group.on_lost()
+
     def _resume(self, name: str, snapshot: Snapshot | None) -> None:
         if self._is_ours(name):
             self.open.resume(name, snapshot)
@@ -129,16 +130,17 @@ class Sites:
 
     # -- what arrives --------------------------------------------------------------------------------------------
 
-    def _subscriptions(self) -> list[tuple[str, int]]:
+    def _subscriptions(self, worker: str, group: str | None) -> list[tuple[str, int]]:
+        claims = claim_topics(worker)
         audio = [(topic_filter, 0) for topic_filter in self._audio_topics.filters]
         if not self._options.takes_commands:
-            return [*self._claims.subscriptions, *audio]
+            return [*claims, *audio]
         stops = [(topics.HERMES_STOP_LISTENING, 1)]
-        if self._group:
+        if group is not None:
             others = [(topics.of_sites(f"cmd/{name}", None), 1) for name in COMMANDS if name != "start"]
-            return [*self._claims.subscriptions, *self._group.subscriptions, *stops, *others]
+            return [*claims, *group_topics(group), *stops, *others]
         starts = [(topics.HERMES_START_LISTENING, 1), (topics.ANY_COMMAND, 1)]
-        return [*self._claims.subscriptions, *audio, *starts, *stops]
+        return [*claims, *audio, *starts, *stops]
 
     def _receive(self, message: Message) -> None:
         if self._claims.receive(message) or (self._group and self._group.receive(message)):

@@ -8,7 +8,7 @@ from typing import Final
 from emotrack.tracker.dashboard.naming import NewName
 from emotrack.tracker.dashboard.state import NAME_CHARS, DashboardState, Watching
 from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
-from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.notices import Notice, NoticeBoard
 from emotrack.tracker.messages.plain import plain
 from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.mqtt.connection.message import Message
@@ -102,7 +102,7 @@ class WatchedSite:
             self._sends_often |= kind in {"vad", "metrics"}
 
     def _error(self, report: ErrorReport, now: float) -> None:
-        self._notices.put(f"{report.code.replace('_', ' ')}: {report.message}", now)
+        self._notices.put(Notice(f"{report.code.replace('_', ' ')}: {report.message}"), now)
         self.state.notice = self._notices.line(now)
 
     def _event(self, event: Event, was_kept: bool, now: float) -> None:

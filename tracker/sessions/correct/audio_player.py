@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,8 @@ from emotrack.tracker.sources.decoder import AudioFile, Decoded
 from emotrack.tracker.sources.devices import portaudio
 from emotrack.tracker.sources.mixing import mixed
 from emotrack.tracker.sources.resampler import usable
+
+_log = logging.getLogger(__name__)
 
 LONGEST_S = 60.0  # more than any turn has; the rest of a file that is longer is not played
 
@@ -53,10 +55,8 @@ def read_voice(path: Path) -> tuple[Samples, int]:
 class VoicePlayer:
     """Plays turns, one at a time; a newer one cuts off the one before. What goes wrong is said, never raised."""
 
-    def __init__(self, session_file: Path, notify: Callable[[str], None]) -> None:
-        """``notify`` gets one-line notices, in another thread."""
+    def __init__(self, session_file: Path) -> None:
         self._session_file = session_file
-        self._notify = notify
         self._worker = ThreadPoolExecutor(1, "emotrack-voices")  # opening a device may take a while
         self._wanted: str | None = None
         self._playing_until = 0.0
@@ -90,9 +90,9 @@ class VoicePlayer:
             self._playing_until = time.monotonic() + len(samples) / rate
         except NoOutputError as error:
             self.is_mute = True
-            self._notify(str(error))
+            _log.warning("%s", error)
         except SourceError as error:
-            self._notify(str(error))
+            _log.warning("%s", error)
 
 
 def _start(samples: Samples, rate: int) -> None:

@@ -18,6 +18,7 @@ from emotrack.tracker.dashboard.terminal import has_keys
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Correction, Event, SpeakerRenamed
 from emotrack.tracker.interrupts import stopped_by_signals
+from emotrack.tracker.messages.notices import Notice, notices_to
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.wording import counted
 from emotrack.tracker.session.controls import MAX_NAME
@@ -127,7 +128,7 @@ class _Correcting:
             conversation.apply(turn)
         self._scene = Scene(walk, conversation, session.labels, str(session.path), what)
         self._scene.notice = "; ".join(session.problems) or None
-        self._voices = VoicePlayer(session.path, self._notify)
+        self._voices = VoicePlayer(session.path)
         self._canvas = Canvas(Console(), self._picture, self._press)
         self._decided: asyncio.Queue[Decision | None] = asyncio.Queue()
         self._failure: SinkError | None = None
@@ -137,7 +138,7 @@ class _Correcting:
         sink = JsonLines.to_file(self._session.path)
         writing = asyncio.get_running_loop().create_task(self._write(sink))
         self._hear()
-        with stopped_by_signals(self._quit):
+        with notices_to(self._show), stopped_by_signals(self._quit):
             try:
                 await self._canvas.run()
             finally:  # a terminal that is gone must not take the last answer with it
@@ -160,8 +161,8 @@ class _Correcting:
                 return
             self._scene.written += 1
 
-    def _notify(self, line: str) -> None:
-        self._scene.notice = line
+    def _show(self, notice: Notice) -> None:
+        self._scene.notice = notice.line
 
     def _picture(self, width: int, height: int) -> Frame:
         self._scene.is_playing, self._scene.is_mute = self._voices.is_playing, self._voices.is_mute

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from emotrack.tracker.understanding.captions.markup import unmarked, voices
 from emotrack.tracker.understanding.captions.names import Names
 from emotrack.tracker.understanding.captions.parsing import Remarks, WrittenCue, parse
 from emotrack.tracker.understanding.captions.rolling import unrolled
+
+_log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 20_000_000  # a day of captions is a few megabytes
 _EXAMPLE = "00:00:01.000 --> 00:00:03.500"
@@ -27,10 +29,10 @@ class Cue:
     speaker: str | None
 
 
-def read_captions(path: Path, notify: Callable[[str], None] = lambda _: None) -> list[Cue]:
+def read_captions(path: Path) -> list[Cue]:
     """The cues of a WebVTT or SubRip file, whatever it is called, in order of time.
 
-    ``notify`` gets one line about what was left out or had to be guessed, if anything was. Raises ``CaptionsError``
+    One line is logged about what was left out or had to be guessed, if anything was. Raises ``CaptionsError``
     naming the file if no caption in it can be read.
     """
     try:
@@ -49,7 +51,7 @@ def read_captions(path: Path, notify: Callable[[str], None] = lambda _: None) ->
     if decoded.remark:
         said.insert(0, decoded.remark)
     if said:
-        notify(f"{path}: {'; '.join(said)}")
+        _log.warning("%s: %s", path, "; ".join(said))
     return cues
 
 

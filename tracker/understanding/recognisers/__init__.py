@@ -6,29 +6,30 @@ language is not English, else Moonshine tiny, whose weights are installed. A mod
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
 from emotrack.tracker.errors import RecogniserError
 from emotrack.tracker.understanding.recognisers.transcript import ENGLISH, Recogniser, Transcript
 
+_log = logging.getLogger(__name__)
+
 __all__ = ["Recogniser", "Transcript", "open_recogniser"]
 
 _ROUGH = ", whose transcripts are rough (about 3 words in 10 wrong on clear speech; what it is not sure of is left out)"
 
 
-def open_recogniser(
-    choice: str, device: str, threads: int, language: str | None, notify: Callable[[str], None]
-) -> Recogniser | None:
+def open_recogniser(choice: str, device: str, threads: int, language: str | None) -> Recogniser | None:
     """The recogniser that ``--asr choice`` names; None for ``none``.
 
-    Raises ``RecogniserError`` when a named one cannot be had; ``auto`` never raises for that, but says through
-    ``notify`` what it took and why: the voice alone where nothing that is here knows the language.
+    Raises ``RecogniserError`` when a named one cannot be had; ``auto`` never raises for that, but logs what it
+    took and why: the voice alone where nothing that is here knows the language.
     """
     if choice == "none":
         return None
     if choice == "auto":
-        return _open_best(device, threads, language, notify)
+        return _open_best(device, threads, language)
     if choice == "moonshine":
         return _open_moonshine(threads, language)
     if choice == "pocketsphinx":
@@ -36,7 +37,7 @@ def open_recogniser(
     return _open_whisper(choice, device, threads, language)
 
 
-def _open_best(device: str, threads: int, language: str | None, notify: Callable[[str], None]) -> Recogniser | None:
+def _open_best(device: str, threads: int, language: str | None) -> Recogniser | None:
     has_gpu = device != "cpu" and _has_gpu()
     cached = partial(_open_cached, device, threads, language, has_gpu=has_gpu)
     moonshine, pocketsphinx = partial(_open_moonshine, threads, language), partial(_open_pocketsphinx, language)
@@ -50,9 +51,10 @@ def _open_best(device: str, threads: int, language: str | None, notify: Callable
         except RecogniserError as error:
             missing.append(str(error))
         else:
-            notify("; ".join([f"--asr auto takes {recogniser.name}{_ROUGH if way is pocketsphinx else ''}", *missing]))
+            taken = f"--asr auto takes {recogniser.name}{_ROUGH if way is pocketsphinx else ''}"
+            _log.info("%s", "; ".join([taken, *missing]))
             return recogniser
-    notify("; ".join(["--asr auto goes by the voice alone", *missing]))
+    _log.warning("%s", "; ".join(["--asr auto goes by the voice alone", *missing]))
     return None
 
 

@@ -66,7 +66,7 @@ class Recognise:
         from emotrack.tracker.understanding.recognisers import open_recogniser
 
         threads = environment_number("OMP_NUM_THREADS", THREADS, len(os.sched_getaffinity(0)))
-        opened = open_recogniser(asr, device, threads, language, lambda _line: None)
+        opened = open_recogniser(asr, device, threads, language)
         self._recogniser = cast("Recogniser", opened)  # only "none" is None
 
     def __call__(self, heard: Sequence[FileTurns]) -> list[Answer[TurnRow]]:

@@ -12,6 +12,7 @@ import pytest
 from emotrack.tracker.mqtt.connection.broker import Broker
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
+from tests.noticing import noticed
 from tests.tracker.kitchen_table import EXAMPLES
 from tests.tracker.mqtt.certificates import Authority
 from tests.tracker.mqtt.connection.test_broker import read
@@ -58,10 +59,13 @@ class Person:
         self.connection = Connection(
             broker,
             f"test-{name}",
-            notify=self.notices.append,
             on_message=self.got.append,
             subscriptions=[(topic_filter, 1) for topic_filter in filters],
         )
+
+    async def run(self) -> None:
+        with noticed(self.notices):
+            await self.connection.run()
 
     def topics(self) -> set[str]:
         return {message.topic for message in self.got}
@@ -76,7 +80,7 @@ def test_everybody_may_do_what_they_should_and_nothing_else(tmp_path: Path, stri
     async def live() -> dict[str, Person]:
         everything = ("emotrack/#", "hermes/#", "homeassistant/#")
         people = {user: Person(access(strict, tmp_path, user), user, *everything) for user in USERS[1:]}
-        running = [asyncio.create_task(person.connection.run()) for person in people.values()]
+        running = [asyncio.create_task(person.run()) for person in people.values()]
         await asyncio.to_thread(tracker.wait_until_ready)
         await until(lambda: all(person.connection.connected for person in people.values()))
         for frame in frames(4.0):

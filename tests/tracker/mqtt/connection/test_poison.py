@@ -31,14 +31,14 @@ POISON = {
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON.keys())
 def test_what_costs_the_connection_twice_is_dropped_counted_and_told_once(
-    mosquitto: Mosquitto, poison: Message
+    mosquitto: Mosquitto, poison: Message, notices: list[str]
 ) -> None:
-    notices, got = list[str](), list[Message]()
+    got = list[Message]()
 
     async def run() -> Connection:
         broker = read(mosquitto.url)
-        listener = Connection(broker, "l", notify=print, on_message=got.append, subscriptions=[("emotrack/#", 1)])
-        sender = Connection(broker, "s", notify=notices.append)
+        listener = Connection(broker, "l", on_message=got.append, subscriptions=[("emotrack/#", 1)])
+        sender = Connection(broker, "s")
         async with running(listener, sender):
             await until(lambda: listener.connected and sender.connected)
             for number in range(3):
@@ -59,14 +59,13 @@ def test_what_costs_the_connection_twice_is_dropped_counted_and_told_once(
     assert len(told[0]) < 300
 
 
-def test_a_filter_that_costs_the_connection_twice_is_given_up(mosquitto: Mosquitto) -> None:
-    notices, got = list[str](), list[Message]()
+def test_a_filter_that_costs_the_connection_twice_is_given_up(mosquitto: Mosquitto, notices: list[str]) -> None:
+    got = list[Message]()
 
     async def run() -> Connection:
         one = Connection(
             read(mosquitto.url),
             "one",
-            notify=notices.append,
             on_message=got.append,
             subscriptions=[("hermes/\ufffe/audioFrame", 0), ("emotrack/+/turn", 1)],
         )
@@ -85,15 +84,17 @@ def test_a_filter_that_costs_the_connection_twice_is_given_up(mosquitto: Mosquit
 
 
 @pytest.mark.parametrize("limit", ["max_packet_size 20000", "message_size_limit 20000"])
-def test_what_is_larger_than_the_broker_takes_is_dropped(tmp_path: Path, mosquitto: Mosquitto, limit: str) -> None:
-    notices, got = list[str](), list[Message]()
+def test_what_is_larger_than_the_broker_takes_is_dropped(
+    tmp_path: Path, mosquitto: Mosquitto, limit: str, notices: list[str]
+) -> None:
+    got = list[Message]()
     narrow = Mosquitto(tmp_path, limit)
     narrow.start()
 
     async def run() -> Connection:
         broker = read(narrow.url)
-        listener = Connection(broker, "l", notify=print, on_message=got.append, subscriptions=[("emotrack/#", 1)])
-        sender = Connection(broker, "s", notify=notices.append)
+        listener = Connection(broker, "l", on_message=got.append, subscriptions=[("emotrack/#", 1)])
+        sender = Connection(broker, "s")
         async with running(listener, sender):
             await until(lambda: listener.connected and sender.connected)
             for payload in (b"1", b"x" * 19_900, b"y" * 20_001, b"z" * 20_001, b"2"):
@@ -121,14 +122,14 @@ def test_a_message_of_many_megabytes_never_reaches_us(mosquitto: Mosquitto, tmp_
 
     async def run() -> float:
         broker = read(mosquitto.url)
-        listener = Connection(broker, "l", notify=print, on_message=got.append, subscriptions=[("hermes/#", 1)])
+        listener = Connection(broker, "l", on_message=got.append, subscriptions=[("hermes/#", 1)])
         async with running(listener):
             await until(lambda: listener.connected)
             before = resident_mib()
             to = ("-p", f"{mosquitto.port}", "-q", "1", "-t", "hermes/audioServer/a/audioFrame")
             sending = await asyncio.create_subprocess_exec("mosquitto_pub", *to, "-f", str(large))
             assert await sending.wait() == 0
-            sender = Connection(broker, "s", notify=print)
+            sender = Connection(broker, "s")
             async with running(sender):
                 sender.publish(Message("hermes/fits", bytes(MAX_PACKET_BYTES - 100), qos=1))
                 await until(lambda: got)
@@ -139,8 +140,8 @@ def test_a_message_of_many_megabytes_never_reaches_us(mosquitto: Mosquitto, tmp_
     assert grown < 60, f"{grown:.0f} MiB"
 
 
-def test_a_reader_that_fails_does_not_cost_the_connection(mosquitto: Mosquitto) -> None:
-    notices, got = list[str](), list[Message]()
+def test_a_reader_that_fails_does_not_cost_the_connection(mosquitto: Mosquitto, notices: list[str]) -> None:
+    got = list[Message]()
 
     def take(message: Message) -> None:
         if message.payload == b"bad":
@@ -148,9 +149,7 @@ def test_a_reader_that_fails_does_not_cost_the_connection(mosquitto: Mosquitto) 
         got.append(message)
 
     async def run() -> Connection:
-        one = Connection(
-            read(mosquitto.url), "one", notify=notices.append, on_message=take, subscriptions=[("emotrack/#", 1)]
-        )
+        one = Connection(read(mosquitto.url), "one", on_message=take, subscriptions=[("emotrack/#", 1)])
         async with running(one):
             for payload in (b"bad", b"bad", b"good"):
                 one.publish(Message("emotrack/kitchen/state", payload, qos=1))

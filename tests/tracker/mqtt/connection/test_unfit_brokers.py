@@ -24,7 +24,7 @@ RETAIN_AVAILABLE, MAXIMUM_QOS, WILDCARDS, SHARED = 0x25, 0x24, 0x28, 0x2A
 
 def turned_away(url: str, *, filters: tuple[str, ...] = (), will: Message | None = None) -> str:
     subscriptions = [(topic_filter, 1) for topic_filter in filters]
-    one = Connection(read(url), "x", notify=print, subscriptions=subscriptions, will=will)
+    one = Connection(read(url), "x", subscriptions=subscriptions, will=will)
     with pytest.raises(BrokerError) as caught:
         asyncio.run(asyncio.wait_for(one.run(), 15))
     line = str(caught.value)
@@ -72,11 +72,10 @@ def test_one_that_waits_for_ever_over_properties_is_asked_without(monkeypatch: p
 
 
 @pytest.mark.parametrize("code", [0x80, 0x83, 0x88, 0x89, 0x97, 0x9C, 0x9F], ids=hex)
-def test_what_may_pass_is_waited_for(code: int) -> None:
-    notices: list[str] = []
+def test_what_may_pass_is_waited_for(code: int, notices: list[str]) -> None:
 
     async def run(url: str, broker: FakeBroker) -> None:
-        one = Connection(read(url), "x", notify=notices.append)
+        one = Connection(read(url), "x")
         running = asyncio.create_task(one.run())
         await until(lambda: broker.connections >= 2)
         await one.close()
@@ -88,11 +87,10 @@ def test_what_may_pass_is_waited_for(code: int) -> None:
     assert "trying again until it works" in notices[0]
 
 
-def test_a_broker_without_groups_does_for_one_worker() -> None:
-    notices: list[str] = []
+def test_a_broker_without_groups_does_for_one_worker(notices: list[str]) -> None:
 
     async def run(url: str, broker: FakeBroker) -> None:
-        one = Connection(read(url), "x", notify=notices.append, subscriptions=[("emotrack/+/audio", 0)])
+        one = Connection(read(url), "x", subscriptions=[("emotrack/+/audio", 0)])
         running = asyncio.create_task(one.run())
         await until(lambda: broker.connections >= 2)
         await one.close()

@@ -44,7 +44,6 @@ async def exchanged(mosquitto: Mosquitto, sent: Sequence[Message]) -> tuple[list
         connection = Connection(
             broker,
             name,
-            notify=print,
             on_message=receive,
             on_connected=on_connected,
             subscriptions=[(f"{root}/#", 1) for root in ("emotrack", "hermes", "homeassistant")],

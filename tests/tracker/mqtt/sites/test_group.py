@@ -16,7 +16,7 @@ from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
 from emotrack.tracker.mqtt.format import channels, topics
 from emotrack.tracker.mqtt.format.payloads import Claim, Snapshot
-from emotrack.tracker.mqtt.sites.group import Group
+from emotrack.tracker.mqtt.sites.group import Group, last_will
 from tests.tracker.mqtt.connection.test_broker import read
 from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.tracker_process import TrackerProcess
@@ -76,9 +76,7 @@ def owners_of(site: str, got: list[Message]) -> list[str]:
 async def _tell(mosquitto: Mosquitto, workers: list[TrackerProcess]) -> list[Message]:
     """Start eight sites, speak in them, kill the first worker in the middle; everything that was published."""
     got: list[Message] = []
-    person = Connection(
-        read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/#", 1)]
-    )
+    person = Connection(read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/#", 1)])
     running = asyncio.create_task(person.run())
     await until(lambda: person.connected)
     await asyncio.sleep(1.5)  # both know of each other
@@ -105,9 +103,7 @@ def test_a_worker_that_is_stopped_hands_its_conversations_over(mosquitto: Mosqui
     got: list[Message] = []
 
     async def tell() -> None:
-        person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/#", 1)]
-        )
+        person = Connection(read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/#", 1)])
         running = asyncio.create_task(person.run())
         for worker in workers:
             await asyncio.to_thread(worker.wait_until_ready)
@@ -174,9 +170,14 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.resumed: list[tuple[str, Snapshot | None]] = []
         self.left: list[str] = []
-        self.group = Group("house", name, self._resume, lambda site, _: self.left.append(site))
         self.wire = Wire()
-        self.group.connection = self.group.claims.connection = self.wire  # type: ignore[assignment]
+        self.group = Group(
+            self.wire,  # type: ignore[arg-type]
+            "house",
+            name,
+            self._resume,
+            lambda site, _: self.left.append(site),
+        )
         self.is_full = False
 
     def _resume(self, site: str, snapshot: Snapshot | None) -> None:
@@ -370,4 +371,4 @@ def test_other_messages_are_not_the_groups() -> None:
     worker = Worker("a")
     assert not worker.hear("emotrack/kitchen/turn", b"{}")
     assert not worker.hear(topics.worker("another house", "b"), b"offline")
-    assert channels.to_status(topics.worker("house", "a"), "offline") == worker.group.will
+    assert channels.to_status(topics.worker("house", "a"), "offline") == last_will("house", "a")

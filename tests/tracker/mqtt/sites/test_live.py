@@ -34,9 +34,7 @@ def test_a_recording_is_published_as_it_is_written(mosquitto: Mosquitto) -> None
     got: list[Message] = []
 
     async def run() -> subprocess.CompletedProcess[str]:
-        person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/#", 1)]
-        )
+        person = Connection(read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/#", 1)])
         running = asyncio.create_task(person.run())
         await until(lambda: person.connected)
         result = await asyncio.to_thread(
@@ -68,9 +66,7 @@ def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) 
     got: list[Message] = []
 
     async def run() -> None:
-        person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("#", 1)]
-        )
+        person = Connection(read(mosquitto.url), "person", on_message=got.append, subscriptions=[("#", 1)])
         running = asyncio.create_task(person.run())
         await until(lambda: person.connected)
         tracker = TrackerProcess(tmp_path, "tracker", *command)
@@ -106,9 +102,7 @@ def test_a_speaker_is_renamed_and_all_that_is_kept_of_the_old_name_goes(mosquitt
     got: list[Message] = []
 
     async def run() -> None:
-        person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("#", 1)]
-        )
+        person = Connection(read(mosquitto.url), "person", on_message=got.append, subscriptions=[("#", 1)])
         running = asyncio.create_task(person.run())
         await until(lambda: person.connected)
         tracker = TrackerProcess(tmp_path, "tracker", *command, "--publish", mosquitto.url, "--save", str(saved))
@@ -160,7 +154,7 @@ def test_a_second_tracker_of_the_same_site_is_refused_until_the_first_has_ended(
 
     async def run() -> None:
         person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/desk/#", 1)]
+            read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/desk/#", 1)]
         )
         running = asyncio.create_task(person.run())
         await until(lambda: any(message.topic == "emotrack/desk/status" for message in got), 60)
@@ -192,7 +186,7 @@ def test_a_site_whose_tracker_is_stalled_is_free_and_the_tracker_learns_that(
 
     async def run() -> None:
         person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/desk/#", 1)]
+            read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/desk/#", 1)]
         )
         running = asyncio.create_task(person.run())
         await until(lambda: any(message.topic == "emotrack/desk/status" for message in got), 60)
@@ -215,7 +209,7 @@ def test_a_site_is_forgotten_from_the_command_line(mosquitto: Mosquitto) -> None
     assert emotrack(*FILE, "--publish", mosquitto.url, "--site", "old desk").returncode == 0
 
     async def lie() -> None:
-        person = Connection(read(mosquitto.url), "p", notify=print)
+        person = Connection(read(mosquitto.url), "p")
         running = asyncio.create_task(person.run())
         person.publish(Message("emotrack/old%20desk/status", b"online", qos=1, retain=True))
         await person.close()
@@ -230,7 +224,7 @@ def test_a_site_is_forgotten_from_the_command_line(mosquitto: Mosquitto) -> None
     got: list[Message] = []
 
     async def run() -> None:
-        person = Connection(read(mosquitto.url), "p", notify=print, on_message=got.append, subscriptions=[("#", 1)])
+        person = Connection(read(mosquitto.url), "p", on_message=got.append, subscriptions=[("#", 1)])
         running = asyncio.create_task(person.run())
         await until(lambda: person.connected)
         await asyncio.sleep(0.3)
@@ -385,7 +379,7 @@ def test_no_commands_are_taken_where_they_are_off(mosquitto: Mosquitto, tmp_path
 
     async def run() -> TrackerProcess:
         person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/+/turn", 1)]
+            read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/+/turn", 1)]
         )
         running = asyncio.create_task(person.run())
         await until(lambda: person.connected)
@@ -413,7 +407,7 @@ def test_the_example_microphone(mosquitto: Mosquitto, tmp_path: Path) -> None:
 
     async def run() -> None:
         person = Connection(
-            read(mosquitto.url), "person", notify=print, on_message=got.append, subscriptions=[("emotrack/+/turn", 1)]
+            read(mosquitto.url), "person", on_message=got.append, subscriptions=[("emotrack/+/turn", 1)]
         )
         running = asyncio.create_task(person.run())
         await asyncio.to_thread(tracker.wait_until_ready)

@@ -34,7 +34,6 @@ class Audience:
         self.connection = Connection(
             read(mosquitto.url),
             "audience",
-            notify=lambda _: None,
             on_message=self.got.append,
             subscriptions=[(topic_filter, 1) for topic_filter in filters],
             session_expiry_s=3600,

@@ -319,7 +319,7 @@ def test_a_second_tracker_of_the_same_sites_is_told_and_leaves_them_alone(
     async def story(house: House) -> None:
         await house.say(KITCHEN, three_lines[:100])
         await until(lambda: house.status("kitchen"))
-        running = asyncio.create_task(second.sites.run())
+        running = asyncio.create_task(second.serve())
         await until(lambda: second.sites.connection.connected)
         await house.say(KITCHEN, three_lines)
         await until(lambda: house.on("emotrack/kitchen/error"))
@@ -352,9 +352,7 @@ def test_a_site_is_forgotten_and_stays_closed(mosquitto: Mosquitto, engine: Engi
         await until(lambda: "kitchen: forgotten" in house.notices)
         await house.say(KITCHEN, three_lines[:20])
         await asyncio.sleep(0.3)
-        latecomer = Connection(
-            read(mosquitto.url), "late", notify=print, on_message=late.append, subscriptions=[("#", 1)]
-        )
+        latecomer = Connection(read(mosquitto.url), "late", on_message=late.append, subscriptions=[("#", 1)])
         running = asyncio.create_task(latecomer.run())
         await until(lambda: latecomer.connected)
         await asyncio.sleep(0.3)

@@ -45,7 +45,7 @@ def keep(mosquitto: Mosquitto, *sent: Message) -> None:
     """Let the broker retain what is sent."""
 
     async def run() -> None:
-        stranger = Connection(read(mosquitto.url), "stranger", notify=print)
+        stranger = Connection(read(mosquitto.url), "stranger")
         async with running(stranger):
             for message in sent:
                 stranger.publish(message)
@@ -90,7 +90,7 @@ def test_retained_commands_neither_end_nor_deafen_a_session(mosquitto: Mosquitto
 
     async def run() -> TrackerProcess:
         wanted = [("emotrack/+/turn", 1), ("homeassistant/device/#", 1)]
-        person = Connection(read(mosquitto.url), "p", notify=print, on_message=got.append, subscriptions=wanted)
+        person = Connection(read(mosquitto.url), "p", on_message=got.append, subscriptions=wanted)
         async with running(person):
             await until(lambda: person.connected)
             tracker = TrackerProcess(

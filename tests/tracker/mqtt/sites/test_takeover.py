@@ -49,7 +49,6 @@ class House:
         self.person = Connection(
             read(mosquitto.url),
             "person",
-            notify=lambda _: None,
             on_message=self._receive,
             subscriptions=[("emotrack/#", 1)],
         )

@@ -119,7 +119,7 @@ PLAYER = """\
 import sys, time
 from pathlib import Path
 from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
-voices = VoicePlayer(Path(sys.argv[1]), print)
+voices = VoicePlayer(Path(sys.argv[1]))
 voices.play("s.audio/s/1.flac")
 time.sleep(float(sys.argv[2]))
 print("playing" if voices.is_playing else "silent")
