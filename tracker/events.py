@@ -77,6 +77,9 @@ class SessionStarted(_Event):
     recogniser: Annotated[Words | None, Field(description="The recogniser in use, with its model; null for none.")]
     context_turns: Annotated[int, Field(ge=1, description="Length of the rolling window, in turns.")]
     versions: Annotated[dict[Words, str], Field(description="Versions of emotrack and of what it runs on.")]
+    notice_given: Annotated[
+        bool, Field(description="Whoever started the session says that everybody who can be heard was told.")
+    ] = False
 
 
 class Latency(BaseModel):

@@ -99,6 +99,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         captions=captions,
         context_turns=arguments.context,
         with_text=not arguments.no_text,
+        notice_given=arguments.notice_given,
         keeper=keeper,
         speculate=not (arguments.fast or arguments.no_speculation),
         provisional=not (arguments.fast or arguments.no_provisional),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.broker_options import add_broker_options
+from emotrack.tracker.command_line.notice import add_notice_command
 from emotrack.tracker.command_line.option_groups import add_options
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
 from emotrack.tracker.command_line.voice_commands import add_voice_commands
@@ -90,6 +91,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentPa
     _add_forget(commands)
     devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
     devices.set_defaults(run=_devices)
+    add_notice_command(commands)
     add_voice_commands(commands)
     add_session_commands(commands)
     return parser, commands
@@ -245,6 +247,11 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         "--keep-audio", action="store_true", help="with --save: keep the voice of every turn too, in FILE.audio/"
     )
     output.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
+    output.add_argument(
+        "--notice-given",
+        action="store_true",
+        help="note that everybody who can be heard was told (emotrack notice prints what to tell them)",
+    )
 
     output.add_argument(
         "--publish", metavar="URL", help="publish events to this MQTT broker (with --mqtt: to this one instead)"

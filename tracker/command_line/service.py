@@ -55,6 +55,7 @@ def run_service(arguments: argparse.Namespace) -> int:
             speakers=speaker_options(arguments, known, engine),
             context_turns=arguments.context,
             with_text=not arguments.no_text,
+            notice_given=arguments.notice_given,
             max_sites=arguments.max_sites,
             idle_s=60.0 * arguments.idle,
             to_stdout=arguments.json,

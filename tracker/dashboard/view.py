@@ -35,6 +35,12 @@ _CONSENT = (
     "Tell everyone: emotions are estimated.",
     "Emotions are estimated here.",
 )
+_TOLD = (
+    "Everyone here was told that emotions are being estimated.",
+    "Everyone here was told: emotions are estimated.",
+    "Everyone was told. Emotions are estimated.",
+    "Emotions are estimated here.",
+)
 _REPLAY = (
     "Replay of a saved session; nothing is being listened to.",
     "Replay of a saved session, nothing live.",
@@ -278,7 +284,8 @@ def _consent(state: DashboardState, width: int) -> Line:
     if state.watching is not None:
         return watching_consent(width)
     kept = f"Saved to {panels.path_end(state.saved_to, 24)}." if state.saved_to else _NOT_RECORDED
-    law = next((words for words in _CONSENT if len(words) + 1 + len(kept) <= room), _CONSENT[-1])
+    ways = _TOLD if state.started is not None and state.started.notice_given else _CONSENT
+    law = next((words for words in ways if len(words) + 1 + len(kept) <= room), ways[-1])
     if state.saved_to:
         kept = f"Saved to {panels.path_end(state.saved_to, max(12, room - len(law) - len(' Saved to .')))}."
     return Row(width).gap().add(law, STRONG).add(f" {kept}").line()

@@ -45,6 +45,7 @@ def session_started(status: Status, source: Source, engine: Engine, options: Ses
         recogniser="captions" if options.captions else recogniser.name if recogniser else None,
         context_turns=options.context_turns or network.default_context,
         versions=versions(),
+        notice_given=options.notice_given,
     )
 
 

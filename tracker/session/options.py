@@ -34,6 +34,8 @@ class SessionOptions:
     """Turns remembered; the bundle's own number by default."""
     with_text: bool = True
     """Whether events carry words."""
+    notice_given: bool = False
+    """Whoever starts the session says that everybody who can be heard was told."""
     keeper: AudioKeeper | None = None
     """Keeps the audio of turns."""
     speculate: bool = False

@@ -228,6 +228,13 @@ def test_saving_replaces_the_promise_that_nothing_is_recorded() -> None:
         assert "Nothing is recorded" not in screen
 
 
+@pytest.mark.parametrize(("notice_given", "said"), [(False, "should know that"), (True, "was told that")])
+def test_the_line_of_consent_says_whether_people_were_told(notice_given: bool, said: str) -> None:
+    state = DashboardState()
+    state.apply(started(notice_given=notice_given))
+    assert said in "\n".join(lines_of(state, LiveStatus(), 120, 40))
+
+
 @pytest.mark.parametrize(
     "labels",
     [

@@ -40,6 +40,8 @@ class SiteOptions:
     keep_audio: bool
     speakers: SpeakerOptions | None = None
     """How voices are told apart; None: they are not."""
+    notice_given: bool = False
+    """Everybody who can be heard at these sites was told."""
     speculate: bool = True
     """Begin with a turn at the pause that may be its end."""
     provisional: bool = True
@@ -92,6 +94,7 @@ class Site:
             speakers=options.speakers,
             context_turns=options.context_turns,
             with_text=options.with_text,
+            notice_given=options.notice_given,
             keeper=self._keeper,
             speculate=options.speculate,
             provisional=options.provisional,

@@ -67,6 +67,7 @@ def _render(session: Session) -> str:
         source=figures.source_name(view),
         began=_began(session),
         site=plain_document(_site(session)),
+        told=session.started is not None and session.started.notice_given,
         headline=figures.headline(view),
         problems=[without_folders(problem) for problem in session.problems],
         max_moments=MAX_MOMENTS,

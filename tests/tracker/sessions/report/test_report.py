@@ -92,6 +92,12 @@ def test_a_whole_session_makes_a_whole_page() -> None:
         assert words.lower() in page.text.lower(), words
 
 
+@pytest.mark.parametrize("notice_given", [False, True])
+def test_the_page_says_whether_people_were_told(notice_given: bool) -> None:
+    page = Page(render_report(session_of(turn(1), started=started(notice_given=notice_given))))
+    assert ("noted that everybody was told" in page.text) is notice_given
+
+
 def test_the_same_session_gives_the_same_page() -> None:
     assert render_report(conversation(40)) == render_report(conversation(40))
 
