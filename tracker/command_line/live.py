@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.page import check_page_options, live_page, page_address
 from emotrack.tracker.command_line.running import (
     CONSENT,
     NO_COMMANDS,
@@ -29,7 +30,7 @@ from emotrack.tracker.command_line.running import (
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.notices import NoticeBoard
 from emotrack.tracker.messages.output import say
-from emotrack.tracker.mqtt.connection.broker import read_broker
+from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
 from emotrack.tracker.options import read_options
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
@@ -44,19 +45,26 @@ if TYPE_CHECKING:
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
     from emotrack.tracker.session.status import Status
+    from emotrack.tracker.understanding.engine import Engine
+    from emotrack.tracker.web.server import WebServer
 
 MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
 
 
 class Notices:
-    """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen."""
+    """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen.
+
+    The page shows them all, too.
+    """
 
     def __init__(self) -> None:
         self.board = NoticeBoard()
+        self.page = NoticeBoard()
         self.on_screen = False
 
     def __call__(self, line: str) -> None:
+        self.page.put(line, time.monotonic())
         if self.on_screen:
             self.board.put(line, time.monotonic())  # the dashboard's summary repeats it
         else:
@@ -77,6 +85,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     captions = Captions(read_captions(arguments.captions, notices)) if arguments.captions else None
     broker = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else None
     known = known_voices(arguments, notices)
+    address = page_address(arguments, is_wanted=arguments.web_mic)
     source = _open_source(arguments, notices)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
@@ -95,15 +104,10 @@ def run_live(arguments: argparse.Namespace) -> int:
     status = LiveStatus(site=arguments.site)
     controls = Controls(status, engine.network.labels)
     if broker:
-        from emotrack.tracker.command_line.service import Once, worker_name
-        from emotrack.tracker.mqtt.publishing.options import Publishing
-        from emotrack.tracker.mqtt.publishing.sink import MqttSink
-
-        publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices), engine)
-        takes_commands = arguments.commands == "on"
-        sinks.append(MqttSink(publishing, status, controls, takes_commands=takes_commands))
-        if not takes_commands:
-            notices(NO_COMMANDS)
+        sinks.append(_mqtt_sink(arguments, broker, engine, controls, notices))
+    site, server = live_page(arguments, address, controls, source, notices, notices.page) if address else (None, None)
+    if site:
+        sinks.append(site)
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)
@@ -119,7 +123,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     )
     session = LiveSession(source, engine, sinks, controls, options, notices)
     try:
-        asyncio.run(_run(session, controls, dashboard))
+        asyncio.run(_run(session, controls, dashboard, server))
     finally:
         engine.close()
         if keeper:
@@ -152,6 +156,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.keep_audio and not arguments.save:
         raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
     _refuse_what_is_read(arguments)
+    check_page_options(arguments)
     if arguments.captions and arguments.asr not in (None, "none"):
         raise UsageError("--captions take the place of recognition: leave --asr out")
     if arguments.mqtt is not None:
@@ -201,9 +206,27 @@ def _open_source(arguments: argparse.Namespace, notify: Callable[[str], None]) -
 
         realtime = not arguments.fast
         return File(arguments.file, arguments.channels, realtime, notify=notify, track=arguments.track)
+    if arguments.web_mic:
+        from emotrack.tracker.web.microphone import WebMicrophone
+
+        return WebMicrophone()
     from emotrack.tracker.sources.microphone import Microphone
 
     return Microphone(arguments.mic or None, arguments.channels, notify=notify)
+
+
+def _mqtt_sink(
+    arguments: argparse.Namespace, broker: Broker, engine: Engine, controls: Controls, notices: Notices
+) -> Sink:
+    from emotrack.tracker.command_line.service import Once, worker_name
+    from emotrack.tracker.mqtt.publishing.options import Publishing
+    from emotrack.tracker.mqtt.publishing.sink import MqttSink
+
+    publishing = Publishing(broker, worker_name(), arguments.topics == "full", Once(notices), engine)
+    takes_commands = arguments.commands == "on"
+    if not takes_commands:
+        notices(NO_COMMANDS)
+    return MqttSink(publishing, controls.status, controls, takes_commands=takes_commands)
 
 
 def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls, notices: Notices) -> Dashboard:
@@ -223,10 +246,14 @@ def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls
     return dashboard
 
 
-async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None) -> None:
+async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None, server: WebServer | None) -> None:
     screen = asyncio.create_task(dashboard.run()) if dashboard else None
+    serving = asyncio.create_task(server.run()) if server else None
     try:
         await run_until_interrupted(session.run(), controls)
     finally:
         if screen:
             await screen  # it ends when the session has closed its sinks
+        if server and serving:
+            await server.close()
+            await serving
