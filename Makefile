@@ -4,7 +4,7 @@
 # make test-long  those tests that take about half a minute each
 # make lint      ruff and mypy
 # make mutants   change the core a little at random and see whether its tests notice; make mutants ARGS='--seed 1'
-# make schema    generate the formats of events and topics anew; make picture draws the dashboard for the documents
+# make schema    generate the formats of events, topics and WebSockets anew; make picture draws the dashboard for the documents
 # make bench     how fast it is, beside what else one could do; make bench ARGS=--quick for a short look
 PYTHON ?= python3
 BIN := .venv/bin
@@ -67,11 +67,12 @@ mutants: .venv/dev.done
 bench: .venv/dev.done
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# The events' JSON Schema and the document of the MQTT topics are generated from their classes; tests check that they
-# are current.
+# The events' JSON Schema and the documents of the MQTT topics and of the page's WebSockets are generated from their
+# classes; tests check that they are current.
 schema: install
 	$(BIN)/python -m emotrack.tracker.events > tracker/events.schema.json
 	$(BIN)/python -m emotrack.tracker.mqtt.format.asyncapi > tracker/mqtt/format/asyncapi.json
+	$(BIN)/python -m emotrack.tracker.web.asyncapi > tracker/web/asyncapi.json
 
 # The dashboard as the documents show it: emotrack tracks the bundled conversation in a terminal of tmux.
 picture: install

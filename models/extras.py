@@ -9,9 +9,12 @@ EXTRAS: Final = {
     "pandas": "ray",
     "pyarrow": "pretrain",
     "ray": "ray",
+    "starlette": "web",
     "tenacity": "pretrain",
     "transformers": "full",
+    "uvicorn": "web",
     "vaderSentiment": "pretrain",
+    "websockets": "web",
 }
 """Package -> the extra that brings it."""
 

@@ -50,6 +50,7 @@ OTHER_PROGRAMS = {".", ".ci/run", "cd", "git", "mosquitto_sub", "pip", "pre-comm
 NEEDS = {  # the commands that are read by the parser, but not run, and what they need that is not here
     r"--mic\b|^devices": "a microphone",
     r"mqtts?://": "a broker",
+    r"--web\b": "a browser",
     r"^replay|^correct(?!.*--set)": "a terminal",
     r"^(train|evaluate) ": "corpora, and hours",
 }

@@ -16,6 +16,7 @@ from emotrack.train.pretraining.corpus.rows import LabelRow, TurnRow
 from emotrack.train.pretraining.corpus.table import Answer, Table
 
 ROOT = Path(__file__).parents[1]
+LIVE = ("live", "--file", "talk.wav", "--web", "127.0.0.1:0")
 HIDE = (
     "import sys; package, *words = sys.argv[1:]; sys.modules[package] = None; "
     "from emotrack.command_line import main; sys.exit(main(words))"
@@ -56,10 +57,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ray", "ray"),
         ("ray", "pandas"),
         ("pretrain", "transformers"),
+        *(("live", package) for package in ("starlette", "websockets")),
     ],
 )
 def test_one_line_names_the_extra(folder: Path, command: str, package: str) -> None:
-    words = [sys.executable, "-c", HIDE, package, "train", *TRAIN[command]]
+    words = [sys.executable, "-c", HIDE, package, *(LIVE if command == "live" else ("train", *TRAIN[command]))]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -76,6 +78,8 @@ def test_another_package_is_no_extra() -> None:
 def test_every_package_is_of_the_extra_that_is_named() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     brought = {
-        Requirement(requirement).name: extra for extra in ("full", "pretrain", "ray") for requirement in extras[extra]
+        Requirement(requirement).name: extra
+        for extra in ("full", "pretrain", "ray", "web")
+        for requirement in extras[extra]
     }
     assert {package: extra for package, extra in EXTRAS.items() if package != "pandas"} == brought  # of ray[data]

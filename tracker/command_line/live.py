@@ -11,13 +11,14 @@ import os
 import stat
 import sys
 import time
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.command_line.option_groups import read_options
+from emotrack.tracker.command_line.page import check_page_options, live_page, page_address
 from emotrack.tracker.command_line.running import (
     CONSENT,
     NO_COMMANDS,
@@ -28,9 +29,9 @@ from emotrack.tracker.command_line.running import (
     speaker_options,
 )
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
-from emotrack.tracker.messages.notices import NoticeBoard, notices_to
+from emotrack.tracker.messages.notices import Notice, NoticeBoard, notices_to
 from emotrack.tracker.messages.output import say
-from emotrack.tracker.mqtt.connection.broker import read_broker
+from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
     from emotrack.tracker.session.status import Status
+    from emotrack.tracker.understanding.engine import Engine
+    from emotrack.tracker.web.server import WebServer
 
 MAX_SITE_CHARS = 256
 TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no speech
@@ -62,6 +65,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     captions = Captions(read_captions(arguments.captions)) if arguments.captions else None
     broker = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else None
     known = known_voices(arguments)
+    address = page_address(arguments, is_wanted=arguments.web_mic)
     source = _open_source(arguments)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
@@ -80,16 +84,13 @@ def run_live(arguments: argparse.Namespace) -> int:
     status = LiveStatus(site=arguments.site)
     controls = Controls(status, engine.network.labels)
     if broker:
-        from emotrack.tracker.command_line.service import worker_name
-        from emotrack.tracker.mqtt.publishing.options import Publishing
-        from emotrack.tracker.mqtt.publishing.sink import MqttSink
-
-        publishing = Publishing(broker, worker_name(), arguments.topics == "full", engine)
-        takes_commands = arguments.commands == "on"
-        sinks.append(MqttSink(publishing, status, controls, takes_commands=takes_commands))
-        if not takes_commands:
-            say(NO_COMMANDS)
-    notices = NoticeBoard()
+        sinks.append(_mqtt_sink(arguments, broker, engine, controls))
+    notices, page_notices = NoticeBoard(), NoticeBoard()
+    for line in address.links() if address else ():  # which the page must not show: they hold tokens
+        notices.put(Notice(line), time.monotonic()) if has_dashboard else say(line)
+    site, server = live_page(arguments, address, controls, source, page_notices) if address else (None, None)
+    if site:
+        sinks.append(site)
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)
@@ -106,8 +107,8 @@ def run_live(arguments: argparse.Namespace) -> int:
     )
     session = LiveSession(source, engine, sinks, controls, options)
     try:
-        with notices_to(lambda line: notices.put(line, time.monotonic())) if dashboard else nullcontext():
-            asyncio.run(_run(session, controls, dashboard))
+        with notices_to(partial(_tell, page_notices, notices if dashboard else None)):
+            asyncio.run(_run(session, controls, dashboard, server))
     finally:
         engine.close()
         if keeper:
@@ -133,6 +134,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.keep_audio and not arguments.save:
         raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
     _refuse_what_is_read(arguments)
+    check_page_options(arguments)
     if arguments.captions and arguments.asr not in (None, "none"):
         raise UsageError("--captions take the place of recognition: leave --asr out")
     if arguments.mqtt is not None:
@@ -182,9 +184,34 @@ def _open_source(arguments: argparse.Namespace) -> Source:
 
         realtime = not arguments.fast
         return File(arguments.file, arguments.channels, realtime, track=arguments.track)
+    if arguments.web_mic:
+        from emotrack.tracker.web.microphone import WebMicrophone
+
+        return WebMicrophone()
     from emotrack.tracker.sources.microphone import Microphone
 
     return Microphone(arguments.mic or None, arguments.channels)
+
+
+def _tell(page: NoticeBoard, dashboard: NoticeBoard | None, notice: Notice) -> None:
+    """Show a notice on the page, and on the dashboard that has the screen or on the terminal."""
+    page.put(notice, time.monotonic())
+    if dashboard:
+        dashboard.put(notice, time.monotonic())  # its summary repeats it
+    else:
+        say(notice.line)
+
+
+def _mqtt_sink(arguments: argparse.Namespace, broker: Broker, engine: Engine, controls: Controls) -> Sink:
+    from emotrack.tracker.command_line.service import worker_name
+    from emotrack.tracker.mqtt.publishing.options import Publishing
+    from emotrack.tracker.mqtt.publishing.sink import MqttSink
+
+    publishing = Publishing(broker, worker_name(), arguments.topics == "full", engine)
+    takes_commands = arguments.commands == "on"
+    if not takes_commands:
+        say(NO_COMMANDS)
+    return MqttSink(publishing, controls.status, controls, takes_commands=takes_commands)
 
 
 def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls, notices: NoticeBoard) -> Dashboard:
@@ -202,10 +229,14 @@ def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls
     )
 
 
-async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None) -> None:
+async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None, server: WebServer | None) -> None:
     screen = asyncio.create_task(dashboard.run()) if dashboard else None
+    serving = asyncio.create_task(server.run()) if server else None
     try:
         await run_until_interrupted(session.run(), controls)
     finally:
         if screen:
             await screen  # it ends when the session has closed its sinks
+        if server and serving:
+            await server.close()
+            await serving

@@ -11,6 +11,7 @@ from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.broker_options import add_broker_options
 from emotrack.tracker.command_line.notice import add_notice_command
 from emotrack.tracker.command_line.option_groups import add_options
+from emotrack.tracker.command_line.page import add_page_options
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
 from emotrack.tracker.command_line.voice_commands import add_voice_commands
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
@@ -49,6 +50,9 @@ examples:
   emotrack live --mic --speakers 2                             there are two people in the room
   emotrack live --mic --asr none                               voice only, no words at all
   emotrack live --mqtt mqtt://localhost/                       every microphone on an MQTT broker, and publish there
+  emotrack live --mic --web                                    a page in the browser as well
+  emotrack live --web-mic --web 0.0.0.0 --web-cert cert.pem --web-key key.pem
+                                                               a phone's browser is the microphone
   emotrack live --mic --publish mqtt://localhost/ --site desk  publish what a microphone here hears
   emotrack live --mic --asr ./whisper-small-ct2 --language de  a CTranslate2 Whisper model of your own
 
@@ -128,6 +132,11 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         "--mic", nargs="?", const="", metavar="NAME", help="a microphone: the default one, or by (part of) its name"
     )
     source.add_argument("--file", type=Path, metavar="PATH", help="a recording: any audio or video file FFmpeg reads")
+    source.add_argument(
+        "--web-mic",
+        action="store_true",
+        help="the microphone of whoever opens the page and lends it, or audio that a program sends there (see --web)",
+    )
     source.add_argument(
         "--mqtt", metavar="URL", help="every microphone that sends over this MQTT broker: mqtt://[user@]host[:port]/"
     )
@@ -269,6 +278,7 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         help="with --publish or --mqtt: follow commands to start, stop, pause, reset and label, and Hermes'. Where the "
         "broker has no access list anybody may send them (default: on)",
     )
+    add_page_options(live)
     add_broker_options(live)
     add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
     live.set_defaults(run=_live)
@@ -279,10 +289,12 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
         "watch",
         help="watch sites that are tracked elsewhere",
         description="The dashboard of one or many sites, from the topics of an MQTT broker alone.",
-        epilog="keys: arrows or Tab choose a site, Enter or its number opens it, Backspace shows all of them, q quits",
+        epilog="keys: arrows or Tab choose a site, Enter or its number opens it, Backspace shows all of them, q quits. "
+        "With --web a page in the browser shows them instead, and no terminal is needed.",
     )
     watch.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port]/, or mqtts:// over TLS")
     watch.add_argument("--site", type=unicode, metavar="NAME", help="only this site")
+    add_page_options(watch)
     add_broker_options(watch)
     watch.set_defaults(run=_watch)
 

@@ -14,12 +14,14 @@ from rich.console import Console
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.page import page_address, page_server
 from emotrack.tracker.dashboard.canvas import Canvas
 from emotrack.tracker.dashboard.frame import Frame
 from emotrack.tracker.dashboard.naming import Naming, NewName
 from emotrack.tracker.dashboard.view import render as render_site
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.notices import NoticeBoard, notices_to
+from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
@@ -30,13 +32,22 @@ from emotrack.tracker.mqtt.watching.watched import KINDS, MAX_SITES, WatchedSite
 
 
 def run_watch(arguments: argparse.Namespace) -> int:
-    """Show the sites until the viewer quits; returns the exit code.
+    """Show the sites until the viewer quits, in the terminal or on a page; returns the exit code.
 
     Raises ``UsageError`` where there is no terminal to show them on, ``BrokerError`` if the broker turns us away.
     """
     broker = read_broker(arguments.broker, broker_options(arguments))
+    if (address := page_address(arguments)) is not None:
+        from emotrack.tracker.command_line.watch_page import WatchedPages, run_watch_page
+
+        pages = WatchedPages(broker, arguments.site)
+        for line in address.links():
+            say(line)
+        with notices_to(pages.notice):
+            asyncio.run(run_watch_page(pages, page_server(address, pages)))
+        return 0
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        raise UsageError("watch needs a terminal; any MQTT client can read the topics emotrack/#")
+        raise UsageError("watch needs a terminal, or --web; any MQTT client can read the topics emotrack/#")
     asyncio.run(_Watch(broker, arguments.site, Console()).run())
     return 0
 

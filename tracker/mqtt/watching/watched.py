@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -17,13 +18,16 @@ from emotrack.tracker.mqtt.format.channels import to_command
 from emotrack.tracker.mqtt.format.payloads import (
     MAX_NAME_CHARS,
     ErrorReport,
+    LabelTurn,
     Metrics,
     NameSpeaker,
+    Pause,
     PayloadError,
     Shift,
     SiteStatus,
     SourceState,
     State,
+    Stop,
     Vad,
     parse,
     parse_event,
@@ -44,8 +48,10 @@ STALE_AFTER_S: Final = 20.0
 class WatchedSite:
     """One site: what its topics have said. Times are seconds of a monotonic clock."""
 
-    def __init__(self, name: str, broker: str) -> None:
+    def __init__(self, name: str, broker: str, on_event: Callable[[str, Event], None]) -> None:
+        """``on_event`` is called with the site's name and each event that counts."""
         self.name = name
+        self._on_event = on_event
         self.watching = Watching(broker)
         self.state = DashboardState(site=name, keep_turns=KEEP_TURNS, watching=self.watching)
         self.status = LiveStatus()
@@ -62,9 +68,25 @@ class WatchedSite:
 
     def renaming(self, wanted: NewName) -> Message:
         """The command that gives a speaker the name that the viewer wants."""
-        session = (self.session or "")[:MAX_NAME_CHARS] or None
-        wish = NameSpeaker(speaker=wanted.speaker[:MAX_NAME_CHARS], name=wanted.name, session=session)
+        wish = NameSpeaker(speaker=wanted.speaker[:MAX_NAME_CHARS], name=wanted.name, session=self._wanted_session)
         return to_command(wish, topics.command(self.name, "rename"))
+
+    def labelling(self, turn_id: int, emotion: str) -> Message:
+        """The command that says what a turn really sounded like."""
+        wish = LabelTurn(turn_id=turn_id, emotion=emotion, session=self._wanted_session)
+        return to_command(wish, topics.command(self.name, "label"))
+
+    def pausing(self, paused: bool) -> Message:
+        """The command that makes it listen no more, or again."""
+        return to_command(Pause(paused=paused), topics.command(self.name, "pause"))
+
+    def stopping(self) -> Message:
+        """The command that ends its session."""
+        return to_command(Stop(), topics.command(self.name, "stop"))
+
+    @property
+    def _wanted_session(self) -> str | None:
+        return (self.session or "")[:MAX_NAME_CHARS] or None
 
     def judge(self, now: float, *, connected: bool) -> None:
         """Say why what is shown may be out of date, if there is a reason; notices that have had their time go."""
@@ -121,6 +143,7 @@ class WatchedSite:
                 self.turn_at = now
         self.state.apply(event)
         self.status.source_lost = self.state.lost_reason is not None
+        self._on_event(self.name, event)
 
     def _standing(self, standing: State | None, was_kept: bool, now: float, wall: datetime) -> None:
         self.standing = standing
@@ -158,7 +181,9 @@ class WatchedSite:
 class WatchedSites:
     """The sites of a broker, in the order of their names; a bounded number of them."""
 
-    def __init__(self, broker: str) -> None:
+    def __init__(self, broker: str, on_event: Callable[[str, Event], None] = lambda _site, _event: None) -> None:
+        """``on_event`` is called with the name of a site and each of its events."""
+        self._on_event = on_event
         self.sites: list[WatchedSite] = []
         self.unreadable = 0
         """Messages that were not what their topics promise."""
@@ -183,7 +208,7 @@ class WatchedSites:
             if len(self.sites) >= MAX_SITES:
                 self.ignored |= {name} if len(self.ignored) < MAX_SITES else set()
                 return None
-            found = WatchedSite(name, self._broker)
+            found = WatchedSite(name, self._broker, self._on_event)
             self.sites.append(found)
             self.sites.sort(key=lambda site: site.name)
         return found

@@ -137,8 +137,8 @@ class _Correcting:
         """Ask until the person quits. Raises ``SinkError``."""
         sink = JsonLines.to_file(self._session.path)
         writing = asyncio.get_running_loop().create_task(self._write(sink))
-        self._hear()
         with notices_to(self._show), stopped_by_signals(self._quit):
+            self._hear()
             try:
                 await self._canvas.run()
             finally:  # a terminal that is gone must not take the last answer with it

@@ -24,7 +24,7 @@ from emotrack.tracker.sessions.documents import write_document
 from emotrack.tracker.sessions.reading.garbage import without_collecting
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report import figures
-from emotrack.tracker.sessions.report.colours import DARK_LANE, LIGHT_LANE, STEPS
+from emotrack.tracker.sessions.report.colours import DARK_LANE, LIGHT_LANE
 from emotrack.tracker.sessions.report.curve import Step, at_times, mood_curve
 from emotrack.tracker.sessions.report.moments import MAX_MOMENTS, SIGNS, moments
 from emotrack.tracker.sessions.report.plots import mood_areas, mood_letters, roll
@@ -58,10 +58,9 @@ def _render(session: Session) -> str:
     template = _environment().get_template("page.html.jinja")
     pieces = template.stream(
         view=view,
-        style=Markup(_asset("style.css")),  # noqa: S704 - our own file
+        style=Markup(_asset("look.css") + _asset("style.css")),  # noqa: S704 - our own files
         script=Markup(script),  # noqa: S704 - our own file
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        steps=STEPS,
         light_lane=LIGHT_LANE,
         dark_lane=DARK_LANE,
         source=figures.source_name(view),

@@ -120,7 +120,7 @@ def test_without_a_terminal_it_is_not_possible(mosquitto: Mosquitto) -> None:
         timeout=30,
     )
     assert done.returncode == 2
-    assert done.stderr == "emotrack: watch needs a terminal; any MQTT client can read the topics emotrack/#\n"
+    assert done.stderr == "emotrack: watch needs a terminal, or --web; any MQTT client can read the topics emotrack/#\n"
 
 
 def test_a_broker_that_turns_us_away_ends_it_with_one_line(terminal: Terminal, tmp_path: Path) -> None:

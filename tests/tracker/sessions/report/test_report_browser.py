@@ -2,85 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from emotrack.tracker.sessions.report import write_report
+from tests.tracker.browser import Browser, needs_chromium
 from tests.tracker.sessions.report.test_report_sessions import conversation
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="Chromium is not installed: apt-get install chromium chromium-driver"
-)
-
+pytestmark = needs_chromium
 OPENS_IN_S = 15.0  # far above what is measured (about 1 s), as a test may share its processor
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-)
-
-
-class Browser:
-    """Headless Chromium with what the tests ask of it."""
-
-    def __init__(self, profile: Path) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in (*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,900"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-
-    def open(self, path: Path, fragment: str = "") -> float:
-        """Open a page anew; the seconds until it is loaded."""
-        self.driver.get("about:blank")
-        self.driver.get_log("performance")
-        self.driver.get_log("browser")
-        began = time.perf_counter()
-        self.driver.get(path.as_uri() + fragment)
-        return time.perf_counter() - began
-
-    def run(self, script: str, *arguments: object) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def press(self, *keys: str) -> None:
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
-
-    def click(self, selector: str) -> None:
-        element = self.driver.find_element("css selector", selector)
-        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-        webdriver.ActionChains(self.driver).move_to_element(element).click().perform()
-
-    def emulate(self, width: int, scheme: str = "light", media: str = "screen") -> None:
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-
-    def shows(self, element_id: str) -> bool:
-        """Whether an element comes into sight and stays there."""
-        script = "const r = document.getElementById(arguments[0]).getBoundingClientRect(); return [r.top, r.bottom]"
-        for _ in range(30):
-            time.sleep(0.1)
-            top, bottom = self.run(script, element_id)
-            if top >= 0 and bottom <= self.run("return innerHeight"):
-                return True
-        return False
-
-    def requests(self) -> list[str]:
-        """What the page asked for since it was opened."""
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-
-    def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser")]
 
 
 @pytest.fixture(scope="module")
