@@ -7,6 +7,7 @@ from typing import Final
 EXTRAS: Final = {
     "openai": "pretrain",
     "pandas": "ray",
+    "prometheus_client": "metrics",
     "pyarrow": "pretrain",
     "ray": "ray",
     "starlette": "web",

@@ -78,8 +78,8 @@ def test_another_package_is_no_extra() -> None:
 def test_every_package_is_of_the_extra_that_is_named() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     brought = {
-        Requirement(requirement).name: extra
-        for extra in ("full", "pretrain", "ray", "web")
+        Requirement(requirement).name.replace("-", "_"): extra
+        for extra in ("full", "metrics", "pretrain", "ray", "web")
         for requirement in extras[extra]
     }
     assert {package: extra for package, extra in EXTRAS.items() if package != "pandas"} == brought  # of ray[data]

@@ -11,12 +11,14 @@ import os
 import stat
 import sys
 import time
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.metrics import live_metrics, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.page import check_page_options, live_page, page_address
 from emotrack.tracker.command_line.running import (
@@ -32,7 +34,7 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.notices import Notice, NoticeBoard, notices_to
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
-from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
@@ -66,6 +68,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     broker = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else None
     known = known_voices(arguments)
     address = page_address(arguments, is_wanted=arguments.web_mic)
+    endpoint = open_metrics(arguments)
     source = _open_source(arguments)
     sinks: list[Sink] = [] if has_dashboard else [JsonLines.to_stdout()]
     if arguments.save:
@@ -94,21 +97,13 @@ def run_live(arguments: argparse.Namespace) -> int:
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)
-    options = SessionOptions(
-        segmenter=segmenter,
-        speakers=speakers,
-        captions=captions,
-        context_turns=arguments.context,
-        with_text=not arguments.no_text,
-        notice_given=arguments.notice_given,
-        keeper=keeper,
-        speculate=not (arguments.fast or arguments.no_speculation),
-        provisional=not (arguments.fast or arguments.no_provisional),
-    )
+    counts, metrics = live_metrics(endpoint, engine, status)
+    sinks += counts
+    options = _session_options(arguments, segmenter, captions, speakers, keeper)
     session = LiveSession(source, engine, sinks, controls, options)
     try:
         with notices_to(partial(_tell, page_notices, notices if dashboard else None)):
-            asyncio.run(_run(session, controls, dashboard, server))
+            asyncio.run(_run(session, controls, dashboard, server, metrics))
     finally:
         engine.close()
         if keeper:
@@ -193,6 +188,26 @@ def _open_source(arguments: argparse.Namespace) -> Source:
     return Microphone(arguments.mic or None, arguments.channels)
 
 
+def _session_options(
+    arguments: argparse.Namespace,
+    segmenter: SegmenterOptions,
+    captions: Captions | None,
+    speakers: SpeakerOptions | None,
+    keeper: AudioKeeper | None,
+) -> SessionOptions:
+    return SessionOptions(
+        segmenter=segmenter,
+        speakers=speakers,
+        captions=captions,
+        context_turns=arguments.context,
+        with_text=not arguments.no_text,
+        notice_given=arguments.notice_given,
+        keeper=keeper,
+        speculate=not (arguments.fast or arguments.no_speculation),
+        provisional=not (arguments.fast or arguments.no_provisional),
+    )
+
+
 def _tell(page: NoticeBoard, dashboard: NoticeBoard | None, notice: Notice) -> None:
     """Show a notice on the page, and on the dashboard that has the screen or on the terminal."""
     page.put(notice, time.monotonic())
@@ -229,11 +244,18 @@ def _dashboard(arguments: argparse.Namespace, status: Status, controls: Controls
     )
 
 
-async def _run(session: LiveSession, controls: Controls, dashboard: Dashboard | None, server: WebServer | None) -> None:
+async def _run(
+    session: LiveSession,
+    controls: Controls,
+    dashboard: Dashboard | None,
+    server: WebServer | None,
+    metrics: AbstractAsyncContextManager[None],
+) -> None:
     screen = asyncio.create_task(dashboard.run()) if dashboard else None
     serving = asyncio.create_task(server.run()) if server else None
     try:
-        await run_until_interrupted(session.run(), controls)
+        async with metrics:
+            await run_until_interrupted(session.run(), controls)
     finally:
         if screen:
             await screen  # it ends when the session has closed its sinks

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.broker_options import add_broker_options
+from emotrack.tracker.command_line.metrics import add_metrics_option
 from emotrack.tracker.command_line.notice import add_notice_command
 from emotrack.tracker.command_line.option_groups import add_options
 from emotrack.tracker.command_line.page import add_page_options
@@ -279,6 +280,7 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         "broker has no access list anybody may send them (default: on)",
     )
     add_page_options(live)
+    add_metrics_option(live.add_argument_group("operation"))
     add_broker_options(live)
     add_options(live.add_argument_group("turns", "where speech is cut into turns"), SegmenterOptions)
     live.set_defaults(run=_live)

@@ -7,9 +7,11 @@ import asyncio
 import secrets
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
+from emotrack.tracker.command_line.metrics import figures_of, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.running import (
     CONSENT,
@@ -28,6 +30,11 @@ from emotrack.tracker.mqtt.format import topics
 from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
 from emotrack.tracker.mqtt.format.payloads import MAX_NAME_CHARS
 
+if TYPE_CHECKING:
+    from emotrack.tracker.metrics.endpoint import MetricsEndpoint
+    from emotrack.tracker.metrics.figures import TrackerFigures
+    from emotrack.tracker.mqtt.sites.sites import Sites
+
 
 def run_service(arguments: argparse.Namespace) -> int:
     """Track every site until interrupted; returns the exit code. Raises ``EmotrackError``."""
@@ -40,12 +47,14 @@ def run_service(arguments: argparse.Namespace) -> int:
     broker = read_broker(arguments.mqtt, broker_options(arguments))
     publish_to = read_broker(arguments.publish, broker_options(arguments)) if arguments.publish else broker
     known = known_voices(arguments)
+    endpoint = open_metrics(arguments)
     asr = arguments.asr or "auto"
     engine = load_named_engine(arguments, asr, speakers=True)
     from emotrack.tracker.mqtt.publishing.options import Publishing
     from emotrack.tracker.mqtt.sites.site import SiteOptions
     from emotrack.tracker.mqtt.sites.sites import Sites
 
+    figures = figures_of(engine) if endpoint else None
     sites = Sites(
         engine,
         broker,
@@ -64,6 +73,7 @@ def run_service(arguments: argparse.Namespace) -> int:
             speculate=not arguments.no_speculation,
             provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
             takes_commands=arguments.commands == "on",
+            sinks=lambda status: [figures.of(status)] if figures else [],
             only=listed_names(arguments.sites),
         ),
         audio_topics,
@@ -75,12 +85,20 @@ def run_service(arguments: argparse.Namespace) -> int:
     if arguments.commands == "off":
         say(NO_COMMANDS)
     try:
-        asyncio.run(run_until_interrupted(sites.run(), sites))
+        asyncio.run(_run(sites, endpoint, figures))
     finally:
         engine.close()
     if sites.has_told_nobody:
         raise BrokerError(f"{publish_to}: nothing could be delivered")
     return 0
+
+
+async def _run(sites: Sites, endpoint: MetricsEndpoint | None, figures: TrackerFigures | None) -> None:
+    if endpoint is None or figures is None:
+        await run_until_interrupted(sites.run(), sites)
+        return
+    async with endpoint.serving(figures.registry, lambda: sites.connection.connected):
+        await run_until_interrupted(sites.run(), sites)
 
 
 def worker_name() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class SiteOptions:
     """Estimate turns that still go on."""
     takes_commands: bool = True
     """Follow what is asked on the sites' command topics and Hermes' start and stop."""
+    sinks: Callable[[LiveStatus], Sequence[Sink]] = lambda _: ()
+    """Further sinks of a session, made with its status."""
     only: tuple[str, ...] = ()
     """Names of the sites that are served, with ``*`` and ``?`` as in a shell; all where there are none."""
 
@@ -89,6 +92,7 @@ class Site:
         sinks: list[Sink] = [JsonLines.to_file(saved_to)] if saved_to else []
         if options.to_stdout:
             sinks.append(JsonLines.to_stdout())
+        sinks += options.sinks(self.status)
         session_options = SessionOptions(
             segmenter=options.segmenter,
             speakers=options.speakers,
