@@ -86,6 +86,17 @@ def test_a_later_turn_revises_earlier_ones(
     assert ended["mood"] == "anger", "it is made of the turns as they are known at last"
 
 
+def test_a_word_by_itself_is_doubted_and_what_is_said_in_full_is_not(network: EmotionNetwork, stereo: Samples) -> None:
+    audio = mono(stereo)
+    begin = round(TRUTH[0]["start"] * SAMPLE_RATE)
+    word = np.concatenate([audio[begin : begin + SAMPLE_RATE // 2], np.zeros((SAMPLE_RATE, 1), np.float32)])
+    recorder = Recorder()
+    source = ScriptedSource(chunks(np.concatenate([word, audio[: 6 * SAMPLE_RATE]])))
+    asyncio.run(session(source, network, recorder).run())
+    short, full = recorder.turns[:2]
+    assert (short.doubt, short.uncertain, full.doubt) == ("short", True, None)
+
+
 def test_split_channels_are_speakers_in_the_order_in_which_turns_end(network: EmotionNetwork, stereo: Samples) -> None:
     recorder = Recorder()
     asyncio.run(session(ScriptedSource(chunks(stereo), channels=2), network, recorder).run())
