@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 HALF_LIFE_S: Final = 60.0  # a turn counts half as much after a minute
-ENOUGH_S: Final = 5.0  # of turns that are believed, as far as they have not faded; of less there is no mood
+ENOUGH_S: Final = 8.0  # of turns that are believed, as far as they have not faded; of less there is no mood
 
 
 class Sounding(Protocol):

@@ -80,8 +80,8 @@ def test_shifts_follow_one_another_and_never_turn_into_what_was(emotions: str, s
 
 def test_a_shift_is_proven_after_three_turns_and_twenty_seconds_and_not_before() -> None:
     """Long turns of anger outweigh what was before at once, so the counting starts with the first of them."""
-    calm = TurnMood(1, 0.0, 6.0, None, {"n": 1.0})
-    settled = [calm, TurnMood(2, 6.0, 7.0, None, {"n": 1.0}), TurnMood(3, 7.0, 27.0, None, {"n": 1.0})]
+    calm = TurnMood(1, 0.0, 9.0, None, {"n": 1.0})
+    settled = [calm, TurnMood(2, 9.0, 10.0, None, {"n": 1.0}), TurnMood(3, 10.0, 30.0, None, {"n": 1.0})]
 
     def angry(*ends_s: float) -> list[TurnMood]:
         return [TurnMood(10 + place, end_s - 9.0, end_s, None, {"a": 9.0}) for place, end_s in enumerate(ends_s)]

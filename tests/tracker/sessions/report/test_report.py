@@ -253,7 +253,7 @@ def test_labels_that_the_bundle_does_not_know_have_a_look() -> None:
 
 
 def test_a_correction_stands_beside_the_estimate_and_is_certain() -> None:
-    session = session_of(turn(1, emotion="anger", confidence=0.4, start_s=1.0, end_s=7.0))
+    session = session_of(turn(1, emotion="anger", confidence=0.4, start_s=1.0, end_s=10.0))
     session.corrections = {1: Correction(**STAMP, turn_id=1, emotion="joy")}
     (seen,) = View(session).turns
     assert (seen.label.name, seen.estimate.name, seen.uncertain, seen.strength) == ("joy", "anger", False, 5)
