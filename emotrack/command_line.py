@@ -86,12 +86,8 @@ def whole_parser() -> argparse.ArgumentParser:
 
 
 def _add_training(commands: Commands[argparse.ArgumentParser]) -> None:
-    from emotrack.train.command_line.commands import (
-        add_evaluate_arguments,
-        add_train_arguments,
-        run_evaluate,
-        run_train,
-    )
+    from emotrack.train.command_line.commands import add_train_arguments, run_train
+    from emotrack.train.command_line.evaluating import add_evaluate_arguments, run_evaluate
 
     train = commands.add_parser("train", help="train a bundle", description="Train a bundle from public corpora.")
     add_train_arguments(train)

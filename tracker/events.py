@@ -20,6 +20,12 @@ SCHEMA_VERSION: Final = 1
 
 TextSource = Literal["captions", "faster-whisper", "moonshine", "pocketsphinx"]
 Modality = Literal["speech", "text"]
+Doubt = Literal["overlap", "short", "unclear", "no_words"]
+DOUBT: Final = (
+    "Why the estimate is not to be relied on, however confident: others speak in half of it or more (`overlap`), it is "
+    "less than .8 s of speech (`short`), it hardly sounds like speech (`unclear`), or the recogniser heard no words in "
+    "it (`no_words`). It is then `uncertain`."
+)
 LeftOutName = Literal["nothing", "speakers", "extras", "words", "short_turns"]
 
 
@@ -121,7 +127,8 @@ class Turn(_Event):
     ] = None
     emotion: Words
     confidence: Annotated[Probability, Field(description="Calibrated probability of `emotion`.")]
-    uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
+    uncertain: Annotated[bool, Field(description="True when the estimate is a guess: see `doubt` and `confidence`.")]
+    doubt: Annotated[Doubt | None, Field(description=DOUBT)] = None
     probabilities: dict[Words, Probability]
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, description="What the estimate rests on.")]
     why: Annotated[
@@ -157,7 +164,8 @@ class Provisional(_Event):
     at_s: Annotated[Seconds, Field(ge=0, description="Stream time up to which it was heard.")]
     emotion: Words
     confidence: Annotated[Probability, Field(description="Calibrated probability of `emotion`.")]
-    uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
+    uncertain: Annotated[bool, Field(description="True when the estimate is a guess: see `doubt` and `confidence`.")]
+    doubt: Annotated[Doubt | None, Field(description=DOUBT)] = None
     probabilities: dict[Words, Probability]
 
 
@@ -251,7 +259,9 @@ class SessionEnded(_Event):
     turns: Annotated[int, Field(ge=0)]
     emotions: Annotated[dict[Words, int], Field(description="Turns per emotion.")]
     speakers: Annotated[dict[Words, int], Field(description="Turns per known speaker.")]
-    mood: Annotated[Words | None, Field(description="The emotion that prevails in the recent turns.")]
+    mood: Annotated[
+        Words | None, Field(description="The emotion that prevails in the recent turns; null if too little was heard.")
+    ]
     dropped_frames: Annotated[int, Field(ge=0, description="Device blocks lost because nobody read them in time.")]
     dropped_turns: Annotated[int, Field(ge=0, description="Turns lost because the models could not keep up.")]
     text_skipped: Annotated[int, Field(ge=0, description="Turns scored on voice alone to catch up.")]

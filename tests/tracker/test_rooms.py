@@ -117,7 +117,7 @@ def test_nothing_is_kept_of_turns_long_past() -> None:
         for number in range(300):
             start = number * SAMPLE_RATE
             end = start + len(voice)
-            turn = SpeechTurn(0, start, end, end, end, voice.copy(), 0.9, truncated=False)
+            turn = SpeechTurn(0, start, end, end, end, voice.copy(), 0.9, 1.0, truncated=False)
             await interpreter.interpret(
                 interpreter.begin(turn, Transcript(f"turn {number}", "captions")), said_by("Ana")
             )

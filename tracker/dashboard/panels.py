@@ -22,6 +22,7 @@ _LISTENING = Style(color=SKY)
 _SPEAKING = Style(color=GREEN)
 _LOUD = Style(color=VERMILLION, bold=True)
 _VOICE_ONLY = Style(dim=True, italic=True)
+TOO_LITTLE = "Too little heard for a mood."
 
 
 def label_width(state: DashboardState) -> int:
@@ -123,6 +124,8 @@ def _words(turn: ShownTurn) -> tuple[str, Style | None]:
     marks = " [cut]" if turn.truncated else ""
     if turn.overlap >= TOLD_OVERLAP:
         marks += f" [overlap {turn.overlap:.0%}]"
+    if turn.doubt and not turn.corrected:
+        marks += f" [{turn.doubt}]"
     if turn.text is not None:
         return turn.text + marks, None
     reason = f" ({turn.text_rejected})" if turn.text_rejected else ""
@@ -206,7 +209,7 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
     """The running mood: all emotions in the bundle's order where there is room, else the strongest."""
     values = state.mood()
     if not values:
-        return [_no_turns(state, width)]
+        return [Row(width).add(TOO_LITTLE, QUIET).line() if state.turns else _no_turns(state, width)]
     if height >= len(values):
         values = {name: values[name] for name in dict.fromkeys([*state.labels, *values]) if name in values}
     return bars(values, width, height)

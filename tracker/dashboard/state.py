@@ -24,9 +24,10 @@ from emotrack.tracker.events import (
     Turn,
 )
 from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.wording import doubted
 from emotrack.tracker.session.status import Status
 from emotrack.tracker.site import DEFAULT_SITE
-from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.mood import Mood, believed
 from emotrack.tracker.summary.percentile import percentile
 
 KEEP_TURNS = 1000  # turns the screen can look back on
@@ -61,6 +62,8 @@ class ShownTurn:
     truncated: bool
     named: str | None = None
     """The speaker's name as events have it."""
+    doubt: str = ""
+    """Why the estimate is not to be relied on, in a few words; empty for no reason."""
     overlap: float = 0.0
     """How much of it others speak in; 0 where nobody looked."""
     corrected: bool = False
@@ -228,12 +231,12 @@ class DashboardState:
         return tuple(plain(name, NAME_CHARS) for name in self.started.labels) if self.started else tuple(self.emotions)
 
     def mood(self) -> dict[str, float]:
-        """The running mood as each emotion's share, the largest first; empty before any turn."""
+        """The running mood as each emotion's share, the largest first; empty where too little was heard."""
         shares = self.watching.mood if self.watching else {}
         if not shares:
             mood = Mood()
             for turn in self.turns[-MOOD_TURNS:]:  # from the turns as they are now, so that revisions count
-                mood.add(turn.probabilities, turn.start_s, turn.end_s)
+                mood.add({turn.emotion: 1.0} if turn.corrected else believed(turn), turn.start_s, turn.end_s)
             shares = mood.probabilities
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
@@ -382,6 +385,7 @@ class DashboardState:
             probabilities={plain(name, NAME_CHARS): p for name, p in event.probabilities.items()},
             truncated=event.truncated,
             named=event.speaker,
+            doubt=doubted(event.doubt),
             overlap=event.overlap or 0.0,
         )
 

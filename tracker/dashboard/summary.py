@@ -60,6 +60,8 @@ def _facts(state: DashboardState, width: int) -> list[Line]:
     mood = plain(ended.mood) if ended and ended.mood else next(iter(state.mood()), None)
     if mood:
         facts.append(("Mood", f"{mood} in the latest turns"))
+    elif state.turn_count:
+        facts.append(("Mood", "too little was heard of what is certain"))
     if (latency := _latency(state)) is not None:
         facts.append(("Latency", latency))
     if ended and ended.speculation and (at_pauses := _at_pauses(ended.speculation)):

@@ -231,6 +231,8 @@ def _timeline_box(state: DashboardState, width: int, height: int, cell: int) -> 
 
 def _mood_line(state: DashboardState, width: int) -> Line:
     row = Row(width).add("Mood ", TITLE)
+    if not state.mood():
+        return row.add(f" {panels.TOO_LITTLE}", QUIET).line()
     for emotion, share in list(state.mood().items())[:4]:
         words = f" {emotion} {share:.0%} "
         if row.room > len(words):

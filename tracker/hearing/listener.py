@@ -37,6 +37,8 @@ class SpeechTurn:
     samples: Samples
     """(samples,) from ``start`` to ``end``, 16 kHz."""
     speech_probability: float
+    speech_s: float
+    """Of the turn; less than it lasts."""
     truncated: bool
     """Cut at the longest length, or part of its audio was lost."""
 
@@ -57,6 +59,7 @@ class SpeechTurn:
                 start=start,
                 end=end,
                 speech_end=min(self.speech_end, end),
+                speech_s=min(self.speech_s, (end - start) / SAMPLE_RATE),
                 samples=self.samples[start - self.start : end - self.start],
             )
             for start, end in pairwise(edges)
@@ -232,6 +235,7 @@ class Listener:
             decided=self._next_frame,
             samples=self._audio.between(ended.start, ended.end).copy(),
             speech_probability=ended.speech_probability,
+            speech_s=ended.speech_s,
             truncated=ended.cut or lost,
         )
 

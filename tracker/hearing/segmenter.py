@@ -95,6 +95,8 @@ class SpeechEnded:
     """Sample after the last speech; ``end`` adds the trailing silence."""
     speech_probability: float
     """Mean over the frames that counted as speech."""
+    speech_s: float
+    """How long these are in all."""
     cut: bool
     """True when the turn reached the longest length and goes on in the next one."""
 
@@ -275,4 +277,4 @@ class Segmenter:
 
     @staticmethod
     def _ended(turn: _Turn, end: int, cut: bool) -> SpeechEnded:
-        return SpeechEnded(turn.start, end, min(turn.speech_end, end), turn.speech_probability, cut)
+        return SpeechEnded(turn.start, end, min(turn.speech_end, end), turn.speech_probability, turn.speech_s, cut)

@@ -8,6 +8,13 @@ from typing import Final
 TOLD_OVERLAP: Final = 0.2
 """The share of a turn that others speak in, from which on people are told of it."""
 
+_DOUBTS: Final = {"short": "very short", "unclear": "hardly speech", "no_words": "no words heard"}
+
+
+def doubted(doubt: str | None) -> str:
+    """Why an estimate is doubted, for people; empty for no reason, and for overlap, which they are told anyway."""
+    return _DOUBTS.get(doubt or "", "")
+
 
 def clock(seconds: float) -> str:
     """Stream time as m:ss, or h:mm:ss from an hour on; 0:00 for what is no time of a stream."""

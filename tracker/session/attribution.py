@@ -12,11 +12,11 @@ from typing import Final
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
 from emotrack.tracker.understanding.captions import Captions
+from emotrack.tracker.understanding.doubt import DROWNED
 from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Transcript
 
 OVERLAP: Final = "overlap"  # why a turn has no words whose voice another one drowns
-DROWNED: Final = 0.5  # of what a voice says, from which on a recogniser would write down what the other one says
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from emotrack.models.context import EmotionEstimate
 from emotrack.tracker.audio import SAMPLE_RATE, SourceLost, SourceRestored
 from emotrack.tracker.events import (
     BundleInfo,
+    Doubt,
     Latency,
     Modality,
     OverloadEvent,
@@ -28,7 +29,9 @@ from emotrack.tracker.session.provisional import ProvisionalEstimate
 from emotrack.tracker.session.status import Status
 from emotrack.tracker.session.understanding import UnderstoodTurn
 from emotrack.tracker.sources import Source
+from emotrack.tracker.understanding.doubt import doubt, is_uncertain
 from emotrack.tracker.understanding.engine import Engine
+from emotrack.tracker.understanding.recognisers import Transcript
 
 _VERSIONS_OF = ("emotrack", "torch", "onnxruntime", "faster-whisper", "moonshine-voice", "pocketsphinx", "silero-vad")
 
@@ -65,6 +68,7 @@ def overload_event(status: Status) -> OverloadEvent:
 def provisional_event(status: Status, found: ProvisionalEstimate, options: SessionOptions) -> Provisional:
     """How a turn sounds that still goes on."""
     latest = found.so_far.latest
+    reason = doubt(latest, found.overlap, found.words)
     return Provisional(
         **status.stamp(),
         channel=latest.channel + 1,
@@ -73,7 +77,8 @@ def provisional_event(status: Status, found: ProvisionalEstimate, options: Sessi
         modalities=("speech", "text") if found.words and found.words.text else ("speech",),
         start_s=found.so_far.start / SAMPLE_RATE,
         at_s=latest.end_s,
-        **estimated(found.estimate),
+        doubt=reason,
+        **estimated(found.estimate, reason, found.words),
     )
 
 
@@ -81,6 +86,8 @@ def turn_event(status: Status, understood: UnderstoodTurn, options: SessionOptio
     """The event of a turn that leaves now."""
     queued, found = understood.queued, understood.found
     turn, transcript = queued.attributed.turn, found.transcript
+    overlap = queued.attributed.voiced.overlap if queued.attributed.voiced else None
+    reason = doubt(turn, overlap, transcript)
     modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
     return Turn(
         **status.stamp(),
@@ -88,11 +95,12 @@ def turn_event(status: Status, understood: UnderstoodTurn, options: SessionOptio
         start_s=turn.start_s,
         end_s=turn.end_s,
         speaker=found.speaker,
-        overlap=queued.attributed.voiced.overlap if queued.attributed.voiced else None,
+        overlap=overlap,
         text=transcript.text if options.with_text else None,
         text_source=transcript.source,
         text_rejected=transcript.rejected,
-        **estimated(found.estimate),
+        doubt=reason,
+        **estimated(found.estimate, reason, transcript),
         modalities=modalities,
         why=found.estimate.why,
         audio=understood.audio,
@@ -127,13 +135,13 @@ def session_ended(status: Status, source: Source, reason: str, speculation: Spec
     )
 
 
-def estimated(estimate: EmotionEstimate) -> dict[str, Any]:
-    """What events say of an estimate."""
+def estimated(estimate: EmotionEstimate, reason: Doubt | None, words: Transcript | None = None) -> dict[str, Any]:
+    """What events say of an estimate that may rest on ``words``, and that there may be a ``reason`` to doubt."""
     shares = zip(estimate.labels, estimate.probabilities, strict=True)
     return {
         "emotion": estimate.emotion,
         "confidence": round(estimate.confidence, 4),
-        "uncertain": estimate.uncertain,
+        "uncertain": is_uncertain(estimate, reason, words),
         "probabilities": {label: round(share, 4) for label, share in shares},
     }
 

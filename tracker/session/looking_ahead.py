@@ -69,7 +69,8 @@ class LookingAhead:
                     continue
                 words, estimate = found
             if self._under_way[so_far.latest.channel].goes_on(so_far):
-                yield ProvisionalEstimate(so_far, speaker, words, estimate)
+                overlap = attributed.voiced.overlap if attributed.voiced else None
+                yield ProvisionalEstimate(so_far, speaker, overlap, words, estimate)
 
     async def close(self) -> None:
         """Nothing more is heard."""

@@ -32,6 +32,8 @@ class ProvisionalEstimate:
 
     so_far: TurnSoFar
     speaker: str | None
+    overlap: float | None
+    """The share of it that others speak in, where somebody looked."""
     words: Transcript | None
     """Where they are known, which is at a pause."""
     estimate: EmotionEstimate

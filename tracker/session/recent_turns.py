@@ -40,7 +40,8 @@ class RecentTurns:
         await self._publisher.send(turn)
         for revision in revisions:
             if revision.turns_ago <= len(earlier):  # a session that was taken over has none from before
-                await self.revise(earlier[-revision.turns_ago], **estimated(revision.estimate), why=None)
+                turn_id = earlier[-revision.turns_ago]
+                await self.revise(turn_id, **estimated(revision.estimate, self._turns[turn_id].doubt), why=None)
         if (early := self._early.pop(turn.turn_id, None)) is not None:
             await self.revise(turn.turn_id, **early)
         if len(self._turns) > self._size:

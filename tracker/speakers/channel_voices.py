@@ -128,6 +128,7 @@ class ChannelVoices:
             start=start,
             end=end,
             speech_end=min(turn.speech_end, end),
+            speech_s=min(turn.speech_s, part.active * STEP / SAMPLE_RATE),
             samples=turn.samples[start - turn.start : end - turn.start],
         )
         return VoicedTurn(piece, part.voice, clean, part.overlap)

@@ -41,6 +41,8 @@ class VoicePart:
     """The number that ``Activity`` gave it; None where segmentation heard nobody."""
     clean: NDArray[np.bool_]
     """(end - start,): whether the voice is active, and it alone."""
+    active: int
+    """Frames in which the voice is."""
     overlap: float
     """The share of its activity in which somebody else is active, too."""
 
@@ -111,14 +113,16 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
 
 
 def _unheard(start: int, end: int) -> VoicePart:
-    return VoicePart(start, end, None, np.ones(max(end - start, 0), dtype=bool), 0.0)
+    clean = np.ones(max(end - start, 0), dtype=bool)
+    return VoicePart(start, end, None, clean, len(clean), 0.0)
 
 
 def _part(active: dict[int, NDArray[np.bool_]], voice: int, start: int, first: int, last: int) -> VoicePart:
     own = active[voice][first:last]
     together = sum(frames_[first:last].astype(int) for frames_ in active.values())
     clean = own & (together == 1)
-    return VoicePart(start + first, start + last, voice, clean, 1.0 - float(clean.sum() / max(own.sum(), 1)))
+    overlap = 1.0 - float(clean.sum() / max(own.sum(), 1))
+    return VoicePart(start + first, start + last, voice, clean, int(own.sum()), overlap)
 
 
 def _audible(found: Iterable[VoicePart]) -> list[VoicePart]:

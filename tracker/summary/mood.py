@@ -1,14 +1,31 @@
-"""The mood of a conversation: what its recent turns sound like together."""
+"""The mood of a conversation: what its recent turns sound like together, as far as that is believed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final, Protocol
 
-HALF_LIFE_S = 60.0  # a turn counts half as much after a minute
+HALF_LIFE_S: Final = 60.0  # a turn counts half as much after a minute
+ENOUGH_S: Final = 8.0  # of turns that are believed, as far as they have not faded; of less there is no mood
+
+
+class Sounding(Protocol):
+    """A turn, wherever it is kept."""
+
+    @property
+    def probabilities(self) -> Mapping[str, float]: ...
+
+    @property
+    def uncertain(self) -> bool: ...
+
+
+def believed(turn: Sounding) -> Mapping[str, float]:
+    """What a turn counts for in moods: its probabilities, or nothing where they are a guess. An unsure fear is none."""
+    return {} if turn.uncertain else turn.probabilities
 
 
 class Mood:
-    """A running average of the turns' probabilities, weighted by their length and fading with their age."""
+    """A running average of what is believed of the turns, weighted by their length and fading with their age."""
 
     def __init__(self, half_life_s: float = HALF_LIFE_S) -> None:
         self._half_life_s = half_life_s
@@ -45,11 +62,12 @@ class Mood:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Each label's share, summing to 1; empty before the first turn."""
+        """Each label's share, summing to 1; empty where too little was heard."""
         total = sum(self._weights.values())
-        return {label: weight / total for label, weight in self._weights.items()} if total else {}
+        return {label: weight / total for label, weight in self._weights.items()} if total >= ENOUGH_S else {}
 
     @property
     def label(self) -> str | None:
-        """The prevailing emotion; None before the first turn."""
-        return max(self._weights, key=self._weights.__getitem__, default=None)
+        """The prevailing emotion; None where too little was heard."""
+        shares = self.probabilities
+        return max(shares, key=shares.__getitem__, default=None)

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from emotrack.tracker.events import Percentiles, Turn
-from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.mood import Mood, believed
 from emotrack.tracker.summary.percentile import percentile
 
 _MAX_SPEAKERS = 64  # further names are not counted apart
@@ -38,7 +38,7 @@ class Tally:
     def add(self, turn: Turn) -> None:
         self.emotions[turn.emotion] += 1
         self._count_speaker(turn.speaker)
-        self.mood.add(turn.probabilities, turn.start_s, turn.end_s)
+        self.mood.add(believed(turn), turn.start_s, turn.end_s)
         self._after_end.append(turn.latency_ms.after_end)
         self._end_of_turn.append(turn.latency_ms.end_of_turn)
 
@@ -46,7 +46,7 @@ class Tally:
         """Count a turn as what it was revised to."""
         self.emotions += Counter([after.emotion])
         self.emotions -= Counter([before.emotion])  # which leaves no zeros
-        self.mood.revise(before.probabilities, after.probabilities, after.start_s, after.end_s)
+        self.mood.revise(believed(before), believed(after), after.start_s, after.end_s)
         if before.speaker != after.speaker:
             if before.speaker is not None:
                 self.speakers -= Counter([before.speaker])

@@ -6,8 +6,8 @@ turns that span at least ``STAYS_S`` seconds, from the end of the first of them 
 and returns is none, nor is a change that the session's end leaves unproven. The first emotion that stays is where
 things start from; it is no shift either.
 
-The room's mood counts every turn, a speaker's only that speaker's own. Turns of unknown speakers may be those of
-several people, so only the room counts them.
+A turn of which nothing is believed proves nothing. The room's mood counts every other turn, a speaker's only that
+speaker's own. Turns of unknown speakers may be those of several people, so only the room counts them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class TurnMood:
     start_s: float
     end_s: float
     speaker: str | None
-    probabilities: Mapping[str, float]
+    believed: Mapping[str, float]
+    """The probabilities that count; empty where it is a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ class ShiftWatch:
 
     def add(self, turn: TurnMood) -> list[MoodShift]:
         """Count a turn; the shift that it proves, if it does."""
-        self.mood.add(turn.probabilities, turn.start_s, turn.end_s)
+        self.mood.add(turn.believed, turn.start_s, turn.end_s)
+        if not turn.believed:
+            return []
         label = self.mood.label
         if label is None or label == self.settled:
             self.rival = None

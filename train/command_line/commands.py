@@ -1,4 +1,4 @@
-"""The commands ``emotrack train`` and ``emotrack evaluate``.
+"""The command ``emotrack train``.
 
 Importing this module imports nothing heavy, so that ``--help`` answers at once.
 """
@@ -14,8 +14,7 @@ from pkgutil import resolve_name
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
-from emotrack.tracker.messages.output import say, show, show_tables
-from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.output import say, show
 from emotrack.train.command_line.figures import FIGURES
 from emotrack.train.command_line.pretraining import (
     COMMANDS,
@@ -29,9 +28,6 @@ from emotrack.train.command_line.pretraining import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from emotrack.train.evaluation.evaluate import Evaluation
     from emotrack.train.recipes.recipe import Recipe
 
     Runner = Callable[[Recipe, dict[str, Path], Path, int], Path]
@@ -92,29 +88,6 @@ Its --data, meld or acted speech, is where the bundle must not become more than 
 A run that was killed goes on where it was when the same command is given again.
 """
 
-EVALUATE_EPILOG = """\
-corpora, in their official layouts:
-  meld         words; voice too where the folders with its clips lie beside the tables
-  iemocap      voice and words, 4 labels; iemocap-6: 6 labels
-  mosi         voice and words; negative or positive, so for a bundle that was trained on it
-  emorynlp, goemotions   words
-  acted        a folder with index.csv: clips, by voice
-               a folder with acted-*.json: conversations, voice and captions
-  Acted speakers are split by name, never by clip:
-    train      ravdess-01 to -16, tess-OAF -YAF, nemo-EB0 -IC0 -KD0 -KS0 -MK0 -SM0, emodb-03 -08 -09 -11 -12 -13 -14
-    dev        ravdess-17 to -20, nemo-MP0, emodb-10
-    test       everybody else
-A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
-
-examples:
-  emotrack evaluate --bundle mini --corpus meld --data text/meld --split dev
-  emotrack evaluate --bundle mini --corpus meld --data text/meld --mode offline --json
-  emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
-"""
-
-CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
-MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
-
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train``."""
@@ -153,26 +126,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 def sentence(purpose: str) -> str:
     """What a command is for, with a capital letter."""
     return f"{purpose[0].upper()}{purpose[1:]}"
-
-
-def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the arguments of ``emotrack evaluate``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EVALUATE_EPILOG
-    parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
-    parser.add_argument("--corpus", required=True, choices=CORPORA)
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where the corpus lies")
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
-    parser.add_argument(
-        "--mode",
-        choices=("online", "offline"),
-        default="online",
-        help="online: each turn from the past alone (default); offline: each turn sees the whole dialogue",
-    )
-    parser.add_argument(
-        "--modalities", choices=tuple(MODALITIES), help="score only this (default: all that the corpus has)"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -253,70 +206,3 @@ def _adapt(args: argparse.Namespace) -> int:
         return EXIT_FAILURE
     say(f"accepted: {args.out}", None)
     return 0
-
-
-def run_evaluate(args: argparse.Namespace) -> int:
-    """Run ``emotrack evaluate`` -> exit code."""
-    import torch
-
-    from emotrack.models.bundle import BundleError, load_bundle
-    from emotrack.train.data.dialogues import read_corpus
-    from emotrack.train.errors import TrainError
-    from emotrack.train.evaluation.evaluate import evaluate_corpus
-    from emotrack.train.running.ranks import training_device
-
-    torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
-    try:
-        network = load_bundle(args.bundle, str(training_device()))
-        corpus = read_corpus(args.corpus, args.data, args.split)
-        found = evaluate_corpus(network, corpus, args.mode, args.modalities)
-    except (TrainError, BundleError, OSError) as error:
-        say(error, "emotrack evaluate")
-        return EXIT_FAILURE
-    asked = {
-        "bundle": network.name,
-        "fingerprint": network.fingerprint,
-        "corpus": args.corpus,
-        "split": args.split,
-        "mode": args.mode,
-    }
-    if args.json:
-        show(json.dumps(asked | found.to_dict()))
-    else:
-        _show_evaluation(asked, found)
-    return 0
-
-
-def _show_evaluation(asked: dict[str, str], found: Evaluation) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    def text(label: str) -> Text:
-        return Text(plain(label))
-
-    shown: list[RenderableType] = [plain(", ".join(f"{name} {value}" for name, value in asked.items()))]
-    headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
-    summary = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for modalities, scores in found.scores.items():
-        calibration = (scores.ece, found.ece_by_chance[modalities])
-        values = (scores.weighted_f1, scores.macro_f1, scores.uar, scores.accuracy, *calibration)
-        summary.add_row(MODALITIES[modalities], str(scores.count), *(f"{value:.3f}" for value in values))
-    shown.append(summary)
-    for modalities, scores in found.scores.items():
-        title = f"{MODALITIES[modalities]}; rows: truth, columns: prediction"
-        table = Table(
-            "truth",
-            "F1",
-            *(Column(text(label)) for label in scores.labels),
-            title=title,
-            box=SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-        )
-        for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
-            table.add_row(text(label), f"{f1:.3f}", *(str(count) for count in row))
-        shown.append(table)
-    if found.left_out:
-        left_out = ", ".join(f"{label} {count:,}" for label, count in found.left_out.items())
-        shown.append(plain(f"not scored, as the bundle has no such label, or no single one: {left_out}"))
-    show_tables(*shown)

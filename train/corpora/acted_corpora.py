@@ -10,6 +10,7 @@ are for training; a speaker in neither is for testing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,13 @@ from emotrack.train.corpora import read_table
 from emotrack.train.errors import TrainError
 
 ACTED = ("ravdess", "tess", "nemo", "emodb")
+TRAITS = ("gender", "language")  # columns of an index by which scores are told apart
 
 SPEAKERS = {
-    "dev": {f"ravdess-{actor}" for actor in range(17, 21)} | {"nemo-MP0", "emodb-10"},
+    "dev": {f"ravdess-{actor}" for actor in range(17, 21)}
+    | {"nemo-MP0", "emodb-10"}
+    | {f"urdu-SF{number}" for number in (3, 5, 6, 7)}
+    | {f"urdu-SM{number}" for number in (1, 2, 5, 6, 17, 18, 19, 25, 26, 27)},
     "train": {f"ravdess-{actor:02}" for actor in range(1, 17)}
     | {"tess-YAF", "tess-OAF"}
     | {f"nemo-{name}" for name in ("EB0", "IC0", "KD0", "KS0", "MK0", "SM0")}
@@ -38,6 +43,7 @@ class Clip:
     speaker: str
     emotion: str
     text: str | None  # the words, where the index tells
+    traits: Mapping[str, str]  # its corpus, the name of its folder; its gender and language, where the index tells
 
 
 class ActedTurn(BaseModel):
@@ -69,7 +75,13 @@ def read_index(folder: Path) -> list[Clip]:
         TrainError: ``index.csv`` or a column of it is missing.
     """
     return [
-        Clip(folder / row["file"], row["speaker"], canonical(row["emotion"]) or row["emotion"], row.get("text") or None)
+        Clip(
+            path=folder / row["file"],
+            speaker=row["speaker"],
+            emotion=canonical(row["emotion"]) or row["emotion"],
+            text=row.get("text") or None,
+            traits={"corpus": folder.resolve().name} | {trait: row[trait] for trait in TRAITS if row.get(trait)},
+        )
         for row in read_table(folder / "index.csv", ("file", "speaker", "emotion"))
     ]
 

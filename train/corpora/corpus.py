@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class CorpusTurn:
     audio: Path | None = None
     span: tuple[float, float] | None = None
     """Seconds from where to where in the file; None is all of it."""
+    traits: Mapping[str, str] = field(default_factory=dict)
+    """What it is of, as far as the corpus tells, so that scores can be told apart by it: corpus, gender, language."""
 
     @property
     def emotion(self) -> str | None:

@@ -40,7 +40,8 @@ def read_corpus(name: str, folder: Path, split: str) -> Corpus:
 
     Args:
         name: one of ``CORPORA``, or a corpus of acted speech by its own name.
-        folder: where its official layout begins; for acted speech, where its ``index.csv`` or ``acted-*.json`` are.
+        folder: where its official layout begins; for acted speech, where its ``index.csv`` or ``acted-*.json`` are, or
+            the folders of several such indexes.
         split: train, dev or test.
 
     Raises:
@@ -50,22 +51,24 @@ def read_corpus(name: str, folder: Path, split: str) -> Corpus:
         return READERS[name](folder, split)
     if name not in ("acted", *ACTED):
         raise TrainError(f"no corpus {name!r}: there are {', '.join(CORPORA)}")
-    if (folder / "index.csv").is_file():
-        return _acted_clips(name, folder, split)
-    if any(folder.glob("acted-*.json")):
+    if any(folder.glob("acted-*.json")) and not (folder / "index.csv").is_file():
         return _acted_conversations(name, folder, split)
-    raise TrainError(f"{folder}: neither an index.csv nor acted-*.json in it")
+    indexes = [folder / "index.csv"] if (folder / "index.csv").is_file() else sorted(folder.glob("*/index.csv"))
+    if not indexes:
+        raise TrainError(f"{folder}: neither an index.csv nor acted-*.json in it")
+    return _acted_clips(name, [index.parent for index in indexes], split)
 
 
-def _acted_clips(name: str, folder: Path, split: str) -> Corpus:
+def _acted_clips(name: str, folders: Sequence[Path], split: str) -> Corpus:
     """Each clip a dialogue of one turn, and speech alone: its words were the same for every emotion."""
     dialogues = tuple(
-        Dialogue(clip.path.stem, (CorpusTurn("0", None, (clip.emotion,), clip.speaker, clip.path),))
+        Dialogue(clip.path.stem, (CorpusTurn("0", None, (clip.emotion,), clip.speaker, clip.path, traits=clip.traits),))
+        for folder in folders
         for clip in read_index(folder)
         if split_of(clip.speaker) == split
     )
     if not dialogues:
-        raise TrainError(f"{folder}: no clips of a {split} speaker")
+        raise TrainError(f"{', '.join(map(str, folders))}: no clips of a {split} speaker")
     return Corpus(name, EMOTIONS, dialogues)
 
 

@@ -7,11 +7,13 @@ dialogue. A turn is encoded once, and scored by its voice, its words or both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
@@ -24,7 +26,7 @@ from emotrack.models.scorer import ConversationScorer
 from emotrack.train.corpora import Corpus, CorpusTurn
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
-from emotrack.train.evaluation.metrics import Scores, calibration_error_by_chance, score
+from emotrack.train.evaluation.metrics import Scores, score
 
 Mode = Literal["online", "offline"]
 Modalities = Literal["both", "speech", "text"]
@@ -36,6 +38,7 @@ class EncodedTurn:
 
     embedding: TurnEmbedding
     emotion: str | None  # as its corpus has it
+    traits: Mapping[str, str] = field(default_factory=dict)  # of the corpus's turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,26 @@ class Evaluation:
     """A network's results on a corpus."""
 
     scores: dict[Modalities, Scores]  # the fullest first
-    ece_by_chance: dict[Modalities, float]
-    """What each calibration error would be on average were the probabilities exactly right: much with few turns."""
     left_out: dict[str, int]
     """Turns that were not scored, by label: the bundle has no counterpart of it; or "several labels"."""
+    by_trait: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    """The fullest scores by corpus, gender and language, each where turns of several are known."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: the fullest scores on top, and the scores of each modality beside them."""
         fullest = next(iter(self.scores))
-        each = {
-            name: scores.to_dict() | {"ece_by_chance": round(self.ece_by_chance[name], 4)}
-            for name, scores in self.scores.items()
+        each = {name: scores.to_dict() for name, scores in self.scores.items()}
+        by_trait = {
+            trait: {value: scores.to_dict() for value, scores in values.items()}
+            for trait, values in self.by_trait.items()
         }
-        return {"modalities": fullest, **each[fullest], "left_out": self.left_out, "by_modalities": each}
+        return {
+            "modalities": fullest,
+            **each[fullest],
+            "left_out": self.left_out,
+            "by_modalities": each,
+            "by_trait": by_trait,
+        }
 
 
 def evaluate_corpus(
@@ -72,6 +82,12 @@ def evaluate_corpus(
     Raises:
         TrainError: audio that cannot be read, a modality that the corpus lacks, or no label that the bundle knows.
     """
+    present = modalities_of(corpus, only)
+    return scored(network, corpus, encode_corpus(network, corpus, only), present, mode)
+
+
+def modalities_of(corpus: Corpus, only: Modalities | None = None) -> list[Modalities]:
+    """What a corpus is scored from, the fullest first. Raises ``TrainError`` where it lacks what is asked for."""
     has = {"speech": any(turn.audio for turn in corpus.turns), "text": any(turn.text for turn in corpus.turns)}
     lacking = [name for name in has if only in (name, "both") and not has[name]]
     if lacking:
@@ -79,22 +95,87 @@ def evaluate_corpus(
     present: list[Modalities] = [only] if only else [name for name in ("speech", "text") if has[name]]
     if len(present) > 1:
         present.insert(0, "both")
+    return present
+
+
+def encode_corpus(network: EmotionNetwork, corpus: Corpus, only: Modalities | None = None) -> list[list[EncodedTurn]]:
+    """Run the encoders over a corpus, as far as it is scored, and show how far they are. Raises ``TrainError``."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        return [
+            [
+                replace(encoded, traits=turn.traits)
+                for turn, encoded in zip(
+                    dialogue.turns,
+                    encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns]),
+                    strict=True,
+                )
+            ]
+            for dialogue in progress.track(corpus.dialogues, description="encode")
+        ]
+
+
+def scored(
+    network: EmotionNetwork,
+    corpus: Corpus,
+    dialogues: Sequence[Sequence[EncodedTurn]],
+    present: Sequence[Modalities],
+    mode: Mode = "online",
+    window: int | None = None,
+) -> Evaluation:
+    """Score the encoded turns of a corpus, however they are put together to dialogues.
+
+    Args:
+        network: the network to judge.
+        corpus: what was encoded.
+        dialogues: its turns.
+        present: what is scored, the fullest first.
+        mode: the turns of its dialogue that a turn may see.
+        window: online, how many turns it may see, itself among them; by default the bundle's own number.
+
+    Raises:
+        TrainError: no turn has a label that the bundle knows.
+    """
     left_out = Counter(
         "several labels" if len(turn.labels) > 1 else turn.labels[0]
         for turn in corpus.turns
         if turn.labels and (turn.emotion is None or counterpart(turn.emotion, network.labels) is None)
     )
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        dialogues = [
-            encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns])
-            for dialogue in progress.track(corpus.dialogues, description="encode")
-        ]
-    scores, by_chance = {}, {}
+    scores = {}
+    by_trait: dict[str, dict[str, Scores]] = {}
     for modalities in present:
-        probabilities, truth = judge(network, with_only(dialogues, modalities), mode)  # (N, C), (N,)
+        heard = with_only(dialogues, modalities)
+        probabilities, truth = judge(network, heard, mode, window)  # (N, C), (N,)
         scores[modalities] = score(probabilities.numpy(), truth.numpy(), network.labels)
-        by_chance[modalities] = calibration_error_by_chance(probabilities.numpy())
-    return Evaluation(scores, by_chance, dict(left_out.most_common()))
+        if modalities == present[0]:
+            traits = [turn.traits for turn in _judged(network, heard)]
+            by_trait = _by_trait(probabilities.numpy(), truth.numpy(), network.labels, traits)
+    return Evaluation(scores, dict(left_out.most_common()), by_trait)
+
+
+def _judged(network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]]) -> list[EncodedTurn]:
+    """The N turns that ``judge`` scores, in its order."""
+    return [
+        turn
+        for dialogue in dialogues
+        for turn in dialogue
+        if turn.emotion is not None and counterpart(turn.emotion, network.labels) is not None
+    ]
+
+
+def _by_trait(
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    traits: Sequence[Mapping[str, str]],
+) -> dict[str, dict[str, Scores]]:
+    """(N, C), (N,) and N turns' traits -> the scores of the turns of each value of a trait, where there are several."""
+    found: dict[str, dict[str, Scores]] = {}
+    for trait in dict.fromkeys(name for each in traits for name in each):
+        values = sorted({each[trait] for each in traits if trait in each})
+        if len(values) > 1:
+            rows = {value: [row for row, each in enumerate(traits) if each.get(trait) == value] for value in values}
+            found[trait] = {value: score(probabilities[row], truth[row], labels) for value, row in rows.items()}
+    return found
 
 
 def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
@@ -150,9 +231,12 @@ def with_only(dialogues: Sequence[Sequence[EncodedTurn]], modalities: Modalities
 
 
 def judge(
-    network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]], mode: Mode = "online"
+    network: EmotionNetwork,
+    dialogues: Iterable[Sequence[EncodedTurn]],
+    mode: Mode = "online",
+    window: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run conversations through the network.
+    """Run conversations through the network, online with a rolling window of ``window`` turns.
 
     Returns:
         (N, C) probabilities and (N,) true label indices of the N turns whose truth is one of the bundle's labels.
@@ -168,7 +252,7 @@ def judge(
         if mode == "offline":
             found = scorer.score_dialogue(turns)
         else:
-            context = scorer.new_context()
+            context = scorer.new_context(window)
             found = [scorer.estimate(context, turn) for turn in turns]
         for turn, estimate in zip(dialogue, found, strict=True):
             known = None if turn.emotion is None else counterpart(turn.emotion, network.labels)

@@ -22,6 +22,8 @@ class Scores:
     uar: float  # unweighted average recall
     accuracy: float
     ece: float  # expected calibration error
+    ece_by_chance: float
+    """What that would be on average were the probabilities exactly right: much with few turns."""
     f1: tuple[float, ...]  # per label
     confusion: tuple[tuple[int, ...], ...]  # rows truth, columns prediction
 
@@ -42,6 +44,7 @@ class Scores:
             "uar": round(self.uar, 4),
             "accuracy": round(self.accuracy, 4),
             "ece": round(self.ece, 4),
+            "ece_by_chance": round(self.ece_by_chance, 4),
             "f1": {label: round(value, 4) for label, value in zip(self.labels, self.f1, strict=True)},
             "labels": list(self.labels),
             "confusion": [list(row) for row in self.confusion],
@@ -72,6 +75,7 @@ def score(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.integer[An
         uar=float((hits[present] / support[present]).mean()),
         accuracy=float(hits.sum() / support.sum()),
         ece=expected_calibration_error(probabilities, truth),
+        ece_by_chance=calibration_error_by_chance(probabilities),
         f1=tuple(f1.tolist()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from emotrack.tracker.dashboard import DashboardState, render, summary
 from emotrack.tracker.dashboard.naming import Naming, Speaker
 from emotrack.tracker.dashboard.palette import look
-from emotrack.tracker.events import SpeculationShare
+from emotrack.tracker.events import Doubt, SpeculationShare
 from emotrack.tracker.session.status import LiveStatus, Status
 from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
 
@@ -316,6 +316,23 @@ def test_the_channels_of_a_recording_can_be_told_apart(size: tuple[int, int]) ->
     shown = lines_of(state, LiveStatus(), *size)
     for channel in (1, 2):
         assert any(f"channel {channel}" in line and f"said on {channel}" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "told"),
+    [(None, ""), ("overlap", ""), ("short", " [very short]"), ("unclear", " [hardly speech]")],
+)
+def test_a_turn_that_is_doubted_says_why(doubt: Doubt | None, told: str) -> None:
+    state = DashboardState()
+    state.apply(turn(1, doubt=doubt, uncertain=doubt is not None))
+    (line,) = [line for line in lines_of(state, LiveStatus(), 120, 40) if "Good to see you." in line]
+    assert line.partition("Good to see you.")[2].startswith(told + "  ")
+
+
+def test_there_is_no_mood_while_all_is_guessed() -> None:
+    state = DashboardState()
+    state.apply(turn(1, uncertain=True))
+    assert any("Too little heard for a mood." in line for line in lines_of(state, LiveStatus(), 120, 40))
 
 
 @pytest.mark.parametrize(

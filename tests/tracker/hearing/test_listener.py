@@ -187,9 +187,9 @@ def test_a_second_of_lost_audio_is_bridged_and_more_parts_the_turn(gap_s: float,
 
 def test_a_part_of_a_turn_that_is_all_silence_ends_its_speech_where_the_turn_s_does() -> None:
     samples = np.zeros(3000, dtype=np.float32)
-    turn = SpeechTurn(0, 1000, 4000, 2500, 4000, samples, 0.9, truncated=False)
-    assert [(each.start, each.end, each.speech_end) for each in turn.divide([2000, 3000])] == [
-        (1000, 2000, 2000),
-        (2000, 3000, 2500),
-        (3000, 4000, 2500),
+    turn = SpeechTurn(0, 1000, 4000, 2500, 4000, samples, 0.9, 0.09, truncated=False)
+    assert [(each.start, each.end, each.speech_end, each.speech_s) for each in turn.divide([2000, 2500])] == [
+        (1000, 2000, 2000, 0.0625),
+        (2000, 2500, 2500, 0.03125),
+        (2500, 4000, 2500, 0.09),
     ]

@@ -43,6 +43,7 @@ def test_one_turn_with_its_pre_roll_and_trailing_silence() -> None:
     assert turn.speech_end / SAMPLE_RATE == pytest.approx(2.0, abs=FRAME_S)
     assert turn.end - turn.speech_end == round(0.15 * SAMPLE_RATE)
     assert turn.speech_probability == pytest.approx(0.9)
+    assert turn.speech_s == pytest.approx(1.0, abs=FRAME_S)
     assert not turn.cut
 
 

@@ -54,10 +54,10 @@ def test_a_later_turn_revises_earlier_ones(
     """Each turn makes the two before it sound like anger, the older one first."""
     score = ConversationScorer.update_batch
     angry = EmotionEstimate(
-        probabilities=tuple(0.7 if label == "anger" else 0.05 for label in network.labels),
+        probabilities=tuple(0.76 if label == "anger" else 0.04 for label in network.labels),
         labels=network.labels,
         emotion="anger",
-        confidence=0.7,
+        confidence=0.76,
         uncertain=False,
         why={},
     )
@@ -78,12 +78,23 @@ def test_a_later_turn_revises_earlier_ones(
     assert isinstance(first, Turn)
     changed = {name for name in Turn.model_fields if getattr(first, name) != getattr(last, name)}
     assert changed <= {"time", "revision", "emotion", "confidence", "uncertain", "probabilities", "why"}
-    assert (last.revision, last.emotion, last.confidence, last.why) == (2, "anger", 0.7, None)
+    assert (last.revision, last.emotion, last.confidence, last.why) == (2, "anger", 0.76, None)
     assert last.time > first.time
     ended = recorder.events[-1].model_dump()
     assert ended["turns"] == len(TRUTH)
     assert ended["emotions"] == Counter(turn.emotion for turn in recorder.turns)
     assert ended["mood"] == "anger", "it is made of the turns as they are known at last"
+
+
+def test_a_word_by_itself_is_doubted_and_what_is_said_in_full_is_not(network: EmotionNetwork, stereo: Samples) -> None:
+    audio = mono(stereo)
+    begin = round(TRUTH[0]["start"] * SAMPLE_RATE)
+    word = np.concatenate([audio[begin : begin + SAMPLE_RATE // 2], np.zeros((SAMPLE_RATE, 1), np.float32)])
+    recorder = Recorder()
+    source = ScriptedSource(chunks(np.concatenate([word, audio[: 6 * SAMPLE_RATE]])))
+    asyncio.run(session(source, network, recorder).run())
+    short, full = recorder.turns[:2]
+    assert (short.doubt, short.uncertain, full.doubt) == ("short", True, None)
 
 
 def test_split_channels_are_speakers_in_the_order_in_which_turns_end(network: EmotionNetwork, stereo: Samples) -> None:

@@ -142,7 +142,7 @@ def test_a_recogniser_that_fails_at_a_pause_matters_only_if_the_turn_ends_there(
 
 def a_turn(stereo: Samples, line: int = 0) -> SpeechTurn:
     start, end = (round(TRUTH[line][edge] * SAMPLE_RATE) for edge in ("start", "end"))
-    return SpeechTurn(0, start, end, end, end, mono(stereo)[start:end, 0].copy(), 0.9, truncated=False)
+    return SpeechTurn(0, start, end, end, end, mono(stereo)[start:end, 0].copy(), 0.9, 1.0, truncated=False)
 
 
 def test_words_are_read_anew_if_something_was_said_in_between(network: EmotionNetwork, stereo: Samples) -> None:

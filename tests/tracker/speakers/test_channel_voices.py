@@ -98,6 +98,8 @@ def test_the_same_sound_has_the_same_parts(mono: Samples, segmentation: Packaged
         channel.end()
     assert heard[0].places == heard[1].places
     assert heard[0].looks == heard[1].looks
+    for part in heard[0].parts:
+        assert 0.5 < part.turn.speech_s < part.turn.end_s - part.turn.start_s
 
 
 def test_each_line_is_a_part_with_its_samples(mono: Samples, segmentation: PackagedSegmentation) -> None:

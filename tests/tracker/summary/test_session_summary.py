@@ -79,6 +79,26 @@ def test_the_mood_follows_the_recent_turns() -> None:
     assert mood.label == "anger"
 
 
+def test_there_is_no_mood_while_too_little_was_heard() -> None:
+    mood = Mood(half_life_s=60.0)
+    assert (mood.label, mood.probabilities) == (None, {})
+    mood.add({"joy": 1.0}, 0.0, 7.9)
+    assert (mood.label, mood.probabilities) == (None, {})
+    mood.add({"joy": 1.0}, 8.0, 8.5)
+    assert (mood.label, mood.probabilities) == ("joy", {"joy": 1.0})
+    mood.add({"anger": 1.0}, 500.0, 503.0)  # what was before has faded
+    assert mood.label is None
+
+
+def test_an_unsure_fear_is_no_fear() -> None:
+    tally = Tally()
+    for number in range(1, 4):
+        tally.add(turn(number, "fear", None).model_copy(update={"start_s": 0.0, "end_s": 9.0, "uncertain": True}))
+    assert tally.mood.label is None
+    tally.add(turn(4, "joy", None).model_copy(update={"start_s": 30.0, "end_s": 39.0}))
+    assert tally.mood.label == "joy"
+
+
 def test_a_long_turn_weighs_more() -> None:
     mood = Mood()
     mood.add({"joy": 1.0, "anger": 0.0}, 0.0, 8.0)
@@ -87,22 +107,22 @@ def test_a_long_turn_weighs_more() -> None:
 
 
 def test_a_moment_s_length_and_age_weigh_by_hand() -> None:
-    """A turn of 4 s that ended a minute before one of 1 s weighs half of 4, whichever is told of first."""
-    joy, anger = ({"joy": 1.0}, 10.0, 14.0), ({"anger": 1.0}, 73.0, 74.0)
+    """A turn of 16 s that ended a minute before one of 4 s weighs half of 16, whichever is told of first."""
+    joy, anger = ({"joy": 1.0}, 0.0, 16.0), ({"anger": 1.0}, 72.0, 76.0)
     mood = Mood(half_life_s=60.0)
     mood.add(*joy)
     mood.add(*anger)
     assert mood.probabilities == pytest.approx({"joy": 2 / 3, "anger": 1 / 3})
-    mood.revise({"joy": 1.0}, {"joy": 0.5, "fear": 0.5}, 10.0, 14.0)
+    mood.revise({"joy": 1.0}, {"joy": 0.5, "fear": 0.5}, 0.0, 16.0)
     assert mood.probabilities == pytest.approx({"joy": 1 / 3, "fear": 1 / 3, "anger": 1 / 3})
 
 
 def test_an_older_turn_that_comes_late_does_not_make_the_others_older() -> None:
     mood = Mood(half_life_s=60.0)
-    mood.add({"joy": 1.0}, 98.0, 100.0)
-    mood.add({"anger": 1.0}, 37.0, 40.0)  # of another channel, decided later
+    mood.add({"joy": 1.0}, 92.0, 100.0)
+    mood.add({"anger": 1.0}, 28.0, 40.0)  # of another channel, decided later
     assert mood.probabilities == pytest.approx({"joy": 2 / 5, "anger": 3 / 5})
-    mood.add({"joy": 1.0, "anger": 0.0}, 159.0, 160.0)  # a minute after the latest of them
+    mood.add({"joy": 1.0, "anger": 0.0}, 156.0, 160.0)  # a minute after the latest of them
     assert mood.probabilities == pytest.approx({"joy": 4 / 7, "anger": 3 / 7})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -53,6 +54,13 @@ def test_a_speaker_has_shifts_of_their_own() -> None:
     assert [(shift.speaker, shift.after) for shift in find_shifts(both)] == [("Ana", "a")]
 
 
+def test_a_turn_that_is_not_believed_proves_nothing() -> None:
+    shifted = heard("nnnn" + "aaaaaaaa")
+    guesses = [replace(turn, believed={}) if turn.turn_id > 8 else turn for turn in shifted]
+    assert find_shifts(shifted)
+    assert not find_shifts(guesses)
+
+
 def test_no_turns_have_no_shifts() -> None:
     assert find_shifts([]) == []
 
@@ -72,8 +80,8 @@ def test_shifts_follow_one_another_and_never_turn_into_what_was(emotions: str, s
 
 def test_a_shift_is_proven_after_three_turns_and_twenty_seconds_and_not_before() -> None:
     """Long turns of anger outweigh what was before at once, so the counting starts with the first of them."""
-    calm = TurnMood(1, 0.0, 1.0, None, {"n": 1.0})
-    settled = [calm, TurnMood(2, 1.0, 2.0, None, {"n": 1.0}), TurnMood(3, 2.0, 22.0, None, {"n": 1.0})]
+    calm = TurnMood(1, 0.0, 9.0, None, {"n": 1.0})
+    settled = [calm, TurnMood(2, 9.0, 10.0, None, {"n": 1.0}), TurnMood(3, 10.0, 30.0, None, {"n": 1.0})]
 
     def angry(*ends_s: float) -> list[TurnMood]:
         return [TurnMood(10 + place, end_s - 9.0, end_s, None, {"a": 9.0}) for place, end_s in enumerate(ends_s)]
@@ -87,7 +95,6 @@ def test_a_shift_is_proven_after_three_turns_and_twenty_seconds_and_not_before()
 
 def test_shifts_at_one_moment_are_in_order_the_room_s_first() -> None:
     alone = [
-        TurnMood(turn.turn_id, turn.start_s, turn.end_s, "Ana", turn.probabilities)
-        for turn in heard("nnnn" + "aaaaaaaa")
+        TurnMood(turn.turn_id, turn.start_s, turn.end_s, "Ana", turn.believed) for turn in heard("nnnn" + "aaaaaaaa")
     ]
     assert [(shift.turn_id, shift.speaker) for shift in find_shifts(alone)] == [(7, None), (7, "Ana")]

@@ -24,7 +24,7 @@ from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 
 def turn(start_s: float, end_s: float) -> SpeechTurn:
     start, end = round(start_s * SAMPLE_RATE), round(end_s * SAMPLE_RATE)
-    return SpeechTurn(0, start, end, end, end, np.zeros(end - start, dtype=np.float32), 0.9, truncated=False)
+    return SpeechTurn(0, start, end, end, end, np.zeros(end - start, dtype=np.float32), 0.9, 1.0, truncated=False)
 
 
 def write(folder: Path, name: str, text: str) -> Path:

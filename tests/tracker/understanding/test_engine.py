@@ -45,7 +45,9 @@ class HeldRecogniser(ScriptedRecogniser):
 def turn(number: int) -> SpeechTurn:
     voice = np.zeros(SAMPLE_RATE, dtype=np.float32)
     start = number * SAMPLE_RATE
-    return SpeechTurn(0, start, start + len(voice), start + len(voice), start + len(voice), voice, 0.9, truncated=False)
+    return SpeechTurn(
+        0, start, start + len(voice), start + len(voice), start + len(voice), voice, 0.9, 1.0, truncated=False
+    )
 
 
 def test_many_rooms_at_once_are_heard_and_read_as_each_would_be_alone(network: EmotionNetwork) -> None:

@@ -66,7 +66,7 @@ def test_moonshine_believes_no_words_in_noise_and_silence(
 ) -> None:
     noise = np.random.default_rng(0).normal(0, loudness, round(seconds * SAMPLE_RATE)).astype(np.float32)
     end = len(noise)
-    transcript = moonshine.transcribe(SpeechTurn(0, 0, end, end, end, noise, 0.6, truncated=False))
+    transcript = moonshine.transcribe(SpeechTurn(0, 0, end, end, end, noise, 0.6, 1.0, truncated=False))
     assert (transcript.text, transcript.source) == (None, None)
     assert transcript.rejected in {"empty", "low_confidence", "stock_phrase", "repetition"}
 
@@ -149,7 +149,7 @@ def test_pocketsphinx_does_not_believe_what_it_hears_in_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
     recogniser = PocketSphinx()
     try:
-        transcript = recogniser.transcribe(SpeechTurn(0, 0, 32_000, 32_000, 32_000, noise, 0.6, truncated=False))
+        transcript = recogniser.transcribe(SpeechTurn(0, 0, 32_000, 32_000, 32_000, noise, 0.6, 1.0, truncated=False))
     finally:
         recogniser.close()
     assert transcript.text is None

@@ -24,8 +24,8 @@ from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
 from emotrack.models.text_encoder import TextConfig
-from emotrack.train.command_line import commands as cli
-from emotrack.train.command_line.commands import add_evaluate_arguments, run_evaluate
+from emotrack.train.command_line import evaluating as cli
+from emotrack.train.command_line.evaluating import add_evaluate_arguments, run_evaluate
 from emotrack.train.corpora.acted_corpora import read_clips
 from emotrack.train.data.dialogues import CORPORA, hear, read_corpus
 from emotrack.train.errors import TrainError

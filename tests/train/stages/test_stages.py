@@ -22,7 +22,8 @@ from emotrack.models.bundle import load_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.scorer import ConversationScorer
-from emotrack.train.command_line.commands import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
+from emotrack.train.command_line.commands import add_train_arguments, run_train
+from emotrack.train.command_line.evaluating import add_evaluate_arguments, run_evaluate
 from emotrack.train.corpora import Corpus, CorpusTurn, Dialogue
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature

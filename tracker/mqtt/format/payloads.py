@@ -16,7 +16,9 @@ from pydantic.alias_generators import to_camel
 
 from emotrack.errors import EmotrackError
 from emotrack.tracker.events import (
+    DOUBT,
     EVENT,
+    Doubt,
     Event,
     LeftOutName,
     Milliseconds,
@@ -105,9 +107,15 @@ class Standing(SitePayload):
     at_s: Annotated[StreamTime | None, Field(description="Stream time at which that turn ended.")]
     emotion: Label | None
     confidence: Annotated[Probability | None, Field(description="Calibrated probability of `emotion`.")]
-    uncertain: Annotated[bool, Field(description="True when the confidence is below the bundle's threshold.")]
-    mood: Annotated[Label | None, Field(description="The emotion that prevails over the last minutes.")]
-    mood_probabilities: Annotated[Probabilities, Field(description="Each emotion's share of the mood.")]
+    uncertain: Annotated[bool, Field(description="True when the estimate is a guess: see `doubt` and `confidence`.")]
+    doubt: Annotated[Doubt | None, Field(description=DOUBT)] = None
+    mood: Annotated[
+        Label | None,
+        Field(description="The emotion that prevails over the last minutes; null while too little was heard for that."),
+    ]
+    mood_probabilities: Annotated[
+        Probabilities, Field(description="Each emotion's share of the mood; empty where there is none.")
+    ]
     pleasantness: Annotated[
         Share | None, Field(description="The mood's pleasant share less its unpleasant one, -1 to 1.")
     ]
@@ -303,6 +311,7 @@ class RememberedTurn(Payload):
     emotion: Label
     confidence: Probability
     uncertain: bool
+    doubt: Doubt | None = None
     probabilities: Probabilities
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from emotrack.tracker.mqtt.format.payloads import (
     Trend,
 )
 from emotrack.tracker.summary import shifts
-from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.mood import Mood, believed
 
 QUICK_HALF_LIFE_S: Final = 30.0
 """Where the mood is going is told by one that fades twice as quickly."""
@@ -64,9 +64,9 @@ class _Figure:
 
     def add(self, turn: RememberedTurn) -> None:
         """Count a turn that came after the others."""
-        heard = shifts.TurnMood(turn.turn_id, turn.start_s, turn.end_s, turn.speaker, turn.probabilities)
+        heard = shifts.TurnMood(turn.turn_id, turn.start_s, turn.end_s, turn.speaker, believed(turn))
         self.shift = next(iter(self.watch.add(heard)), self.shift)
-        self.quick_mood.add(turn.probabilities, turn.start_s, turn.end_s)
+        self.quick_mood.add(believed(turn), turn.start_s, turn.end_s)
         self.trend = self._trend()
         self.turns += 1
         self.latest = turn
@@ -87,6 +87,8 @@ class _Figure:
         return self.watch.mood.probabilities
 
     def _trend(self) -> Trend:
+        if not (self.mood and self.quick_mood.probabilities):
+            return "steady"
         change = pleasantness(self.quick_mood.probabilities) - pleasantness(self.mood)
         going: Trend = "improving" if change > 0 else "worsening"
         if abs(change) >= TREND_FROM:
@@ -261,9 +263,10 @@ def _standing(figure: _Figure) -> dict[str, Any]:
         "emotion": turn.emotion if turn else None,
         "confidence": turn.confidence if turn else None,
         "uncertain": turn.uncertain if turn else False,
+        "doubt": turn.doubt if turn else None,
         "mood": figure.watch.mood.label,
         "mood_probabilities": figure.mood,
-        "pleasantness": pleasantness(figure.mood) if turn else None,
+        "pleasantness": pleasantness(figure.mood) if figure.mood else None,
         "trend": figure.trend,
         "turns": figure.turns,
     }

@@ -101,6 +101,8 @@ def _say_more(info: ET.Element, turn: Turn, names: dict[str, str], *, is_correct
         ET.SubElement(info, "et:text").text = plain_document(turn.text)
     estimate = {"emotion": names[turn.emotion], "confidence": f"{turn.confidence:.4f}"}
     estimate["uncertain"] = "true" if turn.uncertain else "false"
+    if turn.doubt is not None:
+        estimate["doubt"] = turn.doubt
     estimate["corrected"] = "true" if is_corrected else "false"
     probabilities = ET.SubElement(info, "et:estimate", estimate)
     for label, probability in turn.probabilities.items():

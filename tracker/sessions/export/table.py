@@ -29,7 +29,7 @@ _RISKY = re.compile(rf"'*(?:[\t\r\n]|[{_UNSEEN}]*[{_FORMULA}])")
 
 _COLUMNS = (
     *("session", "turn_id", "start_s", "end_s", "left_at", "speaker", "text"),
-    *("emotion", "estimated", "corrected", "confidence", "uncertain"),
+    *("emotion", "estimated", "corrected", "confidence", "uncertain", "doubt"),
 )
 _LAST_COLUMNS = ("modalities", "end_of_turn_ms", "after_end_ms")
 
@@ -69,6 +69,7 @@ def _row(session: Session, turn: Turn, labels: list[str]) -> list[str | float]:
         guarded(correction.emotion) if correction else "",
         turn.confidence,
         "true" if turn.uncertain else "false",
+        turn.doubt or "",
         *(turn.probabilities.get(label, "") for label in labels),
         "+".join(turn.modalities),
         turn.latency_ms.end_of_turn,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emotrack.tracker.sessions.report.view import View
-from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.mood import Mood, believed
 
 MAX_STEPS = 500  # more would be narrower than a pixel
 
@@ -30,11 +30,11 @@ def mood_curve(view: View) -> list[Step]:
     width_s = view.seconds / MAX_STEPS
     now = 0.0
     for turn in view.turns:
-        mood.add(turn.probabilities, turn.start_s, turn.end_s)
+        mood.add(believed(turn), turn.start_s, turn.end_s)
         now = max(now, turn.end_s)
         shares = mood.probabilities
         if not shares:
-            continue  # turns of no length weigh nothing
+            continue  # too little was heard
         if steps and int(steps[-1].at_s / width_s) == int(now / width_s) and len(view.turns) > MAX_STEPS:
             steps[-1] = Step(steps[-1].at_s, shares)
         else:

@@ -128,6 +128,8 @@ def says(view: View, turn: SeenTurn) -> str:
             parts.append("uncertain")
     if turn.overlapped:
         parts.append(f"others speak in {turn.overlapped} of it")
+    if turn.doubt:
+        parts.append(turn.doubt)
     return ", ".join(parts)
 
 

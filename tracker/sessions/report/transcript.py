@@ -109,6 +109,8 @@ def _notes(seen: SeenTurn) -> Iterator[str]:
         yield "cut short, or part of its audio was lost"
     if seen.overlapped:
         yield f"others speak in {seen.overlapped} of it"
+    if seen.doubt:
+        yield seen.doubt
 
 
 def _silence(view: View, seen: SeenTurn) -> str:

@@ -11,10 +11,11 @@ from functools import cached_property
 from emotrack.tracker.dashboard.palette import GREY, look
 from emotrack.tracker.events import Turn
 from emotrack.tracker.messages.plain import plain_document
-from emotrack.tracker.messages.wording import TOLD_OVERLAP
+from emotrack.tracker.messages.wording import TOLD_OVERLAP, doubted
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
 from emotrack.tracker.sessions.report.wording import percent
+from emotrack.tracker.summary.mood import believed
 from emotrack.tracker.summary.shifts import MoodShift, TurnMood, find_shifts
 
 MAX_DRAWN = 20_000  # turns that are drawn and written out one by one: a browser takes no more with good grace
@@ -63,6 +64,11 @@ class SeenTurn:
     @property
     def uncertain(self) -> bool:
         return self.turn.uncertain and not self.corrected
+
+    @property
+    def doubt(self) -> str:
+        """Why the estimate is not to be relied on; empty for no reason, and where a person has corrected it."""
+        return "" if self.corrected else doubted(self.turn.doubt)
 
     @property
     def overlapped(self) -> str:
@@ -165,7 +171,7 @@ class View:
     @cached_property
     def shifts(self) -> list[MoodShift]:
         return find_shifts(
-            TurnMood(turn.id, turn.start_s, turn.end_s, turn.speaker, turn.probabilities) for turn in self.turns
+            TurnMood(turn.id, turn.start_s, turn.end_s, turn.speaker, believed(turn)) for turn in self.turns
         )
 
     def _seen(self, turn: Turn) -> SeenTurn:

@@ -103,7 +103,8 @@ def test_the_templates_read_a_state() -> None:
     assert rendered("confidence", state(confidence=0.8123)) == "81.2"
     assert rendered("speaker", state()) == "Ana"
     assert len(rendered("speaker", state(speaker="x" * 256))) <= 255
-    assert rendered("mood", state(probabilities={"fear": 0.9, "joy": 0.1})) == "fear"
+    assert rendered("mood", state(start_s=0.0, end_s=9.0, probabilities={"fear": 0.9, "joy": 0.1})) == "fear"
+    assert rendered("mood", state(start_s=0.0, end_s=7.0)) == "None", "unknown: too little was heard"
 
 
 def test_before_the_first_turn_everything_is_unknown() -> None:

@@ -66,16 +66,26 @@ def test_a_session_begins_with_an_empty_state() -> None:
     assert state.trend == "steady"
 
 
+def test_there_is_no_mood_while_too_little_was_heard() -> None:
+    site = SiteState("kitchen")
+    for event in (said(1, "joy", seconds=4.0), said(2, "fear", seconds=9.0, uncertain=True)):
+        state = room(site, event)
+        assert (state.mood, state.mood_probabilities, state.pleasantness, state.trend) == (None, {}, None, "steady")
+    assert room(site, said(3, "joy", seconds=9.0)).mood == "joy"
+
+
 def test_a_turn_changes_the_room_and_its_speaker() -> None:
     site = SiteState("kitchen")
-    state, ana = site.apply(said(1, "joy", uncertain=True))
+    state, ana = site.apply(said(1, "joy"))
     assert isinstance(state, State)
     assert isinstance(ana, SpeakerState)
     for payload in (state, ana):
-        assert (payload.emotion, payload.confidence, payload.uncertain) == ("joy", 0.8, True)
+        assert (payload.emotion, payload.confidence, payload.uncertain, payload.doubt) == ("joy", 0.8, False, None)
         assert (payload.mood, payload.pleasantness, payload.turns, payload.turn_id) == ("joy", 1.0, 1, 1)
         assert (payload.site, payload.session, payload.speaker) == ("kitchen", "s", "Ana")
-    ben = site.apply(said(2, "anger", "Ben"))[1]
+    guess = room(site, said(2, "fear", "Ben", uncertain=True, doubt="short"))
+    assert (guess.emotion, guess.uncertain, guess.doubt, guess.mood) == ("fear", True, "short", "joy")
+    ben = site.apply(said(2, "anger", "Ben", revision=1))[1]
     assert isinstance(ben, SpeakerState)
     assert (ben.mood, ben.turns) == ("anger", 1)
     assert site.speakers == ["Ana", "Ben"]

@@ -182,7 +182,7 @@ def test_a_lost_source_is_told_and_its_return_too() -> None:
 
 @pytest.mark.parametrize("waiting", [0.0, 3600.0])
 def test_whoever_comes_late_knows_how_old_the_state_is(waiting: float) -> None:
-    sent = SiteState("kitchen").apply(turn(7))[0]
+    sent = SiteState("kitchen").apply(turn(7, start_s=30.0, end_s=39.0))[0]
     watcher = Watcher()
     watcher.wait(waiting)
     watcher.receive(sent, kept=True)
@@ -204,7 +204,7 @@ def test_the_mood_is_the_one_that_was_published() -> None:
     for number in range(1, 6):
         published = site.apply(turn(number, probabilities={"joy": 0.9, "anger": 0.1}))
     watcher.receive(*published, kept=True)
-    watcher.receive(turn(6, probabilities={"anger": 0.9, "joy": 0.1}))
+    watcher.receive(turn(6, start_s=60.0, end_s=69.0, probabilities={"anger": 0.9, "joy": 0.1}))
     assert next(iter(watcher.site.state.mood())) == "joy", "turns from before count too"
     watcher.receive(to_deletion(topics.state("kitchen")))
     assert next(iter(watcher.site.state.mood())) == "anger"

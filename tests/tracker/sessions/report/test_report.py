@@ -22,7 +22,7 @@ from emotrack.tracker.sessions.report.timeline import rows, ticks
 from emotrack.tracker.sessions.report.transcript import chapters
 from emotrack.tracker.sessions.report.view import MAX_LANES, View
 from emotrack.tracker.sessions.report.wording import file_name, without_folders
-from emotrack.tracker.summary.mood import Mood
+from emotrack.tracker.summary.mood import Mood, believed
 from tests.tracker.sessions.report.test_report_sessions import LABELS, STAMP, conversation, ended, save, started, turn
 
 VOID = {"meta", "link", "br", "input", "img", "hr"}
@@ -196,6 +196,11 @@ def test_a_turn_that_others_speak_in_says_so_in_words_where_that_is_much() -> No
     assert "19\u202f% of it" not in html
 
 
+def test_a_turn_that_is_doubted_says_why() -> None:
+    html = render_report(session_of(turn(1), turn(2, doubt="short", uncertain=True)))
+    assert Page(html).text.count("very short") == 1
+
+
 def test_a_session_that_was_cut_off_says_so(tmp_path: Path) -> None:
     save(conversation(30), tmp_path / "s.jsonl")
     whole = (tmp_path / "s.jsonl").read_text()
@@ -254,7 +259,7 @@ def test_labels_that_the_bundle_does_not_know_have_a_look() -> None:
 
 
 def test_a_correction_stands_beside_the_estimate_and_is_certain() -> None:
-    session = session_of(turn(1, emotion="anger", confidence=0.4))
+    session = session_of(turn(1, emotion="anger", confidence=0.4, start_s=1.0, end_s=10.0))
     session.corrections = {1: Correction(**STAMP, turn_id=1, emotion="joy")}
     (seen,) = View(session).turns
     assert (seen.label.name, seen.estimate.name, seen.uncertain, seen.strength) == ("joy", "anger", False, 5)
@@ -266,7 +271,7 @@ def test_the_curve_is_the_mood_of_the_dashboard() -> None:
     session.corrections = {}
     mood = Mood()
     for told in session.turns:
-        mood.add(told.probabilities, told.start_s, told.end_s)
+        mood.add(believed(told), told.start_s, told.end_s)
     assert mood_curve(View(session))[-1].shares == pytest.approx(mood.probabilities)
     assert len(mood_curve(View(conversation(3000)))) <= MAX_STEPS + 1
 

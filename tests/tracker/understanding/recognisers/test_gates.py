@@ -74,7 +74,7 @@ def test_a_turn_s_length_counts_not_where_it_lies() -> None:
     """30 characters a second are what a turn of half a second to one of two seconds, ten minutes on, can hold."""
     at = 600 * SAMPLE_RATE
     for seconds, most in ((2.0, 60), (0.5, 15), (0.1, 15)):
-        turn = SpeechTurn(0, at, at + round(seconds * SAMPLE_RATE), at, at, np.zeros(0, np.float32), 0.9, False)
+        turn = SpeechTurn(0, at, at + round(seconds * SAMPLE_RATE), at, at, np.zeros(0, np.float32), 0.9, 1.0, False)
         for length, rejected in ((most, None), (most + 1, "too_fast")):
             heard = Transcript("abcdefghijklmnopqrstuvwxyz0123456789" * 2, "moonshine", confidence=0.9)
             heard = replace(heard, text=(heard.text or "")[:length])
@@ -84,6 +84,6 @@ def test_a_turn_s_length_counts_not_where_it_lies() -> None:
 
 
 def test_what_the_recogniser_rejects_itself_is_not_believed() -> None:
-    turn = SpeechTurn(0, 0, SAMPLE_RATE, SAMPLE_RATE, SAMPLE_RATE, np.zeros(0, np.float32), 0.9, False)
+    turn = SpeechTurn(0, 0, SAMPLE_RATE, SAMPLE_RATE, SAMPLE_RATE, np.zeros(0, np.float32), 0.9, 1.0, False)
     heard = Transcript("so happy", "moonshine", confidence=0.9, rejected="no_speech")
     assert believed(turn, heard, GateOptions()) == Transcript(None, None, confidence=0.9, rejected="no_speech")

@@ -1,0 +1,68 @@
+"""What is doubted, and what is uncertain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emotrack.models.context import EmotionEstimate, Part
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.understanding.doubt import doubt, is_uncertain
+from emotrack.tracker.understanding.recognisers import Transcript
+
+CLEAR = SpeechTurn(0, 0, 32_000, 32_000, 32_000, np.zeros(32_000, np.float32), 0.95, 1.6, truncated=False)
+
+
+@pytest.mark.parametrize(
+    ("turn", "overlap", "words", "expected"),
+    [
+        (CLEAR, None, None, None),
+        (CLEAR, 0.49, Transcript("Yes, I do.", "moonshine", None, 0.9), None),
+        (CLEAR, 0.5, None, "overlap"),
+        (replace(CLEAR, speech_s=0.79), 0.6, None, "overlap"),
+        (replace(CLEAR, speech_s=0.79), 0.0, Transcript("Okay.", "moonshine", None, 0.9), "short"),
+        (replace(CLEAR, speech_s=0.8), 0.0, None, None),
+        (replace(CLEAR, speech_probability=0.74), None, None, "unclear"),
+        (CLEAR, None, Transcript(None, None, "empty"), "no_words"),
+        (CLEAR, None, Transcript(None, None, "no_speech"), "no_words"),
+        (CLEAR, None, Transcript(None, None, "low_confidence", 0.4), None),  # of another language, say
+    ],
+)
+def test_what_is_known_of_a_sound_is_a_reason_to_doubt(
+    turn: SpeechTurn, overlap: float | None, words: Transcript | None, expected: str | None
+) -> None:
+    assert doubt(turn, overlap, words) == expected
+
+
+def estimate(confidence: float, why: dict[Part, float]) -> EmotionEstimate:
+    """By a bundle whose threshold is .5."""
+    rest = 1.0 - confidence
+    return EmotionEstimate((confidence, rest), ("joy", "fear"), "joy", confidence, confidence < 0.5, why)
+
+
+WORDS = Transcript("I am so happy", "moonshine", None, 0.7)
+BORNE: dict[Part, float] = {"speech": 0.1, "text": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("confidence", "why", "words", "expected"),
+    [
+        (0.5, BORNE, WORDS, False),
+        (0.49, BORNE, WORDS, True),
+        (0.5, BORNE, replace(WORDS, confidence=None), False),  # captions are sure
+        (0.74, BORNE, replace(WORDS, confidence=0.69), True),  # misheard
+        (0.74, {"speech": 0.3, "text": 0.0}, WORDS, True),  # the words say nothing of it
+        (0.75, {"speech": 0.3, "text": -0.1}, WORDS, False),
+        (0.74, {"speech": 0.3}, None, True),
+        (0.75, {"speech": 0.3}, Transcript(None, None, "low_confidence"), False),
+        (0.74, {}, WORDS, True),  # nobody asked what it rests on
+    ],
+)
+def test_a_voice_must_be_surer_than_words(
+    confidence: float, why: dict[Part, float], words: Transcript | None, expected: bool
+) -> None:
+    found = estimate(confidence, why)
+    assert is_uncertain(found, None, words) is expected
+    assert is_uncertain(found, "short", words)

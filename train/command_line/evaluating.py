@@ -1,0 +1,210 @@
+"""The command ``emotrack evaluate``.
+
+Importing this module imports nothing heavy, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from emotrack.tracker.messages.output import say, show, show_tables
+from emotrack.tracker.messages.plain import plain
+from emotrack.train.command_line.pretraining import EXIT_FAILURE, EXIT_USAGE, add_seeds, seeds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from emotrack.train.evaluation.evaluate import Evaluation
+    from emotrack.train.evaluation.metrics import Scores
+
+EVALUATE_EPILOG = """\
+corpora, in their official layouts:
+  meld         words; voice too where the folders with its clips lie beside the tables
+  iemocap      voice and words, 4 labels; iemocap-6: 6 labels
+  mosi         voice and words; negative or positive, so for a bundle that was trained on it
+  emorynlp, goemotions   words
+  acted        a folder with index.csv: clips, by voice; or a folder of several such
+               a folder with acted-*.json: conversations, voice and captions
+  Acted speakers are split by name, never by clip:
+    train      ravdess-01 to -16, tess-OAF -YAF, nemo-EB0 -IC0 -KD0 -KS0 -MK0 -SM0, emodb-03 -08 -09 -11 -12 -13 -14
+    dev        ravdess-17 to -20, nemo-MP0, emodb-10; of URDU's talk shows (natural speech, none of it for training)
+               urdu-SF3 -SF5 -SF6 -SF7 -SM1 -SM2 -SM5 -SM6 -SM17 -SM18 -SM19 -SM25 -SM26 -SM27
+    test       everybody else
+A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
+Where turns of several corpora, genders or languages are known (columns gender and language of index.csv), there are
+scores of each.
+
+sessions of clips (--session): clips in an order drawn by --seed, scored as live, each from what came before it.
+  clip       each by itself
+  speaker    the clips of each speaker are a session of one known speaker
+  corpus     the clips of each folder are a session whose speakers are not known
+Clips that follow one another by chance are no conversation, and the context network would take them for one: so none of
+them is in the window of another, which would cost `mini` 3 points of UAR on RAVDESS. What a session keeps of a voice
+beyond the window goes on from clip to clip.
+
+examples:
+  emotrack evaluate --bundle mini --corpus meld --data text/meld --split dev
+  emotrack evaluate --bundle mini --corpus meld --data text/meld --mode offline --json
+  emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
+  emotrack evaluate --corpus acted --data speech --session speaker --seed 0 1 2
+"""
+
+CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
+MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of ``emotrack evaluate``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EVALUATE_EPILOG
+    parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
+    parser.add_argument("--corpus", required=True, choices=CORPORA)
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where the corpus lies")
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
+    parser.add_argument(
+        "--mode",
+        choices=("online", "offline"),
+        default="online",
+        help="online: each turn from the past alone (default); offline: each turn sees the whole dialogue",
+    )
+    parser.add_argument(
+        "--modalities", choices=tuple(MODALITIES), help="score only this (default: all that the corpus has)"
+    )
+    parser.add_argument(
+        "--session",
+        choices=("clip", "speaker", "corpus"),
+        default="clip",
+        help="which clips of acted speech are one session (default clip: each by itself)",
+    )
+    add_seeds(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Run ``emotrack evaluate`` -> exit code."""
+    import torch
+
+    from emotrack.models.bundle import BundleError, load_bundle
+    from emotrack.train.data.dialogues import read_corpus
+    from emotrack.train.errors import TrainError
+    from emotrack.train.evaluation.drawn_sessions import evaluate_drawn_sessions
+    from emotrack.train.evaluation.evaluate import evaluate_corpus
+    from emotrack.train.running.ranks import training_device
+
+    if complaint := _complaint(args):
+        say(complaint, "emotrack evaluate")
+        return EXIT_USAGE
+    torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
+    try:
+        network = load_bundle(args.bundle, str(training_device()))
+        corpus = read_corpus(args.corpus, args.data, args.split)
+        if args.session == "clip":
+            found = {0: evaluate_corpus(network, corpus, args.mode, args.modalities)}
+        else:
+            found = evaluate_drawn_sessions(network, corpus, args.session, seeds_of(args), args.modalities)
+    except (TrainError, BundleError, OSError) as error:
+        say(error, "emotrack evaluate")
+        return EXIT_FAILURE
+    asked = {
+        "bundle": network.name,
+        "fingerprint": network.fingerprint,
+        "corpus": args.corpus,
+        "split": args.split,
+        "mode": args.mode,
+    }
+    if args.session != "clip":
+        asked |= {"session": args.session, "seed": ", ".join(map(str, found))}
+    if args.json:
+        show(json.dumps(asked | _document(found)))
+    else:
+        _show_evaluation(asked, list(found.values()))
+    return 0
+
+
+def _complaint(args: argparse.Namespace) -> str | None:
+    """What does not go together in the command line."""
+    if args.session == "clip":
+        return "--seed is for --session speaker and corpus, which are drawn" if args.seed else None
+    if args.corpus != "acted":
+        return f"--session {args.session} is for --corpus acted"
+    return f"--session {args.session} is scored online" if args.mode == "offline" else None
+
+
+def _document(found: Mapping[int, Evaluation]) -> dict[str, Any]:
+    """Evaluations by their seeds, as JSON takes them: one is itself, several are a summary and each of them."""
+    from emotrack.train.running.results import summarise
+
+    runs = {seed: evaluation.to_dict() for seed, evaluation in found.items()}
+    if len(runs) == 1:
+        return next(iter(runs.values()))
+    rows = {seed: {name: scores.to_dict() for name, scores in _rows(each)} for seed, each in found.items()}
+    return {**summarise(rows), "runs": runs}
+
+
+def _rows(found: Evaluation) -> list[tuple[str, Scores]]:
+    """All scores of an evaluation and what each is of: "voice", then "gender f" and the like."""
+    rows = [(MODALITIES[modalities], scores) for modalities, scores in found.scores.items()]
+    return rows + [
+        (f"{trait} {value}", scores) for trait, values in found.by_trait.items() for value, scores in values.items()
+    ]
+
+
+def _show_evaluation(asked: dict[str, str], found: Sequence[Evaluation]) -> None:
+    """Show one evaluation, or the mean and spread of several, whose tables of confusions would be many."""
+    shown: list[RenderableType] = [plain(", ".join(f"{name} {value}" for name, value in asked.items()))]
+    shown.append(_summary([_rows(each) for each in found]))
+    if len(found) == 1:
+        shown += _confusions(found[0])
+    else:
+        shown.append(f"mean \N{PLUS-MINUS SIGN} sample standard deviation of {len(found)} seeds")
+    if found[0].left_out:
+        left_out = ", ".join(f"{label} {count:,}" for label, count in found[0].left_out.items())
+        shown.append(plain(f"not scored, as the bundle has no such label, or no single one: {left_out}"))
+    show_tables(*shown)
+
+
+def _summary(runs: Sequence[list[tuple[str, Scores]]]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    columns = ("weighted_f1", "macro_f1", "uar", "accuracy", "ece", "ece_by_chance")
+    headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
+    table = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in zip(*runs, strict=True):
+        cells = []
+        for column in columns:
+            values = [getattr(scores, column) for _, scores in row]
+            spread = f" \N{PLUS-MINUS SIGN} {stdev(values):.3f}" if len(values) > 1 else ""
+            cells.append(f"{mean(values):.3f}{spread}")
+        name, scores = row[0]
+        table.add_row(plain(name), str(scores.count), *cells)
+    return table
+
+
+def _confusions(found: Evaluation) -> list[Table]:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    tables = []
+    for modalities, scores in found.scores.items():
+        table = Table(
+            "truth",
+            "F1",
+            *(Column(Text(plain(label))) for label in scores.labels),
+            title=f"{MODALITIES[modalities]}; rows: truth, columns: prediction",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
+            table.add_row(Text(plain(label)), f"{f1:.3f}", *(str(count) for count in row))
+        tables.append(table)
+    return tables
