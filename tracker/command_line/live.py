@@ -55,16 +55,17 @@ TOLD_FROM_S = 10.0  # somebody who stops sooner does not wonder why there was no
 class Notices:
     """One clear line at a time for the person at the terminal: on stderr, or by the dashboard that has the screen.
 
-    The page shows them all, too.
+    The page shows what is said once it is there.
     """
 
     def __init__(self) -> None:
         self.board = NoticeBoard()
-        self.page = NoticeBoard()
+        self.page: NoticeBoard | None = None
         self.on_screen = False
 
     def __call__(self, line: str) -> None:
-        self.page.put(line, time.monotonic())
+        if self.page is not None:
+            self.page.put(line, time.monotonic())
         if self.on_screen:
             self.board.put(line, time.monotonic())  # the dashboard's summary repeats it
         else:
@@ -105,7 +106,7 @@ def run_live(arguments: argparse.Namespace) -> int:
     controls = Controls(status, engine.network.labels)
     if broker:
         sinks.append(_mqtt_sink(arguments, broker, engine, controls, notices))
-    site, server = live_page(arguments, address, controls, source, notices, notices.page) if address else (None, None)
+    site, server = live_page(arguments, address, controls, source, notices) if address else (None, None)
     if site:
         sinks.append(site)
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from emotrack.errors import UsageError
-from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.notices import Notice, NoticeBoard
+from emotrack.tracker.messages.output import say
 
 if TYPE_CHECKING:
     from emotrack.tracker.session.controls import Controls
@@ -16,6 +18,20 @@ if TYPE_CHECKING:
     from emotrack.tracker.web.address import WebAddress
     from emotrack.tracker.web.server import WebServer
     from emotrack.tracker.web.site import LiveSite, Shown
+
+
+class PageNotices(Protocol):
+    """What is said to whoever runs the command, and to those who look at the page."""
+
+    @property
+    def board(self) -> NoticeBoard:
+        """What the dashboard shows."""
+
+    page: NoticeBoard | None
+    """What the page shows."""
+
+    def __call__(self, line: str, /) -> None: ...
+
 
 DEFAULT_ADDRESS: Final = "localhost:8717"
 
@@ -60,26 +76,23 @@ def check_page_options(arguments: argparse.Namespace) -> None:
 
 
 def live_page(
-    arguments: argparse.Namespace,
-    address: WebAddress,
-    controls: Controls,
-    source: Source,
-    notify: Callable[[str], None],
-    board: NoticeBoard,
+    arguments: argparse.Namespace, address: WebAddress, controls: Controls, source: Source, notices: PageNotices
 ) -> tuple[LiveSite, WebServer]:
     """The page of the session that runs here: a sink, and the server that shows what it gets."""
     from emotrack.tracker.command_line.running import saved_to  # which takes its time
     from emotrack.tracker.web.site import LiveSite
 
     kept = saved_to(arguments, without_folders=True)
-    site = LiveSite(controls, f"Saved to {kept}." if kept else "Nothing is recorded.", board, source)
-    return site, page_server(address, site, notify)
+    notices.page = NoticeBoard()
+    site = LiveSite(controls, f"Saved to {kept}." if kept else "Nothing is recorded.", notices.page, source)
+    notices.board.put(Notice(f"the page: {address.link}", about="page"), time.monotonic())
+    return site, page_server(address, site, notices)
 
 
 def page_server(address: WebAddress, shown: Shown, notify: Callable[[str], None]) -> WebServer:
-    """The server of the page; ``notify`` hears where it is, once."""
+    """The server of the page. Where it is, the terminal alone is told: who looks on sees what ``notify`` hears."""
     from emotrack.tracker.web.server import WebServer
 
-    for line in address.links():
-        notify(line)
+    for line in address.lines():
+        say(line)
     return WebServer(address, shown, notify)

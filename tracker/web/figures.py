@@ -65,7 +65,7 @@ class FiguresOf:
             mood=mood,
             speakers=speakers,
             labels=looks([*state.labels, *state.emotions]),
-            notice=plain(notice, NOTICE_CHARS) if notice else None,
+            notice=plain(without_folders(notice), NOTICE_CHARS) if notice else None,
             kept=self._kept,
             microphone=microphone if self._has_microphone else "none",
         )
