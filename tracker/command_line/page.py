@@ -58,7 +58,7 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 def page_address(arguments: argparse.Namespace, *, is_wanted: bool = False) -> WebAddress | None:
     """The address that the page is served at, taken already; None where no page is wanted. Raises ``UsageError``."""
     if arguments.web is None and not is_wanted:
-        if arguments.web_cert or arguments.web_key:
+        if _has_certificate(arguments):
             raise UsageError("--web-cert and --web-key go with --web")
         return None
     from emotrack.tracker.web import server  # noqa: F401 - what is missing of the extra is said before models load
@@ -69,10 +69,14 @@ def page_address(arguments: argparse.Namespace, *, is_wanted: bool = False) -> W
 
 def check_page_options(arguments: argparse.Namespace) -> None:
     """Raise ``UsageError`` where the options of ``emotrack live`` do not go together."""
-    if arguments.mqtt is not None and arguments.web is not None:
+    if arguments.mqtt is not None and (arguments.web is not None or _has_certificate(arguments)):
         raise UsageError("--web: with --mqtt, emotrack watch --web shows the sites")
     if arguments.web_mic and arguments.channels == "split":
         raise UsageError("--channels split: a browser's microphone is one channel")
+
+
+def _has_certificate(arguments: argparse.Namespace) -> bool:
+    return arguments.web_cert is not None or arguments.web_key is not None
 
 
 def live_page(
