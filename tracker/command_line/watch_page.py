@@ -91,6 +91,8 @@ class WatchedPages:
         for site in self._sites.sites:
             site.judge(now, connected=connected)
             feed, figures = self._feed_of(site.name)
+            if not feed.is_read:
+                continue
             told = figures.now(site.state, site.status, (feed.end, site.standing), site.state.notice or notice)
             feed.tell("figures", told.to_json())
         if self._only is None:

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections import deque
 from typing import Final
+from weakref import WeakSet
 
 from emotrack.tracker.events import Event, Provisional, to_json
 
@@ -35,6 +36,12 @@ class Feed:
         self._bytes = 0
         self._moment: dict[str, tuple[int, str]] = {}
         self._changed = asyncio.Event()
+        self._readers: WeakSet[Reader] = WeakSet()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
 
     @property
     def begin(self) -> int:
@@ -61,6 +68,10 @@ class Feed:
             self._moment.pop(kind, None)
             self._moment[kind] = self.stamp, message
             self._wake()
+
+    def attach(self, reader: Reader) -> None:
+        """Somebody begins to read; nobody needs to say that they have ended."""
+        self._readers.add(reader)
 
     def event(self, number: int) -> bytes:
         """The JSON of an event that is kept."""
@@ -91,6 +102,7 @@ class Reader:
         self._feed = feed
         self._next = int(number) + 1 if is_of_this else 0
         self._stamp = -1
+        feed.attach(self)
 
     @property
     def is_done(self) -> bool:

@@ -25,11 +25,16 @@ def times(messages: list[Message]) -> list[float]:
 
 def test_who_comes_late_is_told_what_was_and_what_holds() -> None:
     feed = Feed()
+    assert not feed.is_read
     feed.add(turn(1))
     feed.tell("figures", '{"type":"figures","turns":1}')
     feed.tell("figures", '{"type":"figures","turns":2}')
     feed.add(turn(2))
-    first, second = taken(Reader(feed, None))
+    reader = Reader(feed, None)
+    assert feed.is_read
+    first, second = taken(reader)
+    del reader
+    assert not feed.is_read
     assert first == {"type": "figures", "turns": 2}
     assert second["events"] == [json.loads(to_json(turn(1))), json.loads(to_json(turn(2)))]
     assert second["last_event"] == f"{feed.run}:1"
