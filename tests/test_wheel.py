@@ -19,7 +19,7 @@ CONVERSATION = ROOT / "examples" / "kitchen-table"
 QUIETLY = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 REACHED_INTO = {  # by more than what they promise to keep
     *("aiomqtt", "av", "faster-whisper", "huggingface-hub", "moonshine-voice", "onnxruntime", "openai", "ray"),
-    *("silero-vad", "sounddevice", "torch", "transformers"),
+    *("silero-vad", "sounddevice", "torch", "transformers", "uvicorn"),
 }
 NEWER = sorted(Path.home().glob(".pyenv/versions/3.1[2-9]*/bin/python")) or [
     Path(found) for minor in range(12, 16) if (found := shutil.which(f"python3.{minor}"))

@@ -89,11 +89,10 @@ def run_live(arguments: argparse.Namespace) -> int:
     if broker:
         sinks.append(_mqtt_sink(arguments, broker, engine, controls))
     notices, page_notices = NoticeBoard(), NoticeBoard()
-    for line in address.links() if address else ():  # which the page must not show: they hold tokens
-        notices.put(Notice(line), time.monotonic()) if has_dashboard else say(line)
     site, server = live_page(arguments, address, controls, source, page_notices) if address else (None, None)
-    if site:
+    if site and address:
         sinks.append(site)
+        notices.put(Notice(f"the page: {address.link}", about="page"), time.monotonic())
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from emotrack.errors import UsageError
 from emotrack.tracker.messages.notices import NoticeBoard
+from emotrack.tracker.messages.output import say
 
 if TYPE_CHECKING:
     from emotrack.tracker.session.controls import Controls
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from emotrack.tracker.web.address import WebAddress
     from emotrack.tracker.web.server import WebServer
     from emotrack.tracker.web.site import LiveSite, Shown
+
 
 DEFAULT_ADDRESS: Final = "localhost:8717"
 
@@ -41,7 +43,7 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 def page_address(arguments: argparse.Namespace, *, is_wanted: bool = False) -> WebAddress | None:
     """The address that the page is served at, taken already; None where no page is wanted. Raises ``UsageError``."""
     if arguments.web is None and not is_wanted:
-        if arguments.web_cert or arguments.web_key:
+        if _has_certificate(arguments):
             raise UsageError("--web-cert and --web-key go with --web")
         return None
     from emotrack.tracker.web import server  # noqa: F401 - what is missing of the extra is said before models load
@@ -52,30 +54,32 @@ def page_address(arguments: argparse.Namespace, *, is_wanted: bool = False) -> W
 
 def check_page_options(arguments: argparse.Namespace) -> None:
     """Raise ``UsageError`` where the options of ``emotrack live`` do not go together."""
-    if arguments.mqtt is not None and arguments.web is not None:
+    if arguments.mqtt is not None and (arguments.web is not None or _has_certificate(arguments)):
         raise UsageError("--web: with --mqtt, emotrack watch --web shows the sites")
     if arguments.web_mic and arguments.channels == "split":
         raise UsageError("--channels split: a browser's microphone is one channel")
 
 
+def _has_certificate(arguments: argparse.Namespace) -> bool:
+    return arguments.web_cert is not None or arguments.web_key is not None
+
+
 def live_page(
-    arguments: argparse.Namespace,
-    address: WebAddress,
-    controls: Controls,
-    source: Source,
-    board: NoticeBoard,
+    arguments: argparse.Namespace, address: WebAddress, controls: Controls, source: Source, notices: NoticeBoard
 ) -> tuple[LiveSite, WebServer]:
     """The page of the session that runs here: a sink, and the server that shows what it gets."""
     from emotrack.tracker.command_line.running import saved_to  # which takes its time
     from emotrack.tracker.web.site import LiveSite
 
     kept = saved_to(arguments, without_folders=True)
-    site = LiveSite(controls, f"Saved to {kept}." if kept else "Nothing is recorded.", board, source)
+    site = LiveSite(controls, f"Saved to {kept}." if kept else "Nothing is recorded.", notices, source)
     return site, page_server(address, site)
 
 
 def page_server(address: WebAddress, shown: Shown) -> WebServer:
-    """The server of the page."""
+    """The server of the page. Where it is, the terminal alone is told: who looks on sees all other notices."""
     from emotrack.tracker.web.server import WebServer
 
+    for line in address.lines():
+        say(line)
     return WebServer(address, shown)

@@ -21,7 +21,6 @@ from emotrack.tracker.dashboard.naming import Naming, NewName
 from emotrack.tracker.dashboard.view import render as render_site
 from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.notices import NoticeBoard, notices_to
-from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
 from emotrack.tracker.mqtt.connection.connection import Connection
 from emotrack.tracker.mqtt.connection.message import Message
@@ -41,8 +40,6 @@ def run_watch(arguments: argparse.Namespace) -> int:
         from emotrack.tracker.command_line.watch_page import WatchedPages, run_watch_page
 
         pages = WatchedPages(broker, arguments.site)
-        for line in address.links():
-            say(line)
         with notices_to(pages.notice):
             asyncio.run(run_watch_page(pages, page_server(address, pages)))
         return 0

@@ -29,7 +29,7 @@ from emotrack.tracker.web.messages import Correct, Deed, PauseListening, Rename,
 from emotrack.tracker.web.server import WebServer
 
 KEEP_EVENTS: Final = 2_000  # of each site
-KEEP_CHARS: Final = 2_000_000
+KEEP_BYTES: Final = 2_000_000
 MAX_FEEDS: Final = 2 * MAX_SITES  # those of sites that a viewer has asked for included
 _KEPT: Final = "Nothing is recorded here."  # what is done where the session runs, a watcher cannot know
 
@@ -90,6 +90,8 @@ class WatchedPages:
         for site in self._sites.sites:
             site.judge(now, connected=connected)
             feed, figures = self._feed_of(site.name)
+            if not feed.is_read:
+                continue
             told = figures.now(site.state, site.status, (feed.end, site.standing), site.state.notice or notice)
             feed.tell("figures", told.to_json())
         if self._only is None:
@@ -105,7 +107,7 @@ class WatchedPages:
 
     def _feed_of(self, name: str) -> tuple[Feed, FiguresOf]:
         if name not in self._feeds:
-            self._feeds[name] = Feed(KEEP_EVENTS, KEEP_CHARS), FiguresOf(_KEPT)
+            self._feeds[name] = Feed(KEEP_EVENTS, KEEP_BYTES), FiguresOf(_KEPT)
         return self._feeds[name]
 
     def _take(self, site: str, event: Event) -> None:

@@ -79,24 +79,28 @@ class WebAddress:
             return name in {"localhost", self.host.lower(), machine, f"{machine.partition('.')[0]}.local"}
         return True
 
-    def links(self) -> list[str]:
-        """What is said of where the page is, a line each; a token is shown here and nowhere else."""
-        host = self.host
-        if (
-            self.token is not None
-            and ipaddress.ip_address(self.bound.getsockname()[0].partition("%")[0]).is_unspecified
-        ):
-            host = socket.gethostname()
-        page = f"{'https' if self.is_secure else 'http'}://{host}:{self.port}/"
+    @property
+    def link(self) -> str:
+        """The link of whoever takes part."""
+        return self._link(self.token)
+
+    def lines(self) -> list[str]:
+        """What is said of where the page is, to whoever serves it alone."""
         if self.token is None:
-            return [f"the page is {page} and can be opened on this computer alone"]
+            return [f"the page is {self.link} and can be opened on this computer alone"]
         lines = [
-            f"whoever opens this link can listen in, rename, pause and stop: {page}#{self.token}",
-            f"whoever opens this link can look on only: {page}#{self.looking_token}",
+            f"whoever opens this link can listen in, rename, pause and stop: {self.link}",
+            f"whoever opens this link can look on only: {self._link(self.looking_token)}",
         ]
         if not self.is_secure:
             lines.append("all that is said on the way can be read by others on the network: --web-cert makes it HTTPS")
         return lines
+
+    def _link(self, token: str | None) -> str:
+        is_every = ipaddress.ip_address(self.bound.getsockname()[0].partition("%")[0]).is_unspecified
+        host = socket.gethostname() if is_every else self.host
+        page = f"{'https' if self.is_secure else 'http'}://{host}:{self.port}/"
+        return page if token is None else f"{page}#{token}"
 
 
 def bind(argument: str, certificate: Path | None = None, key: Path | None = None) -> WebAddress:

@@ -11,30 +11,37 @@ import asyncio
 import secrets
 from collections import deque
 from typing import Final
+from weakref import WeakSet
 
 from emotrack.tracker.events import Event, Provisional, to_json
 
 KEEP_EVENTS: Final = 40_000  # a day's conversation, revisions included
-KEEP_CHARS: Final = 32_000_000  # of their JSON
-BATCH_CHARS: Final = 100_000  # of one message
+KEEP_BYTES: Final = 32_000_000  # of their JSON
+BATCH_BYTES: Final = 100_000  # of one message
 
 
 class Feed:
     """The latest events of a site, and what holds at the moment."""
 
-    def __init__(self, keep: int = KEEP_EVENTS, keep_chars: int = KEEP_CHARS) -> None:
+    def __init__(self, keep: int = KEEP_EVENTS, keep_bytes: int = KEEP_BYTES) -> None:
         self.run = secrets.token_hex(4)
         """Tells this feed's numbers from those of another one, before a restart say."""
         self.end = 0
         """The number of the next event."""
         self.stamp = 0
         """Counts what holds for a moment."""
-        self._events: deque[str] = deque()
+        self._events: deque[bytes] = deque()
         self._keep = keep
-        self._keep_chars = keep_chars
-        self._chars = 0
+        self._keep_bytes = keep_bytes
+        self._bytes = 0
         self._moment: dict[str, tuple[int, str]] = {}
         self._changed = asyncio.Event()
+        self._readers: WeakSet[Reader] = WeakSet()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
 
     @property
     def begin(self) -> int:
@@ -46,12 +53,12 @@ class Feed:
         if isinstance(event, Provisional):
             self.tell(f"provisional {event.channel}", f'{{"type":"passing","event":{to_json(event)}}}')
             return
-        line = to_json(event)
+        line = to_json(event).encode()
         self._events.append(line)
-        self._chars += len(line)
+        self._bytes += len(line)
         self.end += 1
-        while len(self._events) > self._keep or (self._chars > self._keep_chars and len(self._events) > 1):
-            self._chars -= len(self._events.popleft())
+        while len(self._events) > self._keep or (self._bytes > self._keep_bytes and len(self._events) > 1):
+            self._bytes -= len(self._events.popleft())
         self._wake()
 
     def tell(self, kind: str, message: str) -> None:
@@ -62,10 +69,13 @@ class Feed:
             self._moment[kind] = self.stamp, message
             self._wake()
 
-    def between(self, begin: int, end: int) -> list[str]:
-        """The events of these numbers, all of which are kept."""
-        first = self.begin
-        return [self._events[number - first] for number in range(begin, end)]
+    def attach(self, reader: Reader) -> None:
+        """Somebody begins to read; nobody needs to say that they have ended."""
+        self._readers.add(reader)
+
+    def event(self, number: int) -> bytes:
+        """The JSON of an event that is kept."""
+        return self._events[number - self.begin]
 
     def since(self, stamp: int) -> list[str]:
         """What was told of the moment after ``stamp``, the oldest first."""
@@ -89,11 +99,10 @@ class Reader:
         is_of_this = run == feed.run and number.isdecimal() and len(number) < 18 and int(number) < feed.end
         self.goes_on = is_of_this
         """Whether what follows goes on where the viewer was; otherwise it begins anew."""
-        self.lost = 0
-        """Events that were gone before this viewer came to read them."""
         self._feed = feed
         self._next = int(number) + 1 if is_of_this else 0
         self._stamp = -1
+        feed.attach(self)
 
     @property
     def is_done(self) -> bool:
@@ -105,7 +114,6 @@ class Reader:
         feed, messages = self._feed, []
         if self._next < feed.begin:
             missed = feed.begin - self._next
-            self.lost += missed
             self._next = feed.begin
             messages.append(f'{{"type":"lost","events":{missed}}}')
         if self._stamp >= 0 and self._next < feed.end:  # the first thing that a viewer learns is what holds now
@@ -121,10 +129,10 @@ class Reader:
             await self._feed.change()
 
     def _batch(self) -> str:
-        begin, chars, lines = self._next, 0, []
-        while self._next < self._feed.end and chars < BATCH_CHARS:
-            lines += self._feed.between(self._next, self._next + 1)
-            chars += len(lines[-1])
+        begin, size, lines = self._next, 0, list[bytes]()
+        while self._next < self._feed.end and size < BATCH_BYTES:
+            lines.append(self._feed.event(self._next))
+            size += len(lines[-1])
             self._next += 1
         last = f"{self._feed.run}:{begin + len(lines) - 1}"
-        return f'{{"type":"events","last_event":"{last}","events":[{",".join(lines)}]}}'
+        return f'{{"type":"events","last_event":"{last}","events":[{b",".join(lines).decode()}]}}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -19,6 +20,22 @@ MAX_LABELS = 64
 _DIGITS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What only events change."""
+
+    events: object
+    mood: dict[str, float]
+    speakers: tuple[SpeakerFigure, ...]
+    p50_ms: float | None
+    p95_ms: float | None
+
+    @classmethod
+    def of(cls, state: DashboardState, events: object) -> _Known:
+        mood = {label: round(share, _DIGITS) for label, share in state.mood().items()}
+        return cls(events, mood, tuple(_speakers(state)), state.latency_ms(50), state.latency_ms(95))
+
+
 class FiguresOf:
     """The figures of one session; what only events change is worked out when there was one."""
 
@@ -26,17 +43,16 @@ class FiguresOf:
         """``kept`` says what is recorded, ``microphone`` whether a browser is to be the microphone."""
         self._kept = kept
         self._has_microphone = microphone
-        self._known: tuple[object, dict[str, float], tuple[SpeakerFigure, ...]] | None = None
+        self._known: _Known | None = None
 
     def now(
         self, state: DashboardState, status: Status, events: object, notice: str | None, *, is_connected: bool = False
     ) -> Figures:
         """The figures; ``events`` is another one as soon as there was an event."""
         words, style = state_chip(state, status)
-        if self._known is None or self._known[0] != events:
-            mood = {label: round(share, _DIGITS) for label, share in state.mood().items()}
-            self._known = events, mood, tuple(_speakers(state))
-        _, mood, speakers = self._known
+        if self._known is None or self._known.events != events:
+            self._known = _Known.of(state, events)
+        known = self._known
         started = state.started
         microphone: Literal["none", "wanted", "connected"] = "connected" if is_connected else "wanted"
         return Figures(
@@ -60,12 +76,12 @@ class FiguresOf:
             uncertain=state.uncertain_count,
             marks=state.marks,
             latest_ms=state.last_after_end_ms,
-            p50_ms=state.latency_ms(50),
-            p95_ms=state.latency_ms(95),
-            mood=mood,
-            speakers=speakers,
+            p50_ms=known.p50_ms,
+            p95_ms=known.p95_ms,
+            mood=known.mood,
+            speakers=known.speakers,
             labels=looks([*state.labels, *state.emotions]),
-            notice=plain(notice, NOTICE_CHARS) if notice else None,
+            notice=plain(without_folders(notice), NOTICE_CHARS) if notice else None,
             kept=self._kept,
             microphone=microphone if self._has_microphone else "none",
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Final
+from weakref import WeakMethod
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -82,11 +83,16 @@ class _BoundedHttp(H11Protocol):
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
-            self.loop.call_later(MAX_HTTP_S, self._end)
+            self.loop.call_later(MAX_HTTP_S, _call, WeakMethod(self._end))  # which need not wait for it to be forgotten
 
     def _end(self) -> None:
         if self.transport.get_protocol() is self:
             self.transport.abort()
+
+
+def _call(method: WeakMethod[Callable[[], None]]) -> None:
+    if (end := method()) is not None:
+        end()
 
 
 class _SignallessServer(uvicorn.Server):

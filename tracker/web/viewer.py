@@ -78,6 +78,7 @@ class Viewer:
         while True:
             for message in reader.take():
                 await self._socket.send_text(message)
+                await asyncio.sleep(0)  # who reads a long conversation holds nobody up meanwhile
             await reader.change()
 
     async def _listen(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import time
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -11,7 +13,12 @@ from pathlib import Path
 import pytest
 
 from emotrack.errors import UsageError
+from emotrack.tracker.command_line.page import live_page
+from emotrack.tracker.messages.notices import Notice, NoticeBoard
+from emotrack.tracker.session.controls import Controls
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.web.address import TOKEN_VARIABLE, WebAddress, bind
+from emotrack.tracker.web.microphone import WebMicrophone
 from tests.tracker.mqtt.certificates import Authority
 
 Taking = Callable[..., WebAddress]
@@ -35,7 +42,7 @@ def test_this_computer_alone_needs_no_token(bound: Taking, argument: str) -> Non
     address = bound(argument)
     assert address.token is None
     assert address.role(None) == address.role("anything") == "takes part"
-    (line,) = address.links()
+    (line,) = address.lines()
     assert re.search(rf"http://[\w.]+:{address.port}/ and can be opened on this computer alone", line)
 
 
@@ -44,7 +51,7 @@ def test_elsewhere_a_token_lets_in_and_another_one_lets_look(bound: Taking) -> N
     assert address.token is not None
     assert len(address.token) >= 43
     assert address.token != bound("0.0.0.0:0").token, "made anew each time"
-    part, look, plain = address.links()
+    part, look, plain = address.lines()
     page = f"http://{socket.gethostname()}:{address.port}/#"
     assert part.endswith(page + address.token)
     assert look.endswith(f"{page}{address.looking_token}")
@@ -93,10 +100,25 @@ def test_what_cannot_be_had_is_one_line(bound: Taking, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1:{port}: Address already in use"):
             bind(f"127.0.0.1:{port}")
     certificate, key = Authority(tmp_path).sign("page")
-    assert bound("localhost:0", certificate=certificate, key=key).links()[0].startswith("the page is https://")
+    assert bound("localhost:0", certificate=certificate, key=key).lines()[0].startswith("the page is https://")
     with pytest.raises(UsageError, match="no certificate with its key"):
         bind("localhost:0", certificate=certificate)
     with pytest.raises(UsageError, match="No such file"):
         bind("localhost:0", certificate=tmp_path / "none.pem")
     with pytest.raises(UsageError, match="--web-key goes with --web-cert"):
         bind("localhost:0", key=key)
+
+
+def test_who_looks_on_is_not_told_the_link_of_who_takes_part(bound: Taking, capsys: pytest.CaptureFixture[str]) -> None:
+    address = bound("0.0.0.0:0")
+    controls = Controls(LiveStatus(), ("joy",))
+    board = NoticeBoard()
+    arguments = argparse.Namespace(save=None, keep_audio=False)
+    site, _ = live_page(arguments, address, controls, WebMicrophone(), board)
+    assert address.token
+    assert capsys.readouterr().err.count(address.token) == 1
+    board.put(Notice("cannot write to /home/ana/talk.jsonl: the disk is full"), time.monotonic())
+    site.refresh()
+    (figures,) = site.feed(None)[1].since(0)
+    assert address.token not in figures
+    assert "cannot write to talk.jsonl: the disk is full" in figures, "nor where files lie here"

@@ -108,7 +108,7 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
         served.emit(
             *(started(), turn(1, why=WHY), turn(2, "anger", speaker="Ben", uncertain=True, confidence=0.41)),
             *(mark(9.0), turn(3, "fear", speaker=None, text=None, text_rejected="no_speech", truncated=True)),
-            *(turn(4, text="<b>No</b> \u202e mischief"), provisional(15.0, 16.0, "sadness", speaker="Ben")),
+            *(turn(4, text="<b>No</b> \u202e mischief", end_s=21.0), provisional(22.0, 23.0, "sadness", speaker="Ben")),
         )
         browser.emulate(1280)
         browser.open(served.url)

@@ -24,6 +24,7 @@ from tests.tracker.dashboard.made_up import ended, lost, provisional, renamed, s
 from tests.tracker.kitchen_table import EXAMPLES
 from tests.tracker.mqtt.certificates import Authority
 from tests.tracker.mqtt.waiting import until
+from tests.tracker.test_event_loop import LONGEST_S, watched
 from tests.tracker.web.served import Message, ServedPage, hear, hear_events, say
 
 pytestmark = pytest.mark.anyio
@@ -287,6 +288,16 @@ async def test_a_viewer_who_does_not_read_slows_nobody_and_is_told(monkeypatch: 
             assert [event["turn_id"] for event in heard] == list(range(1, 501))
             assert (await hear(slow, "lost"))["events"] > 100
             await hear(slow, lambda each: each["type"] == "events" and each["events"][-1]["turn_id"] == 500)
+
+
+async def test_who_reads_a_long_conversation_does_not_hold_the_event_loop_up() -> None:
+    async with ServedPage() as page:
+        await page.emit([started(), *(turn(number, text="x" * 200) for number in range(1, 4_001))])
+        with watched() as costs:
+            async with page.entered() as connection:
+                events, _ = await hear_events(connection, 4_001)
+    assert events[-1]["turn_id"] == 4_000
+    assert max(costs) < LONGEST_S
 
 
 async def test_a_fault_with_one_viewer_ends_neither_the_session_nor_the_page() -> None:

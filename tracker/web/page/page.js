@@ -33,6 +33,7 @@ const panels = new Panels(conversation, askForName);
 const overlay = new Overlay(conversation, shows);
 const microphone = new Microphone();
 let paused = false;
+let isUpToDate = false;
 let told;
 
 const connection = new Connection(query.get("site"), {
@@ -52,9 +53,14 @@ const connection = new Connection(query.get("site"), {
     transcript.mayCorrect = may.includes("correct");
     panels.mayRename = may.includes("rename");
     byId("microphone").hidden = !hasMicrophone;
+    isUpToDate = false;
     if (!goes_on) take([], true);
   },
-  events: ({ events }) => take(events, false),
+  events({ events }) {
+    take(events, false);
+    if (isUpToDate) requestAnimationFrame(() => setTimeout(measure, 0, events.at(-1)));
+    isUpToDate = true; // what comes first was before
+  },
   passing({ event }) {
     conversation.under.set(event.channel, event);
     moment();
@@ -104,11 +110,11 @@ function take(events, begins, anew = false) {
     if (added) due.added.push(added);
     changed.forEach((turn) => due.changed.add(turn));
   }
-  if (due.added.length <= FEW) draw(events.at(-1));
+  if (due.added.length <= FEW) draw();
   else drawing ??= setTimeout(draw, LATER_MS);
 }
 
-function draw(latest) {
+function draw() {
   clearTimeout(drawing);
   drawing = undefined;
   const change = { ...due, changed: [...due.changed] };
@@ -118,7 +124,6 @@ function draw(latest) {
     lanes.update(change);
   }
   moment();
-  if (latest) requestAnimationFrame(() => setTimeout(() => measure(latest)));
 }
 
 // What holds for a moment: the turn that goes on.

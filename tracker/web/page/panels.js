@@ -92,7 +92,7 @@ export class Panels {
     });
     byId("mood-stack").replaceChildren(...parts);
     byId("mood-words").replaceChildren(...shares.slice(0, 4).map(([name, share]) => make("span", {}, chip(name), ` ${name} ${percent(share)}`)));
-    if (!shares.length) byId("mood-words").append("There is no mood without turns.");
+    if (!shares.length) byId("mood-words").append("Too little was heard yet of what is certain.");
   }
 
   speakers({ speakers }) {
