@@ -131,7 +131,7 @@ def test_the_command_line_alone_says_how_threads_wait_and_before_they_are_there(
     ("arguments", "says"),
     [
         ((), "required"),
-        (("live",), "one of the arguments --mic --file --mqtt is required"),
+        (("live",), "one of the arguments --mic --file --web-mic --mqtt is required"),
         (("live", "--mic", "--file", "a.wav"), "not allowed with"),
         (("live", "--mic", "--fast"), "--fast goes with --file"),
         (("live", "--mic", "--track", "2"), "--track goes with --file"),

@@ -60,7 +60,7 @@ export class Microphone {
 
   send(samples) {
     const socket = this.socket;
-    if (!this.isHeard || socket.readyState !== WebSocket.OPEN) return;
+    if (!this.isHeard || socket?.readyState !== WebSocket.OPEN) return; // some samples come after the end
     if (socket.bufferedAmount > MOST_WAITING_S * 2 * this.context.sampleRate) return;
     socket.send(samples);
   }
