@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import time
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
