@@ -41,7 +41,8 @@ class LiveSession:
         self.hearing = Hearing(source, engine, options, controls, self._publisher)
         self._attribution = Attribution(source.channels, options.captions, self.hearing.voices)
         self._queue = TurnQueue(status, lossless=source.lossless)
-        self._identification = Identification(options.speakers, lossless=source.lossless)
+        is_paced = options.speculate or options.provisional  # a recording, too, may be heard as it was spoken
+        self._identification = Identification(options.speakers, patient=source.lossless and not is_paced)
         self._understanding = Understanding(engine, options, self._identification, status, notify)
         self._ahead = LookingAhead(engine, self.hearing, self._attribution, self._understanding, options, status)
         self._recent = RecentTurns(self._understanding.context_turns, status, self._publisher)
