@@ -89,11 +89,14 @@ class ChannelVoices:
         self._if_it_ends = None
 
     def divide(self, turn: SpeechTurn) -> list[VoicedTurn]:
-        """The parts of a turn, each of one voice, by beginning. Parts overlap where people do."""
-        activity = self._if_it_ends[1] if self._if_it_ends else self._activity
-        first, last = turn.start // STEP, -(-turn.end // STEP)
+        """The parts of a turn, each of one voice, by beginning. Parts overlap where people do.
+
+        Of one under way, as far as was looked at it.
+        """
+        seen, activity = self._if_it_ends or (self._seen, self._activity)
+        first, last = turn.start // STEP, -(-min(turn.end, seen) // STEP)
         if activity.share_seen(first, last) < _SEEN:  # nobody looked while voices were not told apart
-            return [VoicedTurn(turn, None, np.ones(last - first, dtype=bool), 0.0)]
+            return [VoicedTurn(turn, None, np.ones(-(-turn.end // STEP) - first, dtype=bool), 0.0)]
         _, settled = self._cut_before(turn.start)
         found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
