@@ -35,11 +35,12 @@ class Identification:
     tells is a revision.
     """
 
-    def __init__(self, options: SpeakerOptions | None, *, lossless: bool) -> None:
+    def __init__(self, options: SpeakerOptions | None, *, patient: bool) -> None:
+        """``patient``: nobody is waiting, so a turn waits for its voice print."""
         self._speakers = Speakers(options.count if options else None)
         for name, voice_print in (options.enrolled if options else {}).items():
             self._speakers.enroll(name, voice_print)
-        self._patience_s = None if lossless else PATIENCE_S
+        self._patience_s = None if patient else PATIENCE_S
         self._recent: deque[tuple[int, VoicedTurn]] = deque(maxlen=REMEMBERED)
         self._given: dict[str, str] = {}  # new names of speakers who are known by other means than their voice
         self._told: asyncio.Queue[SpeakerNews | None] = asyncio.Queue()
@@ -118,5 +119,5 @@ class Identification:
 
     async def _follow(self, turn_id: int, guess: str | None, printing: asyncio.Task[str | None]) -> None:
         speaker = await printing
-        if speaker != guess:
+        if speaker is not None and speaker != guess:
             await self._told.put(SpeakerNews(revised={turn_id: speaker}))

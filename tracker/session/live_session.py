@@ -40,7 +40,7 @@ class LiveSession:
         self.hearing = Hearing(source, engine, options, controls, self._publisher)
         self._attribution = Attribution(source.channels, options.captions, self.hearing.voices)
         self._queue = TurnQueue(status, lossless=source.lossless)
-        self._identification = Identification(options.speakers, lossless=source.lossless)
+        self._identification = Identification(options.speakers, patient=not source.realtime)
         self._understanding = Understanding(engine, options, self._identification, status)
         self._ahead = LookingAhead(engine, self.hearing, self._attribution, self._understanding, options, status)
         self._recent = RecentTurns(self._understanding.context_turns, status, self._publisher)

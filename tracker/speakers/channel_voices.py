@@ -64,12 +64,13 @@ class ChannelVoices:
         pending, turn_start, heard = self._listener.pending, self._listener.turn_start, self._listener.heard_until
         if pending is not None:
             if self._if_it_ends is None or self._if_it_ends[0] < pending.end:
-                self._if_it_ends = (pending.end, await self._seen_until(pending.end))
+                self._if_it_ends = (pending.end, await self._with_look_at(pending.end))
             return []
         self._if_it_ends = None
         if turn_start is None or heard - max(self._seen, turn_start) < LOOK_EVERY_S * SAMPLE_RATE:
             return []
-        self._activity, self._seen = await self._seen_until(heard), heard
+        await self._look_at(heard, self._activity)
+        self._seen = heard
         _, settled = self._cut_before(turn_start)
         found = passed_on(
             self._activity, turn_start // STEP, (heard - round(LOOK_BACK_S * SAMPLE_RATE)) // STEP, settled
@@ -84,30 +85,36 @@ class ChannelVoices:
         if turn.end <= self._seen:
             return
         if self._if_it_ends is None or self._if_it_ends[0] < turn.end:
-            self._if_it_ends = (turn.end, await self._seen_until(turn.end))
+            self._if_it_ends = (turn.end, await self._with_look_at(turn.end))
         self._seen, self._activity = self._if_it_ends
         self._if_it_ends = None
 
     def divide(self, turn: SpeechTurn) -> list[VoicedTurn]:
-        """The parts of a turn, each of one voice, by beginning. Parts overlap where people do."""
-        activity = self._if_it_ends[1] if self._if_it_ends else self._activity
-        first, last = turn.start // STEP, -(-turn.end // STEP)
+        """The parts of a turn, each of one voice, by beginning. Parts overlap where people do.
+
+        Of one under way, as far as was looked at it.
+        """
+        seen, activity = self._if_it_ends or (self._seen, self._activity)
+        first, last = turn.start // STEP, -(-min(turn.end, seen) // STEP)
         if activity.share_seen(first, last) < _SEEN:  # nobody looked while voices were not told apart
-            return [VoicedTurn(turn, None, np.ones(last - first, dtype=bool), 0.0)]
+            return [VoicedTurn(turn, None, np.ones(-(-turn.end // STEP) - first, dtype=bool), 0.0)]
         _, settled = self._cut_before(turn.start)
         found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
         return [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
 
-    async def _seen_until(self, until: int) -> Activity:
-        """The activity with a look at the window that ends at ``until``, or as much of it as is remembered."""
-        first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP) * STEP
-        if first >= until:  # sound was lost, and what came before it is kept no more
-            return self._activity
-        active = await self._segment(self._listener.between(first, until))
+    async def _with_look_at(self, until: int) -> Activity:
+        """The activity as it is if a turn ends at ``until``."""
         activity = self._activity.copy()
-        activity.add(first // STEP, active[:FRAMES])
+        await self._look_at(until, activity)
         return activity
+
+    async def _look_at(self, until: int, activity: Activity) -> None:
+        """Add to ``activity`` the window that ends at ``until``, or as much of it as is remembered."""
+        first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP) * STEP
+        if first < until:  # unless sound was lost, and what came before it is kept no more
+            active = await self._segment(self._listener.between(first, until))
+            activity.add(first // STEP, active[:FRAMES])
 
     def _cut_before(self, start: int) -> tuple[int, int]:
         return next((cut for cut in reversed(self._cuts) if cut[0] <= start), (0, 0))

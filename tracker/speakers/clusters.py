@@ -16,14 +16,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrack.tracker.speakers.networks import VoicePrint, of_length_one
+from emotrack.tracker.speakers.networks import VoicePrint
 
 # Chosen on meetings, a talk and a telephone call, and on put-together talk of actors whose voices change with every
 # emotion: the mean similarity of two prints is about .6 (actors: .45) within a person, .2 (.15) between persons.
 ALIKE: Final = 0.3  # mean similarity from which on two groups are one person
 ONE_PERSON: Final = 0.5  # two turns that overlap and are so alike are one person's: segmentation took her for two
 RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in clustering
-NEW_SPEAKER_S: Final = 1.2  # of clean speech, in all, that a new speaker takes
+NEW_SPEAKER_S: Final = 1.2  # of clean speech, in all, that a new speaker takes at least, ...
+NEW_SHARE: Final = 0.2  # ... or this share of what is known of a speaker on average, ...
+NEW_SPEAKER_AT_MOST_S: Final = 4.0  # ... and never more
 _HEAVIEST_S: Final = 4.0  # a longer turn weighs no more
 REMEMBERED: Final = 96  # turns that can still get another speaker
 MOST_SPEAKERS: Final = 32  # beyond that, the most alike become one
@@ -64,17 +66,17 @@ class _Group:
 class _KnownTurn:
     turn: int
     group: _Group | None
-    """None without a print; the speaker is then that of ``like``, ..."""
+    """None without a print; the speaker is then that of ``like``."""
     like: _KnownTurn | None = None
-    last: int | None = None
-    """... and whom that had when it was forgotten, from then on."""
     apart: tuple[int, ...] = ()
+    last: int | None = None
+    """Who it was last, where nobody can be told now: a turn that is somebody's is never nobody's again."""
 
     @property
     def speaker(self) -> int | None:
-        if self.group is not None:
-            return self.group.speaker
-        return self.like.speaker if self.like is not None else self.last
+        source = self.group or self.like
+        told = None if source is None else source.speaker
+        return self.last if told is None else told
 
 
 class Speakers:
@@ -153,15 +155,6 @@ class Speakers:
         """Of a turn that is remembered."""
         return next((self._name(each.speaker) for each in self._turns if each.turn == turn), None)
 
-    def print_of(self, speaker: str) -> VoicePrint | None:
-        """What all that was heard of a speaker amounts to, of length 1; None where that is too little."""
-        groups = [group for group in self._groups() if self._name(group.speaker) == speaker]
-        weight = sum(group.weight for group in groups)
-        if weight < NEW_SPEAKER_S:
-            return None
-        total: VoicePrint = np.sum([group.sum for group in groups], axis=0)
-        return of_length_one(total)
-
     # -- clustering ----------------------------------------------------------------------------------------------
 
     def _groups(self) -> list[_Group]:
@@ -172,6 +165,8 @@ class Speakers:
         counted = [group for group in self._groups() if group.weight > 0.0]
         merged = self._assign(self._linked(counted))
         self._place_light_turns()
+        for each in self._turns:
+            each.last = each.speaker
         self._drop_names()
         return merged
 
@@ -183,6 +178,7 @@ class Speakers:
         weights = np.array([group.weight for group in groups], dtype=np.float32)
         heard = np.array([group.is_heard for group in groups])
         most = self._count + len(self._names) - len(set(self._names.values()))
+        needed_s = self._needed_s()
         products = sums @ sums.T  # (groups, groups), of what are the sums of merged groups, too
         alike = products / np.outer(weights, weights)
         apart = self._apart(groups)
@@ -195,7 +191,7 @@ class Speakers:
         while alive.sum() > 1:
             first, second = sorted(divmod(int(alike.argmax()), len(groups)))
             nearest = float(alike[first, second])
-            somebody = alive & heard & (weights >= NEW_SPEAKER_S)
+            somebody = alive & heard & (weights >= needed_s)
             if nearest <= -2.0 or (nearest < ALIKE and somebody.sum() <= most):
                 break
             members[first] += members[second]
@@ -214,6 +210,16 @@ class Speakers:
             alike[first], alike[:, first] = similarities, similarities
             alike[second], alike[:, second] = -3.0, -3.0
         return [members[place] for place in np.flatnonzero(alive)]
+
+    def _needed_s(self) -> float:
+        """Clean speech, in all, that a new speaker takes.
+
+        The more was heard of those who are known, the likelier is a voice unlike theirs one of them, who laughs or
+        quotes. Who is a speaker already stays one, and who is new has soon said enough.
+        """
+        known = [group for group in self._groups() if group.speaker is not None and group.is_heard]
+        share = NEW_SHARE * _weight(known) / max(len({group.speaker for group in known}), 1)
+        return min(max(NEW_SPEAKER_S, share), NEW_SPEAKER_AT_MOST_S)
 
     def _apart(self, groups: list[_Group]) -> NDArray[np.bool_]:
         """Which groups cannot be one person, (groups, groups)."""
@@ -251,7 +257,8 @@ class Speakers:
 
     def _assign(self, clusters: list[list[_Group]]) -> dict[str, str]:
         """Numbers for clusters: each keeps the number of most of what is in it, or is nobody yet."""
-        somebody = [place for place, cluster in enumerate(clusters) if _weight(cluster) >= NEW_SPEAKER_S]
+        needed_s = self._needed_s()
+        somebody = [place for place, cluster in enumerate(clusters) if _weight(cluster) >= needed_s]
         if not somebody and clusters:  # the first words of a conversation: who says them is its first speaker
             somebody = [max(range(len(clusters)), key=lambda place: _weight(clusters[place]))]
         shares = self._shares(clusters)
@@ -277,8 +284,7 @@ class Speakers:
             if older.speaker is not None and older.speaker != speaker:
                 self._keep(older.speaker, self._older.pop(speaker))
         for each in self._turns:
-            if each.last is not None:
-                each.last = became.get(each.last, each.last)
+            each.last = None if each.last is None else became.get(each.last, each.last)
 
     def _drop_names(self) -> None:
         """Forget who turned out to be somebody else, or nobody."""
@@ -350,7 +356,7 @@ class Speakers:
             oldest = self._turns.pop(0)
             for each in self._turns:
                 if each.like is oldest:
-                    each.like, each.last = None, oldest.speaker
+                    each.like = None
             group = oldest.group
             if group is not None and group.speaker is not None and group.weight > 0.0:
                 self._keep(group.speaker, group)

@@ -19,6 +19,7 @@ from emotrack.tracker.speakers.networks import WINDOW, SpeakerNetworks, VoicePri
 LEAST_S: Final = 5.0  # of clean speech that a print to be kept takes
 ENOUGH_S: Final = 120.0  # of it, after which more would hardly change the print
 MOST_OF_OTHERS: Final = 0.15  # of the clean speech; a voice that changes much is sometimes taken for two
+LIKE_THE_REST: Final = 0.5  # similarity of a print to the mean of all: a person's is .67 and more, another's about .3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,10 @@ class Enrolment:
                 f"the speech: somebody is enrolled alone"
             )
         own = [piece for place, piece in enumerate(self._pieces) if self._speaker_of[place] == person]
-        weights = [piece.clean_s for piece in own]
-        mean: VoicePrint = np.average([piece.voice_print for piece in own], axis=0, weights=weights).astype(np.float32)
-        return mean, sum(weights)
+        roughly = _mean(own)
+        # A few words of somebody else are no speaker yet, and may be counted as this person's.
+        own = [piece for piece in own if piece.voice_print @ roughly >= LIKE_THE_REST * np.linalg.norm(roughly)]
+        return _mean(own), sum(piece.clean_s for piece in own)
 
     async def _segment(self, samples: Samples) -> NDArray[np.bool_]:
         return self._networks.segmentation(samples)
@@ -98,3 +100,9 @@ class Enrolment:
             for known, speaker in self._speaker_of.items():
                 self._speaker_of[known] = found.merged.get(speaker or "", speaker)
             self._speaker_of.update(found.revised)
+
+
+def _mean(pieces: list[_VoicePiece]) -> VoicePrint:
+    weights = [piece.clean_s for piece in pieces]
+    mean: VoicePrint = np.average([piece.voice_print for piece in pieces], axis=0, weights=weights).astype(np.float32)
+    return mean

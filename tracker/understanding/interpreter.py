@@ -96,7 +96,11 @@ class TurnWork:
         return await self._timed(self._engine.recognise(self.turn))
 
     async def _print(self, clean: NDArray[np.bool_] | None) -> VoicePrint | None:
-        return None if clean is None else await self._engine.print_voice(self.turn.samples, clean)
+        """After words and voice, which people wait for: on two cores a print would make them late."""
+        if clean is None:
+            return None
+        await asyncio.wait([self.words, self.voice])
+        return await self._engine.print_voice(self.turn.samples, clean)
 
     async def _embed_words(self) -> Tensor | None:
         text = (await self.words).text

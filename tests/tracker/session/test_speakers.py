@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.events import Event, SpeakerRenamed, Turn
 from emotrack.tracker.session.options import SpeakerOptions
-from emotrack.tracker.speakers.networks import SpeakerNetworks, load_speaker_networks
+from emotrack.tracker.speakers.networks import SpeakerNetworks, VoicePrint, VoicePrints, load_speaker_networks
 from emotrack.tracker.understanding.captions import Captions
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.overload import LeftOut, Overload
@@ -116,6 +119,33 @@ def test_a_name_that_is_given_holds_for_turns_past_and_to_come(
         live.controls.rename("Zoe", "Ana")
     with pytest.raises(ValueError, match="a name has 1 to 80 characters"):
         live.controls.rename("Ana Maria", "  ")
+
+
+class SlowPrints:
+    """Voice prints that take a while."""
+
+    def __init__(self, prints: VoicePrints) -> None:
+        self.name = prints.name
+        self._prints = prints
+
+    def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        time.sleep(0.2)
+        return self._prints(samples, clean)
+
+
+@pytest.mark.parametrize("is_paced", [True, False])
+def test_where_somebody_waits_the_speaker_follows_as_a_revision(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, is_paced: bool
+) -> None:
+    engine = Engine(network, None, speaker_networks=replace(networks, prints=SlowPrints(networks.prints)))
+    recorder = Recorder()
+    source = ScriptedSource(chunks(mono(stereo)[: 4 * SAMPLE_RATE]))
+    source.realtime = is_paced
+    asyncio.run(session_of(engine, source, recorder, speakers=SpeakerOptions()).run())
+    engine.close()
+    turns = [event for event in recorder.events if isinstance(event, Turn)]
+    told = [(turn.turn_id, turn.revision, turn.speaker) for turn in turns]
+    assert told == ([(1, 0, None), (1, 1, "speaker 1")] if is_paced else [(1, 0, "speaker 1")])
 
 
 def test_overload_leaves_speakers_out_first(

@@ -61,6 +61,7 @@ class Channel:
 
     def end(self) -> list[VoicedTurn]:
         for turn in self.listener.flush():
+            asyncio.run(self.voices.finish(turn))
             self.parts += self.voices.divide(turn)
         return self.parts
 
@@ -128,6 +129,20 @@ def test_turns_pass_on_where_the_voice_changes_and_no_pause_is(
     beginnings_s = np.array([part.turn.start_s for part in parts])
     for border_s in borders_s:
         assert np.abs(beginnings_s - border_s).min() < 0.5, border_s
+
+
+def test_whose_voice_a_turn_under_way_is_can_be_told_between_two_looks(
+    mono: Samples, segmentation: PackagedSegmentation
+) -> None:
+    channel, voices = Channel(segmentation), []
+    start, end = (round(edge_s * SAMPLE_RATE) for edge_s in LINE_S[7])
+    for at in range(start, end - 1600, 1600):
+        channel.hear(mono[at : at + 1600], at - start)
+        if channel.looks and (latest := channel.listener.latest(3.0)) is not None:
+            (*_, part) = channel.voices.divide(latest)
+            voices.append(part.voice)
+    assert len(voices) > 20
+    assert set(voices) == {0}
 
 
 def test_a_channel_that_loses_sound_goes_on(mono: Samples, segmentation: PackagedSegmentation) -> None:
