@@ -16,8 +16,8 @@ examples:
   emotrack notice --for "finding out how we sound when we argue" --by "Ana Kovač"
   emotrack notice --for "Forschung zu Gesprächen" --language de --kept "Schätzungen ohne Ton, bis Ende 2027"
 
-The page is written for the printer; the sentence, on standard output, is to be said before the session begins. Then
-start it with: emotrack live --notice-given ...
+The page is written for the printer; the words on standard output are to be read aloud before the session begins. Then
+start it with: emotrack live --notice-given ... What --save or --keep-audio keep has to be told here with --kept.
 """
 
 
@@ -25,9 +25,9 @@ def add_notice_command(commands: Commands[argparse.ArgumentParser]) -> None:
     """Give the command line ``notice``."""
     notice = commands.add_parser(
         "notice",
-        help="print what the people in the room have to be told",
-        description="Write a page for the people who can be heard, and say the sentence that tells them: what is"
-        " estimated, by whom, for what, what is kept, and how to object (AI Act, Art. 50(3)).",
+        help="write and print what the people in the room have to be told",
+        description="Write a page for the people who can be heard, and print the words to read aloud to them: what"
+        " is estimated, by whom, for what, what is kept, and how to object (AI Act, Art. 50(3)).",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,7 +53,8 @@ def _notice(arguments: argparse.Namespace) -> int:
             raise UsageError(f"{option}: 1 to {MAX_CHARS} characters")
     notice = RoomNotice(arguments.language, arguments.purpose, arguments.by, arguments.contact, arguments.kept)
     path = arguments.output or Path(f"notice.{arguments.language}.html")
+    was_there = path.exists()
     write_notice(notice, path)
     show(notice.spoken())
-    say(f"the page to print is {path}")
+    say(f"the page to print is {path}, written over the one before" if was_there else f"the page to print is {path}")
     return 0

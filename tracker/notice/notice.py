@@ -30,11 +30,11 @@ class RoomNotice:
     """What is kept and for how long; None: nothing is."""
 
     def spoken(self) -> str:
-        """The sentence to say before the session begins."""
+        """The words to read aloud before the session begins, with a gap where nobody is named as responsible."""
         words = words_in(self.language)
         return words.spoken.format(
             purpose=_without_stop(self.purpose),
-            by_sentence=words.spoken_by.format(by=_without_stop(self.by)) if self.by else "",
+            by_sentence=words.spoken_by.format(by=_without_stop(self.by or "_______")),
             kept_sentence=words.spoken_kept.format(kept=_without_stop(self.kept))
             if self.kept
             else words.spoken_nothing_kept,

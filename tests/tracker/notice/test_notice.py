@@ -45,6 +45,10 @@ def test_the_page_shows_words_as_they_are_typed_and_fetches_nothing() -> None:
     assert page.count('class="blank"') == 1  # who is responsible is to be filled in
 
 
+def test_whoever_reads_aloud_fills_in_who_is_responsible() -> None:
+    assert "Responsible is _______." in RoomNotice("en", "our rehearsal").spoken()
+
+
 def test_the_command_writes_the_page_and_says_the_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
