@@ -24,6 +24,7 @@ from emotrack.models.labels import EMOTIONS
 from emotrack.models.scorer import ConversationScorer
 from emotrack.train.command_line.commands import add_evaluate_arguments, add_train_arguments, run_evaluate, run_train
 from emotrack.train.corpora import Corpus, CorpusTurn, Dialogue
+from emotrack.train.data import augment
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.evaluate import judge
@@ -147,14 +148,14 @@ def test_a_stretch_of_a_clip_is_heard() -> None:
     starts = set()
     for seed in range(200):
         torch.manual_seed(seed)
-        stretch = readings._stretch(frames, 0.4)
-        assert torch.equal(stretch, frames[int(stretch[0]) :][:60])
-        starts.add(int(stretch[0]))
+        heard = augment.stretch(frames, 0.4)
+        assert torch.equal(heard, frames[int(heard[0]) :][:60])
+        starts.add(int(heard[0]))
     assert min(starts) <= 2
     assert max(starts) >= 38
-    assert torch.equal(readings._stretch(frames, 0.0), frames)
-    assert len(readings._stretch(frames, 0.99)) == 20  # a voice needs some
-    assert torch.equal(readings._stretch(frames[:7], 0.4), frames[:7])
+    assert torch.equal(augment.stretch(frames, 0.0), frames)
+    assert len(augment.stretch(frames, 0.99)) == 20  # a voice needs some
+    assert torch.equal(augment.stretch(frames[:7], 0.4), frames[:7])
 
 
 def test_dev_clips_are_heard_in_several_orders(ravdess: Path) -> None:
