@@ -169,7 +169,7 @@ def train_words(
 ) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
     """The trained classifier of words, what its encoder is, its vocabulary, and its scores. Raises as stage I.
 
-    Where ``data`` has ``words``, a bundle, its words are taken as they are.
+    Where ``data`` has ``words``, a bundle, its words are taken as they are (and so does stage II).
     """
     if "words" in data:
         return _trained_words(data["words"])

@@ -85,13 +85,14 @@ def test_a_toy_that_measures_voices_is_trained(toy_data: list[str], teacher: Pat
     start, end = text.index("[speech]"), text.index("[network]")
     recipe = tmp_path / "measuring.toml"
     recipe.write_text(text[:start] + SPEECH + text[end:])
-    data = ["--data", f"words={toy / 'stage1'}", "--data", f"speech-encoder={teacher}"]
+    data = ["--data", f"words={toy / 'bundle'}", "--data", f"speech-encoder={teacher}"]
     data += [word for each in toy_data if each.startswith(("meld=", "ravdess=")) for word in ("--data", each)]
     assert train("all", "--recipe", str(recipe), "--out", str(tmp_path / "run"), *data) == 0
-    network, before = load_bundle(tmp_path / "run/bundle"), load_bundle(toy / "stage1")
+    network, before = load_bundle(tmp_path / "run/bundle"), load_bundle(toy / "bundle")
     assert network.config.speech == WhisperCareConfig(64, 2, 1, 24)
     assert isinstance(network.speech_head, BaselineHead)
     assert network.embed_speech(np.random.default_rng(0).standard_normal(RATE).astype(np.float32)).shape == (12,)
-    for ours, theirs in zip(network.text_encoder.parameters(), before.text_encoder.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    for part in ("text_encoder", "text_context"):
+        ours, theirs = (each.get_submodule(part).state_dict() for each in (network, before))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert load_recipe(str(recipe)).needs == ("encoder", "meld", "goemotions", "speech-encoder", "ravdess")
