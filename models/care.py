@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import pydantic.dataclasses
 import torch
@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from emotrack.models.front_end import LogMelFrontEnd
 from emotrack.models.sizes import Heads, Layers, Width
 from emotrack.models.transformer import TransformerLayer
+
+Pooling = Literal["mean", "spread", "attentive"]
 
 
 class FrontEnd(Protocol):
@@ -119,17 +121,18 @@ class Care(nn.Module):
         semantic: Sequence[nn.Module],
         acoustic: Sequence[nn.Module],
         *,
-        attentive: bool,
+        pooling: Pooling,
     ) -> None:
         """Put the parts together.
 
         Args:
             front_end: waveforms or features -> frames.
             common: layers of the common encoder.
-            semantic: layers of the semantic encoder.
+            semantic: layers of the semantic encoder; without any, what the common encoder says is all that is said.
             acoustic: layers of the acoustic encoder, as many.
-            attentive: pool the mean and deviation over time, each frame weighted by how much it tells (Okabe et al.
-                2018), so that silence around the words does not count; the published model has the plain mean.
+            pooling: over time: the plain mean, as the published model has it; ``spread``, mean and deviation; or those
+                with each frame weighted by how much it tells (Okabe et al. 2018), so that silence around the words does
+                not count.
 
         Raises:
             ValueError: the two paths differ in length, so their layers cannot lie side by side.
@@ -143,13 +146,16 @@ class Care(nn.Module):
         self.acoustic = nn.ModuleList(acoustic)
         width = front_end.width
         self.attention = (
-            nn.Sequential(nn.Linear(2 * width, width // 2), nn.Tanh(), nn.Linear(width // 2, 1)) if attentive else None
+            nn.Sequential(nn.Linear(2 * width, width // 2), nn.Tanh(), nn.Linear(width // 2, 1))
+            if pooling == "attentive"
+            else None
         )
-        pooled = width * (2 if attentive else 1)
+        self.pooling = pooling
+        pooled = width * (1 if pooling == "mean" else 2)
         self.frame_width = width
         self.layers = 1 + len(common) + len(semantic)
-        self.width = 2 * pooled
-        self.summary_width = pooled
+        self.width = pooled * (2 if semantic else 1)
+        self.summary_width = pooled if semantic else 0
 
     def prepare(self, waveform: Tensor) -> Tensor:
         """(samples,) at 16 kHz -> (T0, ...) the input of ``forward`` for one utterance."""
@@ -170,7 +176,9 @@ class Care(nn.Module):
     def pool(self, states: CareStates) -> SpeechFeatures:
         """Features of each utterance as a whole, by layer."""
         weights = self._frame_weights(states)  # (B, T)
-        semantic = self._over_time(states.semantic, weights)  # (B, L, F / 2)
+        semantic = self._over_time(states.semantic, weights)  # (B, L, F / 2), or all F where there are no paths
+        if not self.semantic:
+            return SpeechFeatures(semantic, None)
         acoustic = self._over_time(states.acoustic, weights)  # (B, L, F / 2)
         return SpeechFeatures(torch.cat([semantic, acoustic], dim=-1), semantic[:, -1])
 
@@ -193,11 +201,11 @@ class Care(nn.Module):
         return scores.masked_fill(states.padding, -torch.inf).softmax(dim=1)  # (B, T)
 
     def _over_time(self, states: Tensor, weights: Tensor) -> Tensor:
-        """(B, L, T, D), (B, T) -> (B, L, D) means, followed by deviations where frames are weighted."""
+        """(B, L, T, D), (B, T) -> (B, L, D) means, followed by deviations unless ``pooling`` is the mean."""
         states = states.float()  # (B, L, T, D)
         weights = weights[:, None, :, None]  # (B, 1, T, 1)
         mean = (weights * states).sum(dim=2)  # (B, L, D)
-        if self.attention is None:
+        if self.pooling == "mean":
             return mean
         variance = (weights * (states - mean.unsqueeze(2)).square()).sum(dim=2)  # (B, L, D)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)  # (B, L, 2 D)
@@ -210,7 +218,7 @@ def small_care(config: CareConfig) -> Care:
         common=[CareLayer(config) for _ in range(config.common)],
         semantic=[CareLayer(config) for _ in range(config.branch)],
         acoustic=[CareLayer(config) for _ in range(config.branch)],
-        attentive=True,
+        pooling="attentive",
     )
 
 

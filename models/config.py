@@ -13,7 +13,7 @@ from emotrack.models.care import CareConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.sizes import Context, Name, Share, Temperature, Width
+from emotrack.models.sizes import Context, Name, Positive, Share, Temperature, Width
 from emotrack.models.text_encoder import TextConfig
 
 Stage = Annotated[int, Field(strict=True, ge=1, le=3)]
@@ -25,6 +25,18 @@ class SpeechHeadConfig:
 
     hidden: Width = 256
     embedding: Width = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineHeadConfig:
+    """A Stage-I speech head that measures a voice against its baseline, and how far it trusts that."""
+
+    voice: Width = 384  # numbers that tell a voice
+    room: Positive = 5.0  # turns of the room that what is known of training voices counts for
+    speaker: Positive = 5.0  # turns of the speaker that the room counts for
+    trust: Share = 0.7  # in the relative view at most
+    variety: Share = 0.7  # of what a voice sounded like so far, at which half of that is trusted
+    steepness: Positive = 10.0  # of the trust there
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class NetworkConfig:
     uncertain_below: Share = 0.4  # confidence; chosen on dev
     text: AnyTextConfig = field(default_factory=TextConfig)
     speech: AnySpeechConfig = field(default_factory=CareConfig)
-    speech_head: SpeechHeadConfig = field(default_factory=SpeechHeadConfig)
+    speech_head: SpeechHeadConfig | BaselineHeadConfig = field(default_factory=SpeechHeadConfig)
     conversation: ContextConfig = field(default_factory=ContextConfig)
     calibration: Calibration = field(default_factory=Calibration)
 

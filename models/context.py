@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from emotrack.errors import EmotrackError
+from emotrack.models.baseline import MAX_SPEAKERS, Baseline, VoiceSums
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.models.conversation import TurnEmbedding
 
@@ -22,6 +23,7 @@ Part = Literal["speech", "text", "context"]  # the parts on which an estimate re
 SNAPSHOT_VERSION = 1
 MAX_SNAPSHOT_BYTES = 1 << 20
 MAX_EMBEDDING = 1e6  # of its numbers; beyond, the context network would overflow
+MAX_SUM = 1e18  # of a baseline's
 MAX_SPEAKER_LENGTH = 100  # characters; longer names are cut in a snapshot
 MAX_WORDS_LENGTH = 500  # characters of a turn's words; nothing reads more of an earlier turn
 
@@ -57,12 +59,15 @@ class RollingContext:
         ValueError: it could not hold even the newest turn.
     """
 
-    def __init__(self, turns: int, fingerprint: str) -> None:
+    def __init__(self, turns: int, fingerprint: str, baseline: Baseline | None = None) -> None:
         if turns < 1:
             raise ValueError(f"a context holds 1 or more turns, not {turns}")
         self.fingerprint = fingerprint  # of the bundle whose embeddings these are
         self._turns: deque[TurnEmbedding] = deque(maxlen=turns)
         self._published: deque[str] = deque(maxlen=turns)
+        self._heard: deque[VoiceSums | None] = deque(maxlen=turns)
+        self.baseline = baseline
+        """Of the whole conversation, also of turns that it no longer holds; None where voices are not measured so."""
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -87,10 +92,13 @@ class RollingContext:
         """The emotion last published for each turn, oldest first."""
         return list(self._published)
 
-    def append(self, turn: TurnEmbedding, published: str) -> None:
-        """Remember a turn, and forget the oldest when full."""
+    def append(self, turn: TurnEmbedding, published: str, heard: VoiceSums | None = None) -> None:
+        """Remember a turn, and forget the oldest when full; what was ``heard`` in it becomes part of the baseline."""
         self._turns.append(turn)
         self._published.append(published)
+        self._heard.append(heard)
+        if self.baseline is not None and heard is not None:
+            self.baseline = self.baseline.with_turn(turn.speaker, heard)
 
     def republish(self, place: int, emotion: str) -> None:
         """Note that the turn at ``place``, from the oldest, was revised."""
@@ -99,7 +107,27 @@ class RollingContext:
     def attribute(self, speakers: Sequence[str | None]) -> None:
         """Note who says the newest turns, oldest first, as it is known now."""
         for turns_ago, speaker in enumerate(reversed(speakers[-len(self._turns) :]), start=1):
-            self._turns[-turns_ago] = replace(self._turns[-turns_ago], speaker=speaker)
+            turn, heard = self._turns[-turns_ago], self._heard[-turns_ago]
+            if speaker == turn.speaker:
+                continue
+            self._turns[-turns_ago] = replace(turn, speaker=speaker)
+            if self.baseline is not None and heard is not None:
+                self.baseline = self.baseline.moved(heard, turn.speaker, speaker)
+
+    def merge(self, speaker: str, into: str) -> None:
+        """Note that a speaker is another one, or is called so from now on, in turns of any age."""
+        for place, turn in enumerate(self._turns):
+            if turn.speaker == speaker:
+                self._turns[place] = replace(turn, speaker=into)
+        if self.baseline is not None:
+            self.baseline = self.baseline.merged(speaker, into)
+
+    def copy(self) -> RollingContext:
+        """The same as it is now, whatever becomes of this one."""
+        found = RollingContext(self.size, self.fingerprint, self.baseline)
+        found._turns, found._published = self._turns.copy(), self._published.copy()
+        found._heard = self._heard.copy()
+        return found
 
     def to_bytes(self, *, with_words: bool = True) -> bytes:
         """The state, so that another process can go on from here (``ConversationScorer.restore_context``).
@@ -113,6 +141,11 @@ class RollingContext:
                 for part, embedding in (("text", turn.text), ("speech", turn.speech))
                 if embedding is not None
             }
+        names: list[str] | None = None
+        if self.baseline is not None:
+            names = [name[:MAX_SPEAKER_LENGTH] for name in self.baseline.speakers]
+            sums = VoiceSums.stacked([self.baseline.room, *self.baseline.speakers.values()])
+            tensors |= {f"heard.{name}": tensor.cpu().clone() for name, tensor in sums.tensors().items()}
         facts = {
             "version": SNAPSHOT_VERSION,
             "fingerprint": self.fingerprint,
@@ -120,14 +153,26 @@ class RollingContext:
             "speakers": [turn.speaker and turn.speaker[:MAX_SPEAKER_LENGTH] for turn in self._turns],
             "words": [turn.words and turn.words[:MAX_WORDS_LENGTH] if with_words else None for turn in self._turns],
             "published": list(self._published),
-        }
+        } | ({} if names is None else {"heard": names})
         return save(tensors, metadata={"context": json.dumps(facts)})
+
+    def note(self, heard: Sequence[VoiceSums | None]) -> None:
+        """Remember what was heard in each turn, oldest first, as part of the baseline that there is."""
+        self._heard = deque(heard, maxlen=self.size)
 
     @classmethod
     def from_bytes(
-        cls, snapshot: bytes, fingerprint: str, widths: tuple[int, int], labels: Sequence[str], device: torch.device
+        cls,
+        snapshot: bytes,
+        fingerprint: str,
+        widths: tuple[int, int],
+        labels: Sequence[str],
+        device: torch.device,
+        no_baseline: Baseline | None = None,
     ) -> RollingContext:
         """Restore a snapshot, for a bundle with this fingerprint, these widths (text, speech) and labels.
+
+        ``no_baseline`` is that of a new conversation. What was heard in each turn is to be noted again.
 
         Raises:
             SnapshotError: it is none, is too large, is of another version or bundle, or does not fit together.
@@ -139,6 +184,7 @@ class RollingContext:
             version, bundle = facts["version"], facts["fingerprint"]
             turns, published = int(facts["turns"]), [str(emotion) for emotion in facts["published"]]
             speakers, words = ([each and str(each) for each in facts[name]] for name in ("speakers", "words"))
+            names = [str(name) for name in facts["heard"]] if no_baseline is not None else []
             tensors = load(snapshot)
         except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -151,6 +197,7 @@ class RollingContext:
             raise SnapshotError("a snapshot of another length or with other labels")
         if not len(speakers) == len(words) == len(published) <= turns:
             raise SnapshotError("a snapshot whose parts do not fit together")
+        baseline = None if no_baseline is None else _baseline(tensors, names, no_baseline.room, device)
         context = cls(turns, fingerprint)
         for place in range(len(published)):
             text, speech = (
@@ -160,6 +207,7 @@ class RollingContext:
             if text is None and speech is None:
                 raise SnapshotError("a snapshot with a turn of which nothing was heard")
             context.append(TurnEmbedding(speech, text, speakers[place], words[place]), published[place])
+        context.baseline = baseline
         return context
 
 
@@ -169,6 +217,21 @@ def _embedding(tensor: Tensor | None, width: int, device: torch.device) -> Tenso
     if tensor.dtype != torch.float32 or tensor.shape != (width,) or not (tensor.abs() <= MAX_EMBEDDING).all():
         raise SnapshotError("a snapshot with embeddings of another shape, or that are not finite or too large")
     return tensor.to(device)
+
+
+def _baseline(tensors: dict[str, Tensor], names: list[str], nothing: VoiceSums, device: torch.device) -> Baseline:
+    rows = 1 + len(names)  # the first is the room's
+    found = {}
+    for name, none in nothing.tensors().items():
+        tensor = tensors.get(f"heard.{name}")
+        is_one = tensor is not None and tensor.dtype == torch.float32 and tensor.shape == (rows, *none.shape)
+        if tensor is None or not is_one or not (tensor.abs() <= MAX_SUM).all():
+            raise SnapshotError("a snapshot with a baseline of another shape, or that is not finite or too large")
+        found[name] = tensor.to(device)
+    if len(names) > MAX_SPEAKERS or len(set(names)) < len(names) or not (found["turns"] >= 0).all():
+        raise SnapshotError("a snapshot with a baseline that cannot be")
+    room, *speakers = VoiceSums(**found).rows()
+    return Baseline(room, dict(zip(names, speakers, strict=True)))
 
 
 def _metadata(snapshot: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which encoder a configuration stands for: the small ones of ``mini``, CARE as published, or one of the hub."""
+"""Which encoder a configuration stands for: a small one, CARE as published, one of a Whisper, or one of the hub."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from emotrack.models.care import Care, CareConfig, small_care
 from emotrack.models.hub_encoders import HubSpeechConfig, HubSpeechEncoder, HubTextConfig, HubTextEncoder
 from emotrack.models.published_care import PublishedCare, PublishedCareConfig
 from emotrack.models.text_encoder import TextConfig, TextEncoder
+from emotrack.models.whisper import WhisperCareConfig, whisper_care
 
 AnyTextConfig = TextConfig | HubTextConfig
-AnySpeechConfig = CareConfig | PublishedCareConfig | HubSpeechConfig
+AnySpeechConfig = CareConfig | PublishedCareConfig | WhisperCareConfig | HubSpeechConfig
 
 
 def build_text_encoder(config: AnyTextConfig) -> TextEncoder | HubTextEncoder:
@@ -20,4 +21,6 @@ def build_speech_encoder(config: AnySpeechConfig) -> Care | HubSpeechEncoder:
     """A speech encoder with random weights. Raises ``HubError`` where the configuration is not of one."""
     if isinstance(config, HubSpeechConfig):
         return HubSpeechEncoder(config)
+    if isinstance(config, WhisperCareConfig):
+        return whisper_care(config)
     return PublishedCare(config) if isinstance(config, PublishedCareConfig) else small_care(config)

@@ -44,7 +44,7 @@ class SpeechHead(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        self.embedding = embedding
+        self.embedding = self.voice = embedding
         first_guess = torch.zeros(layers)  # (L,)
         first_guess[-1] = 2.0  # the last layer counts most, until the head knows better
         self.layer_weights = nn.Parameter(first_guess)  # (L,) before the softmax

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from emotrack.models.baseline import Baseline, VoiceSums
+from emotrack.models.baseline_head import BaselineHead, build_speech_head, measured
 from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.co_attention import CoAttention, NoFusion
 from emotrack.models.config import NetworkConfig
@@ -30,7 +32,7 @@ from emotrack.models.context_network import ContextNetwork, NoContext
 from emotrack.models.conversation import ConversationBatch, TurnEmbedding, collate, only_one, where_heard
 from emotrack.models.encoders import build_speech_encoder, build_text_encoder
 from emotrack.models.front_end import padding_mask
-from emotrack.models.heads import SpeechHead, TextHead
+from emotrack.models.heads import TextHead
 from emotrack.models.pretrained import Pretrained
 from emotrack.models.shapes import with_few_lengths, with_few_rows
 from emotrack.models.text_encoder import read_turn
@@ -55,14 +57,7 @@ class EmotionNetwork(Pretrained):
         self.text_encoder = build_text_encoder(config.text)
         self.text_head = TextHead(self.text_encoder.width, labels)
         self.speech_encoder = build_speech_encoder(config.speech)
-        self.speech_head = SpeechHead(
-            self.speech_encoder.layers,
-            self.speech_encoder.width,
-            self.speech_encoder.summary_width,
-            labels,
-            hidden=config.speech_head.hidden,
-            embedding=config.speech_head.embedding,
-        )
+        self.speech_head = build_speech_head(self.speech_encoder, labels, config.speech_head)
         relates, fuses = config.stage >= 2, config.stage >= 3
         each, options = (self.text_head.embedding, self.speech_head.embedding), config.conversation
         self.text_context, self.speech_context = (
@@ -93,7 +88,7 @@ class EmotionNetwork(Pretrained):
     # -- Stage I: a turn is encoded once --------------------------------------------------------------------------
 
     def embed_speech(self, waveform: NDArray[np.float32]) -> Tensor:
-        """Encode the voice of one turn: (samples,) mono at ``sample_rate`` -> (E,).
+        """Encode the voice of one turn: (samples,) mono at ``sample_rate`` -> (V,), the head's ``voice`` numbers.
 
         Raises:
             ValueError: not one channel, not 0.1 to 30 s long, or samples that are not finite.
@@ -102,7 +97,7 @@ class EmotionNetwork(Pretrained):
 
     @torch.inference_mode()
     def embed_speech_batch(self, waveforms: Sequence[NDArray[np.float32]]) -> list[Tensor]:
-        """The same for several turns at once: (samples,) each -> (E,) each, the same as alone but for rounding.
+        """The same for several turns at once: (samples,) each -> (V,) each, the same as alone but for rounding.
 
         The longest decides the cost of the batch.
         """
@@ -226,9 +221,31 @@ class EmotionNetwork(Pretrained):
         text, speech = (torch.where(only_one(missing)[:, None] & kept, 1.0, own) for missing, own in each)
         return text, speech
 
-    def collate(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> ConversationBatch:
-        """Conversations of embedded turns as a batch that this network reads."""
+    def collate(
+        self, conversations: Sequence[Sequence[TurnEmbedding]], baselines: Sequence[Baseline | None] | None = None
+    ) -> ConversationBatch:
+        """Conversations of encoded turns as a batch that this network reads.
+
+        Args:
+            conversations: one or more.
+            baselines: of each, against which its voices are measured where the network does that; what the turns
+                themselves tell of it by default.
+        """
+        if isinstance(self.speech_head, BaselineHead):
+            conversations = measured(self.speech_head, conversations, baselines)
         return collate(conversations, self.text_head.embedding, self.speech_head.embedding, self.device)
+
+    def no_baseline(self) -> Baseline | None:
+        """That of a conversation of which nothing was heard; None where voices are not measured against one."""
+        return Baseline(self.speech_head.nothing()) if isinstance(self.speech_head, BaselineHead) else None
+
+    def note(self, turns: Sequence[TurnEmbedding]) -> list[VoiceSums | None]:
+        """What a baseline keeps of each turn, if its voice was heard and voices are measured against one."""
+        voices = [turn.speech for turn in turns if turn.speech is not None]
+        if not voices or not isinstance(self.speech_head, BaselineHead):
+            return [None] * len(turns)
+        rows = iter(self.speech_head.note(torch.stack(voices)).rows())
+        return [None if turn.speech is None else next(rows) for turn in turns]
 
     @torch.inference_mode()
     def try_out(self) -> list[float]:

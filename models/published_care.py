@@ -78,7 +78,7 @@ class PublishedCare(Care):
             common=[WavLmLayer(shape, position) for _ in range(half)],
             semantic=[SemanticLayer(shape) for _ in range(half)],
             acoustic=[WavLmLayer(shape, position, detach_position=True) for _ in range(half)],
-            attentive=False,
+            pooling="mean",
         )
         self.config = config
         self.position = position

@@ -9,15 +9,26 @@ Notation: B batch, K turns, C labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
+from emotrack.models.baseline import Baseline, VoiceSums
 from emotrack.models.context import EmotionEstimate, Part, Revision, RollingContext
 from emotrack.models.conversation import ConversationBatch, TurnEmbedding
 from emotrack.models.network import EmotionNetwork, TurnScores
 
 REVISION_MARGIN = 0.1  # of probability, by which another emotion must lead before an earlier turn is revised
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What a newest turn makes of its conversation's baseline; all None where voices are not measured against one."""
+
+    heard: VoiceSums | None  # in the turn
+    before: Baseline | None
+    baseline: Baseline | None  # with the turn
+    alone: Baseline | None  # had there been no other turn
 
 
 class ConversationScorer:
@@ -28,13 +39,17 @@ class ConversationScorer:
 
     def new_context(self, turns: int | None = None) -> RollingContext:
         """An empty memory of the last ``turns`` turns, the bundle's own number by default."""
-        return RollingContext(self.network.default_context if turns is None else turns, self.network.fingerprint)
+        size = self.network.default_context if turns is None else turns
+        return RollingContext(size, self.network.fingerprint, self.network.no_baseline())
 
     def restore_context(self, snapshot: bytes) -> RollingContext:
         """A memory as it was when ``RollingContext.to_bytes`` was called. Raises ``SnapshotError``."""
         network = self.network
-        widths = (network.text_head.embedding, network.speech_head.embedding)
-        return RollingContext.from_bytes(snapshot, network.fingerprint, widths, network.labels, network.device)
+        widths = (network.text_head.embedding, network.speech_head.voice)
+        of = (network.fingerprint, widths, network.labels, network.device, network.no_baseline())
+        context = RollingContext.from_bytes(snapshot, *of)
+        context.note(network.note(context.turns))
+        return context
 
     def estimate(self, context: RollingContext, turn: TurnEmbedding) -> EmotionEstimate:
         """Score the newest turn, given the turns before it, and remember it in ``context``.
@@ -58,27 +73,48 @@ class ConversationScorer:
         """
         if any(turn.speech is None and turn.text is None for _, turn in newest):
             raise ValueError("a turn needs speech, text or both")
-        windows = [[*context.turns[-(context.size - 1) :], turn][-context.size :] for context, turn in newest]
-        turns = self.network.collate(windows)
+        windows, noted = self._windows(newest)
+        turns = self.network.collate(windows, [each.baseline for each in noted])
         scores: TurnScores = self.network(turns, with_states=False)
         believed = self.network.calibrated(turns, scores).tolist()  # (B, K, C)
-        without = self._ablated(windows, turns, scores)
+        without = self._ablated(windows, noted, turns, scores)
         return [
-            self._remember(*each, believed[row][: len(windows[row])], without[row]) for row, each in enumerate(newest)
+            self._remember(each, noted[row], believed[row][: len(windows[row])], without[row])
+            for row, each in enumerate(newest)
+        ]
+
+    @torch.inference_mode()
+    def estimate_next(self, next_turns: Sequence[tuple[RollingContext, TurnEmbedding]]) -> list[EmotionEstimate]:
+        """How turns sound after those of their contexts, of which nothing is remembered; without reasons."""
+        windows, noted = self._windows(next_turns)
+        believed = self.network.probabilities(self.network.collate(windows, [each.baseline for each in noted]))
+        return [self._estimated(each[len(window) - 1]) for each, window in zip(believed.tolist(), windows, strict=True)]
+
+    def _windows(
+        self, newest: Sequence[tuple[RollingContext, TurnEmbedding]]
+    ) -> tuple[list[list[TurnEmbedding]], list[_Noted]]:
+        """Of each conversation the turns up to the newest, and what that makes of its baseline."""
+        windows = [[*context.turns[-(context.size - 1) :], turn][-context.size :] for context, turn in newest]
+        notes = self.network.note([turn for _, turn in newest])
+        alone = self.network.no_baseline()
+        return windows, [
+            _Noted(heard, context.baseline, _with(context.baseline, turn, heard), _with(alone, turn, heard))
+            for (context, turn), heard in zip(newest, notes, strict=True)
         ]
 
     def _remember(
         self,
-        context: RollingContext,
-        turn: TurnEmbedding,
+        newest_turn: tuple[RollingContext, TurnEmbedding],
+        noted: _Noted,
         believed: Sequence[Sequence[float]],
         without: dict[Part, Sequence[float]],
     ) -> tuple[EmotionEstimate, list[Revision]]:
         """Note the newest turn, by the probabilities of K turns, and of the newest without some part: (C,) each."""
+        context, turn = newest_turn
         newest = self._estimated(believed[-1])
         emotion = self.network.labels.index(newest.emotion)
         newest = replace(newest, why={part: newest.confidence - rest[emotion] for part, rest in without.items()})
-        context.append(turn, newest.emotion)
+        context.append(turn, newest.emotion, noted.heard)
         revisions = []
         for place, published in enumerate(context.published[:-1]):
             revised = self._estimated(believed[place])
@@ -96,17 +132,22 @@ class ConversationScorer:
         return [self._estimated(each) for each in self.network.probabilities(self.network.collate([turns]))[0].tolist()]
 
     def _ablated(
-        self, windows: Sequence[Sequence[TurnEmbedding]], turns: ConversationBatch, scores: TurnScores
+        self,
+        windows: Sequence[Sequence[TurnEmbedding]],
+        noted: Sequence[_Noted],
+        turns: ConversationBatch,
+        scores: TurnScores,
     ) -> list[dict[Part, Sequence[float]]]:
         """The probabilities of each newest turn without its voice, its words, the turns before it: (C,) each.
 
         Args:
             windows: of each conversation the turns up to the newest.
+            noted: of each, its baselines.
             turns: those, as a batch.
             scores: of those.
         """
         without: list[dict[Part, Sequence[float]]] = [{} for _ in windows]
-        variants: list[tuple[int, Part, list[TurnEmbedding]]] = []
+        variants: list[tuple[int, Part, list[TurnEmbedding], Baseline | None]] = []
         read, heard = self.network.own_temperatures(turns)  # (B, 1), (B, 1)
         for row, (*past, newest) in enumerate(windows):
             if newest.speech is not None and newest.text is not None and self.network.co_attention.residual:
@@ -115,16 +156,16 @@ class ConversationScorer:
                 without[row]["text"] = (speech / heard[row]).softmax(dim=0).tolist()
             else:
                 if newest.speech is not None:
-                    variants.append((row, "speech", [*past, replace(newest, speech=None)]))
+                    variants.append((row, "speech", [*past, replace(newest, speech=None)], noted[row].before))
                 if newest.text is not None:
-                    variants.append((row, "text", [*past, replace(newest, text=None)]))
+                    variants.append((row, "text", [*past, replace(newest, text=None)], noted[row].baseline))
             if past:
-                variants.append((row, "context", [newest]))
+                variants.append((row, "context", [newest], noted[row].alone))
         if variants:
             believed = self.network.probabilities(
-                self.network.collate([rest for _, _, rest in variants])
+                self.network.collate([each[2] for each in variants], [each[3] for each in variants])
             ).tolist()  # (B, K, C)
-            for (row, part, rest), found in zip(variants, believed, strict=True):
+            for (row, part, rest, _), found in zip(variants, believed, strict=True):
                 without[row][part] = found[len(rest) - 1]
         return without
 
@@ -140,3 +181,7 @@ class ConversationScorer:
             uncertain=confidence < self.network.config.uncertain_below,
             why={},
         )
+
+
+def _with(baseline: Baseline | None, turn: TurnEmbedding, heard: VoiceSums | None) -> Baseline | None:
+    return baseline if baseline is None or heard is None else baseline.with_turn(turn.speaker, heard)

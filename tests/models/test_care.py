@@ -8,6 +8,7 @@ from torch import nn
 
 from emotrack.models.care import Care, CareConfig, CareLayer, small_care
 from emotrack.models.features import MELS
+from emotrack.models.heads import SpeechHead
 from emotrack.models.network import EmotionNetwork
 
 CONFIG = CareConfig(width=16, common=2, branch=1, heads=2, feed_forward=32)
@@ -81,7 +82,7 @@ def test_the_acoustic_path_sends_no_gradient_into_the_common_encoder(care: Care)
 def test_paths_of_different_length_are_refused(care: Care) -> None:
     layers = list(care.semantic)
     with pytest.raises(ValueError, match="2 semantic layers, but 1 acoustic ones"):
-        Care(care.front_end, [], [*layers, nn.Identity()], layers, attentive=True)  # type: ignore[arg-type]
+        Care(care.front_end, [], [*layers, nn.Identity()], layers, pooling="attentive")  # type: ignore[arg-type]
 
 
 def test_silence_and_a_single_frame_are_finite(care: Care) -> None:
@@ -91,6 +92,7 @@ def test_silence_and_a_single_frame_are_finite(care: Care) -> None:
 
 def test_the_head_mixes_all_layers(network: EmotionNetwork) -> None:
     features = network.speech_encoder(frames(41).unsqueeze(0), torch.tensor([41]))
+    assert isinstance(network.speech_head, SpeechHead)
     before = network.speech_head.embed(features)
     network.speech_head.layer_weights[0] = 9.0
     assert not torch.allclose(network.speech_head.embed(features), before)

@@ -75,7 +75,7 @@ class LiveSession:
 
     async def _understand(self) -> None:
         async for queued in self._queue.turns():
-            self._understanding.attribute(self._recent.speakers)
+            self._understanding.attribute(self._recent.speakers, self._recent.take_renamed())
             understood = await self._understanding.understand(queued, skip_text=self._queue.is_behind)
             self._queue.done()
             turn = make.turn_event(self._status, understood, self._options)

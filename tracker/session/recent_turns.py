@@ -25,11 +25,17 @@ class RecentTurns:
         self._turns: OrderedDict[int, Turn] = OrderedDict()
         self._latest = 0  # the id of the newest turn, also when what came before was cleared
         self._early: dict[int, dict[str, Any]] = {}
+        self._renamed: list[tuple[str, str]] = []
 
     @property
     def speakers(self) -> list[str | None]:
         """Who says each turn, oldest first."""
         return [turn.speaker for turn in self._turns.values()]
+
+    def take_renamed(self) -> list[tuple[str, str]]:
+        """Who is called otherwise since this was asked for last, in order: the speaker, and the new name."""
+        renamed, self._renamed = self._renamed, []
+        return renamed
 
     async def publish(self, turn: Turn, revisions: Sequence[Revision]) -> None:
         """Publish the newest turn, then what it changes about earlier ones."""
@@ -79,6 +85,7 @@ class RecentTurns:
 
     async def _call(self, speaker: str, name: str) -> None:
         """Revise the turns of a speaker who has another name now; those that are too old are counted as theirs."""
+        self._renamed.append((speaker, name))
         for turn_id in [turn_id for turn_id, turn in self._turns.items() if turn.speaker == speaker]:
             await self.revise(turn_id, speaker=name)
         self._status.tally.rename(speaker, name)
@@ -86,3 +93,4 @@ class RecentTurns:
     def clear(self) -> None:
         """Nothing of what was said so far is revised any more."""
         self._turns.clear()
+        self._renamed.clear()

@@ -72,8 +72,10 @@ class Understanding:
         self._status.text_skipped += found.transcript.rejected == SKIPPED
         return UnderstoodTurn(queued, found, await self._keep_audio(queued), began_at)
 
-    def attribute(self, speakers: Sequence[str | None]) -> None:
-        """Know who says the latest turns, oldest first, as far as that is known now."""
+    def attribute(self, speakers: Sequence[str | None], renamed: Sequence[tuple[str, str]] = ()) -> None:
+        """Know who says the latest turns, oldest first, and who is called otherwise now, in turns of any age."""
+        for speaker, into in renamed:
+            self.interpreter.context.merge(speaker, into)
         self.interpreter.context.attribute(speakers)
 
     def forget(self) -> None:

@@ -67,9 +67,7 @@ class Engine:
         self._encoding_speech = Batcher("speech", network.embed_speech_batch, _seconds, speech)
         self._encoding_text = Batcher("text", network.embed_text_batch, self._characters, text)
         self._relating = Batcher("context", self.scorer.update_batch, limits=_CONTEXT)
-        self._estimating_so_far = Batcher[Sequence[TurnEmbedding], EmotionEstimate](
-            "provisional", self._estimate_so_far
-        )
+        self._estimating_so_far = Batcher("provisional", self.scorer.estimate_next)
         self._segmenting = Batcher[Samples, NDArray[np.bool_]]("segmentation", self._segment)
         self._printing = Batcher[tuple[Samples, NDArray[np.bool_]], VoicePrint | None]("voice prints", self._print)
         self._models = (
@@ -143,20 +141,18 @@ class Engine:
         """Score the newest turn and remember it in ``context``, which nothing else may touch meanwhile."""
         return await self._relating.ask((context, turn))
 
-    async def estimate_so_far(
-        self, before: Sequence[TurnEmbedding], samples: Samples, speaker: str | None
-    ) -> EmotionEstimate:
-        """How a turn under way sounds, by its latest ``samples`` and the turns ``before`` it; to ask if ``is_idle``."""
+    async def estimate_so_far(self, context: RollingContext, samples: Samples, speaker: str | None) -> EmotionEstimate:
+        """How a turn under way sounds in a ``context``, by its latest ``samples``; to ask if ``is_idle``."""
         began = time.perf_counter()
         try:
-            return await self.estimate(before, TurnEmbedding(await self.embed_speech(samples), None, speaker))
+            return await self.estimate(context, TurnEmbedding(await self.embed_speech(samples), None, speaker))
         finally:
             taken_s = time.perf_counter() - began
             self._none_so_far_before = began + taken_s / _SO_FAR_SHARE
 
-    async def estimate(self, before: Sequence[TurnEmbedding], turn: TurnEmbedding) -> EmotionEstimate:
-        """How a ``turn`` sounds after those ``before`` it, of which nothing is remembered."""
-        return await self._estimating_so_far.ask([*before, turn])
+    async def estimate(self, context: RollingContext, turn: TurnEmbedding) -> EmotionEstimate:
+        """How a ``turn`` sounds in a ``context``, which is not to change meanwhile and remembers nothing of it."""
+        return await self._estimating_so_far.ask((context, turn))
 
     def close(self) -> None:
         """End the threads, and the recogniser with them."""
@@ -170,9 +166,6 @@ class Engine:
         if self.recogniser is None or self.overload.level >= LeftOut.WORDS:  # since it began to wait
             return [Transcript(None, None, rejected=SKIPPED) for _ in turns]
         return [self.recogniser.transcribe(turn) for turn in turns]
-
-    def _estimate_so_far(self, conversations: Sequence[Sequence[TurnEmbedding]]) -> list[EmotionEstimate]:
-        return [self.scorer.score_dialogue(turns)[-1] for turns in conversations]
 
     def _segment(self, windows: Sequence[Samples]) -> list[NDArray[np.bool_]]:
         assert self.speaker_networks is not None  # noqa: S101

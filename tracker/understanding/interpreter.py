@@ -162,8 +162,7 @@ class Interpreter:
 
         Not to be asked for while a turn is being interpreted.
         """
-        before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
-        return await self._engine.estimate_so_far(before, turn.samples, speaker)
+        return await self._engine.estimate_so_far(self.context.copy(), turn.samples, speaker)
 
     async def estimate_begun(self, work: TurnWork, speaker: str | None) -> tuple[Transcript, EmotionEstimate] | None:
         """How a turn that may be over sounds, by voice and words; nothing of it is remembered.
@@ -179,8 +178,7 @@ class Interpreter:
             if not work.is_cancelled or (task is not None and task.cancelling()):
                 raise
             return None
-        before = self.context.turns[1 - self.context.size :] if self.context.size > 1 else []
-        return words, await self._engine.estimate(before, turn)
+        return words, await self._engine.estimate(self.context.copy(), turn)
 
     async def _words(self, work: TurnWork) -> Transcript:
         try:

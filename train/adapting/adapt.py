@@ -210,7 +210,7 @@ def _collect(network: EmotionNetwork, session: Session) -> list[CorrectedTurn]:
 @torch.no_grad()
 def _as_met(network: EmotionNetwork, context: RollingContext, truth: int) -> CorrectedTurn:
     """The newest turn of ``context`` at the door of the last layer."""
-    turns = network.collate([context.turns])
+    turns = network.collate([context.turns], [context.baseline])
     scores = network(turns)
     state = scores.states["fused"][0, -1]  # (D,)
     both = not bool((turns.text_missing | turns.speech_missing)[0, -1])

@@ -22,6 +22,7 @@ TELEPHONE_MELS = slice(10, 58)  # about 300 to 3400 Hz
 REVERBERATION = 50  # frames
 SPEC_MASKS = 2
 MAX_MEL_MASK = 8  # mels
+SHORTEST_STRETCH = 20  # frames, or all of a shorter clip: 0.2 s
 MAX_TIME_MASK = 0.1  # of the frames
 
 
@@ -50,6 +51,13 @@ def resample(frames: Tensor, positions: Tensor) -> Tensor:
     above = (below + 1).clamp(max=len(frames) - 1)  # (T',)
     share = (positions - below).unsqueeze(1)  # (T', 1)
     return frames[below] * (1.0 - share) + frames[above] * share  # (T', D)
+
+
+def stretch(frames: Tensor, unheard: float) -> Tensor:
+    """A stretch of a clip, (T, M) -> (T', M): as much as is not to be cut off, from anywhere in it."""
+    length = min(len(frames), max(SHORTEST_STRETCH, round(len(frames) * (1.0 - unheard))))
+    start = int(torch.randint(len(frames) - length + 1, ()))
+    return frames[start : start + length]
 
 
 def new_recording(log_mel: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from pydantic.dataclasses import dataclass
 
 from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.care import CareConfig
-from emotrack.models.config import SpeechHeadConfig
+from emotrack.models.config import BaselineHeadConfig, SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
-from emotrack.models.sizes import Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
+from emotrack.models.sizes import Count, Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
+from emotrack.models.whisper import WhisperCareConfig
 from emotrack.train.corpora import READERS
 from emotrack.train.corpora.acted_corpora import ACTED
 from emotrack.train.data.conversations import ConversationOptions
@@ -24,7 +25,16 @@ from emotrack.train.learning.loop import LoopOptions
 from emotrack.train.learning.losses import LossOptions
 
 PACKAGED = Path(__file__).parent
-DATA = ("encoder", "care", "teacher", "text-teacher", *READERS, *ACTED)  # all that a recipe may be made of, by name
+DATA = (
+    "encoder",
+    "care",
+    "teacher",
+    "speech-encoder",
+    "text-teacher",
+    "words",
+    *READERS,
+    *ACTED,
+)  # all that a recipe may be made of, by name
 
 
 MAX_BYTES = 1 << 20
@@ -105,6 +115,19 @@ class ActedSpeechRecipe:
 
 
 @dataclass(frozen=True)
+class MeasuredSpeechRecipe:
+    """Stage I, voice: a pre-trained encoder as it is, and a head that measures voices against their baseline."""
+
+    draws: dict[str, Positive]  # how much each clip of a corpus counts
+    clips: Count  # of a speaker at most, from all through their corpus
+    copies: Count  # of every clip, as other recordings of a stretch of it, for stages II and III
+    penalty: Positive  # on the squared weights of both views
+    encoder: WhisperCareConfig = Field(default_factory=WhisperCareConfig)
+    origin: str = "a Whisper"  # whose encoder --data speech-encoder=FILE has, for the model card
+    head: BaselineHeadConfig = Field(default_factory=BaselineHeadConfig)
+
+
+@dataclass(frozen=True)
 class FrozenSpeechRecipe:
     """Stage I, voice: a head on the features of a frozen encoder, on the recipe's own corpus."""
 
@@ -132,7 +155,7 @@ class Recipe:
     name: Name
     corpus: str  # of conversations: what the network answers, and what dev scores choose by
     text: TextRecipe
-    speech: ActedSpeechRecipe | FrozenSpeechRecipe
+    speech: ActedSpeechRecipe | MeasuredSpeechRecipe | FrozenSpeechRecipe
     network: ContextConfig
     conversations: ConversationOptions
     stage2: ContextRecipe
@@ -143,8 +166,15 @@ class Recipe:
     @property
     def needs(self) -> tuple[str, ...]:
         """The names of the data it is made of."""
-        acted = ["teacher", *self.speech.draws] if isinstance(self.speech, ActedSpeechRecipe) else []
+        acted: list[str] = []
+        if (of_actors := self.acted) is not None:
+            acted = ["speech-encoder" if isinstance(of_actors, MeasuredSpeechRecipe) else "teacher", *of_actors.draws]
         return tuple(dict.fromkeys([*self.needs_for_words, *acted]))
+
+    @property
+    def acted(self) -> ActedSpeechRecipe | MeasuredSpeechRecipe | None:
+        """How its voice is made, if that learns from actors."""
+        return None if isinstance(self.speech, FrozenSpeechRecipe) else self.speech
 
     @property
     def needs_for_words(self) -> tuple[str, ...]:
@@ -162,7 +192,8 @@ def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str
     """The fault of the data that a command line names: an unknown name, or one that is missing."""
     if unknown := sorted(set(data) - set(DATA)):
         return f"no data {unknown[0]!r}: there are {', '.join(DATA)}"
-    missing = next((name for name in needs if name not in data), None)
+    spared = set(recipe.needs_for_words) - {recipe.corpus} if "words" in data else set()
+    missing = next((name for name in needs if name not in data and name not in spared), None)
     return f"recipe {recipe.name} also needs --data {missing}=PATH" if missing else None
 
 
@@ -199,13 +230,13 @@ def _complaint(recipe: Recipe) -> str | None:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
         return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
-    if isinstance(recipe.speech, ActedSpeechRecipe) != (recipe.pairing is not None):
+    if (recipe.acted is not None) != (recipe.pairing is not None):
         return "pairing: acted voices, and no others, are paired with words"
     return _complaint_of_speech(recipe.speech)
 
 
-def _complaint_of_speech(speech: ActedSpeechRecipe | FrozenSpeechRecipe) -> str | None:
-    if isinstance(speech, ActedSpeechRecipe):
+def _complaint_of_speech(speech: ActedSpeechRecipe | MeasuredSpeechRecipe | FrozenSpeechRecipe) -> str | None:
+    if not isinstance(speech, FrozenSpeechRecipe):
         unknown = sorted(set(speech.draws) - set(ACTED))
         return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
     if (speech.encoder is None) == (speech.care is None):

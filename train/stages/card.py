@@ -6,7 +6,7 @@ from typing import Any
 
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import TextConfig
-from emotrack.train.recipes.recipe import ActedSpeechRecipe, Recipe
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, MeasuredSpeechRecipe, Recipe
 
 DATA = {
     "meld": "| MELD (sitcom dialogue, English) | words, conversation | repository GPL-3.0; text for research |",
@@ -165,6 +165,12 @@ def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
             f"a small CARE (front end, common, semantic and acoustic encoders) on log-mel frames, {begins} "
             f"on acted speech, with the hidden states of {recipe.speech.teacher} as further targets; none of Whisper's "
             "weights are in here"
+        )
+    if isinstance(recipe.speech, MeasuredSpeechRecipe):
+        return (
+            f"the stem and the first {recipe.speech.encoder.blocks} blocks of the encoder of {recipe.speech.origin}, "
+            "as they are; on top, two views of a turn, as it sounds and against the mean and deviation of its speaker "
+            "and of the room so far, which is trusted the more the more varied they sounded; fitted to acted speech"
         )
     origin = getattr(network.config.speech, "origin", "")
     return f"a head on the features of a frozen encoder, `{origin}`"

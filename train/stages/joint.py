@@ -27,7 +27,7 @@ from emotrack.train.corpora import READERS
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, Recorded
 from emotrack.train.data.pairing import Paired
 from emotrack.train.learning.loop import fit
-from emotrack.train.recipes.recipe import ActedSpeechRecipe, Recipe
+from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.ranks import training_device
 from emotrack.train.stages.context_stage import ConversationTask
 from emotrack.train.stages.readings import clip_readings, dev_conversations, line_readings, train_clips
@@ -96,9 +96,9 @@ class _JointTask(ConversationTask):
 
     def _numbered(self, conversations: Conversations, recipe: Recipe, data: dict[str, Path]) -> Conversations:
         """The same source with numbers for words."""
-        if isinstance(conversations, Paired) and isinstance(recipe.speech, ActedSpeechRecipe):
+        if isinstance(conversations, Paired) and recipe.acted is not None:
             lines = line_readings(self._network, READERS[recipe.corpus](data[recipe.corpus], "train"))
-            words = clip_readings(self._network, train_clips(recipe.speech, data))
+            words = clip_readings(self._network, train_clips(recipe.acted, data))
             return Paired(
                 replace(conversations.lines, readings=self._numbers(lines).unsqueeze(1)),  # (N, 1, 1)
                 replace(conversations.voices, words=self._numbers(words)),  # (M, 1)

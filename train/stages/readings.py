@@ -5,6 +5,7 @@ Notation: N lines, V readings of each, M clips, E embedding.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,13 +13,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from emotrack.models.care import Care, SpeechFeatures
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.features import LogMel
+from emotrack.models.hub_encoders import HubSpeechEncoder
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.corpora import READERS, Corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.audio import read_audio
+from emotrack.train.data.augment import stretch
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, Recorded
 from emotrack.train.data.dialogues import as_turn, converse, hear
 from emotrack.train.data.pairing import Lines, Paired, PairingOptions, Voices
@@ -26,15 +30,16 @@ from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.evaluate import encode_dialogue
 from emotrack.train.learning.loop import pad
 from emotrack.train.learning.losses import UNLABELLED
-from emotrack.train.recipes.recipe import ActedSpeechRecipe, Recipe
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, MeasuredSpeechRecipe, Recipe
 from emotrack.train.running.cache import cached, origin_of
 from emotrack.train.running.progress import track
+from emotrack.train.stages.clip_features import Versions, clip_features
 from emotrack.train.stages.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.stages.text_stage import Reading, embed, read_dialogue
 
 CLIPS_AT_ONCE = 8
+NOT_ENCODING = ("speech_head.classify.", "speech_head.variance")
 DEV_ORDERS = 4  # of the same acted clips: one order of a few hundred turns tells little of what context does
-SHORTEST_STRETCH = 20  # frames of a clip, or all of a shorter one: 0.2 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,8 @@ def training_conversations(
     options = recipe.conversations
     text_alone = replace(options, withhold_speech=1.0, withhold_text=0.0)
     speech_alone = replace(options, withhold_speech=0.0, withhold_text=1.0)
-    if isinstance(recipe.speech, ActedSpeechRecipe) and recipe.pairing is not None:
-        lines, voices = _lines_and_voices(network, recipe, (recipe.speech, recipe.pairing), data, out, seed)
+    if recipe.acted is not None and recipe.pairing is not None:
+        lines, voices = _lines_and_voices(network, recipe, (recipe.acted, recipe.pairing), data, out, seed)
         return Training(
             text=Paired(lines, voices, replace(recipe.pairing, acted=0, voiced=0.0), text_alone),
             speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
@@ -92,9 +97,9 @@ def training_conversations(
 def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Dev:
     """Encode the dev conversations with the bundle that is judged by them. Raises ``TrainError``."""
     text = _recorded(network, READERS[recipe.corpus](data[recipe.corpus], "dev"), out / "readings-dev.safetensors")
-    if not isinstance(recipe.speech, ActedSpeechRecipe):
+    if recipe.acted is None:
         return Dev(text, text, text)
-    acted = _recorded(network, _acted_dev(recipe.speech, data), out / "readings-dev-acted.safetensors")
+    acted = _recorded(network, _acted_dev(recipe.acted, data), out / "readings-dev-acted.safetensors")
     return Dev(
         text=text,
         speech=[
@@ -110,7 +115,7 @@ def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, P
 def _lines_and_voices(
     network: EmotionNetwork,
     recipe: Recipe,
-    acted: tuple[ActedSpeechRecipe, PairingOptions],
+    acted: tuple[ActedSpeechRecipe | MeasuredSpeechRecipe, PairingOptions],
     data: dict[str, Path],
     out: Path,
     seed: int,
@@ -129,7 +134,7 @@ def _lines_and_voices(
         ]  # (N, E) each
         return {
             "lines": torch.stack(partly, dim=1),  # (N, V, E)
-            "voices": _voices(network, clips, pairing),  # (M, V, E)
+            "voices": _voices(network, speech, clips, pairing, out, seed),  # (M, V, E)
             "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
         }
 
@@ -150,9 +155,15 @@ def _lines_and_voices(
     return lines, voices
 
 
-def train_clips(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> list[Clip]:
-    """The clips of the speakers that are for training."""
-    return [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "train"]
+def train_clips(recipe: ActedSpeechRecipe | MeasuredSpeechRecipe, data: dict[str, Path]) -> list[Clip]:
+    """The clips of the speakers that are for training, of each no more than the recipe wants."""
+    clips = [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "train"]
+    if isinstance(recipe, ActedSpeechRecipe):
+        return clips
+    of_speaker: dict[str, list[Clip]] = {}
+    for clip in clips:
+        of_speaker.setdefault(clip.speaker, []).append(clip)
+    return [clip for own in of_speaker.values() for clip in own[:: math.ceil(len(own) / recipe.clips)]]
 
 
 def clip_readings(network: EmotionNetwork, clips: list[Clip]) -> list[Reading]:
@@ -180,8 +191,19 @@ def _partly(reading: Reading, unread: float, generator: torch.Generator) -> Read
 
 
 @torch.inference_mode()
-def _voices(network: EmotionNetwork, clips: list[Clip], pairing: PairingOptions) -> Tensor:
+def _voices(
+    network: EmotionNetwork,
+    speech: ActedSpeechRecipe | MeasuredSpeechRecipe,
+    clips: list[Clip],
+    pairing: PairingOptions,
+    out: Path,
+    seed: int,
+) -> Tensor:
     """(M, V, E) embeddings of stretches of clips, each as another recording."""
+    if isinstance(speech, MeasuredSpeechRecipe):
+        features = train_features(network.speech_encoder, clips, speech.copies, pairing.unheard, out, seed)[:, 1:]
+        parts = features.unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
+        return torch.stack([network.speech_head.embed(SpeechFeatures(each, None)).cpu() for each in parts])
     log_mel = LogMel()
     found = []
     for first in track(range(0, len(clips), CLIPS_AT_ONCE), "encode voices"):
@@ -189,7 +211,7 @@ def _voices(network: EmotionNetwork, clips: list[Clip], pairing: PairingOptions)
         for clip in clips[first : first + CLIPS_AT_ONCE]:
             frames = log_mel(torch.from_numpy(read_audio(clip.path)))  # (T, MELS)
             copies += [
-                _stretch(another_recording(frames)[0], pairing.unheard) for _ in range(pairing.readings)
+                stretch(another_recording(frames)[0], pairing.unheard) for _ in range(pairing.readings)
             ]  # (T2, MELS) each
         features, lengths = pad(copies, multiple=FRAME_MULTIPLE)  # (B V, T2, MELS), (B V,)
         encoded = network.speech_encoder(features.to(network.device), lengths.to(network.device))
@@ -198,14 +220,15 @@ def _voices(network: EmotionNetwork, clips: list[Clip], pairing: PairingOptions)
     return torch.cat(found)
 
 
-def _stretch(frames: Tensor, unheard: float) -> Tensor:
-    """A stretch of the clip, (T, MELS) -> (T', MELS): as much as is not to be cut off, from anywhere in it."""
-    length = min(len(frames), max(SHORTEST_STRETCH, round(len(frames) * (1.0 - unheard))))
-    start = int(torch.randint(len(frames) - length + 1, ()))
-    return frames[start : start + length]
+def train_features(
+    encoder: Care | HubSpeechEncoder, clips: list[Clip], copies: int, unheard: float, out: Path, seed: int
+) -> Tensor:
+    """(M, 1 + copies, F) of training clips as they are, and of stretches of them; see ``clip_features``."""
+    assert isinstance(encoder, Care)  # noqa: S101
+    return clip_features(encoder, clips, Versions(copies, unheard), seed, out / "clip-features.safetensors")
 
 
-def conversing(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[str, list[Clip]]:
+def conversing(recipe: ActedSpeechRecipe | MeasuredSpeechRecipe, data: dict[str, Path]) -> tuple[str, list[Clip]]:
     """The first corpus in which two dev speakers can be put into a conversation, and their clips.
 
     Raises:
@@ -218,7 +241,7 @@ def conversing(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[str, l
     raise TrainError(f"no two dev speakers in any of {', '.join(recipe.draws)}: no conversations to choose by")
 
 
-def _acted_dev(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> Corpus:
+def _acted_dev(recipe: ActedSpeechRecipe | MeasuredSpeechRecipe, data: dict[str, Path]) -> Corpus:
     corpus, clips = conversing(recipe, data)
     turns = [as_turn(clip) for clip in clips]
     generator = torch.Generator().manual_seed(0)  # the same for every run
@@ -250,14 +273,14 @@ def _origin(network: EmotionNetwork, encoded: object) -> str:
     weights = {
         name: tensor
         for name, tensor in network.state_dict().items()
-        if name.startswith(encoding) and not name.startswith("speech_head.classify.")
+        if name.startswith(encoding) and not name.startswith(NOT_ENCODING)
     }
     return origin_of(weights, encoded)
 
 
 def _packed(turns: list[TurnEmbedding], network: EmotionNetwork) -> dict[str, Tensor]:
     """Turns as tensors, zeros where a modality is missing, and which are."""
-    text, speech = torch.zeros(network.text_head.embedding), torch.zeros(network.speech_head.embedding)  # (E,), (E,)
+    text, speech = torch.zeros(network.text_head.embedding), torch.zeros(network.speech_head.voice)  # (E,), (E,)
     return {
         "text": torch.stack([text if turn.text is None else turn.text.cpu() for turn in turns]),  # (N, E)
         "speech": torch.stack([speech if turn.speech is None else turn.speech.cpu() for turn in turns]),  # (N, E)

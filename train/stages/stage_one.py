@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
+from emotrack.models.baseline_head import BaselineHead, build_speech_head
 from emotrack.models.bundle import BundleError, load_bundle, save_bundle
 from emotrack.models.care import Care, CareConfig
 from emotrack.models.config import NetworkConfig
@@ -24,23 +25,27 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCare
 from emotrack.models.text_encoder import TextEncoder
 from emotrack.train.corpora import READERS, Corpus, read_text_corpus
-from emotrack.train.corpora.acted_corpora import read_clips, split_of
+from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
+from emotrack.train.data.conversations import prefixes
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.learning.losses import UNLABELLED
-from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, MeasuredSpeechRecipe, Recipe
 from emotrack.train.running.checkpoint import load_text_encoder
 from emotrack.train.running.files import write_json
 from emotrack.train.running.progress import track
 from emotrack.train.running.provenance import addresses, check_data
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
+from emotrack.train.stages.clip_features import Versions, clip_features
 from emotrack.train.stages.frozen_speech_stage import train_speech_head, voiced
-from emotrack.train.stages.readings import Dev, conversing, dev_conversations
+from emotrack.train.stages.measured_stage import HeardClips, fit_head
+from emotrack.train.stages.readings import Dev, conversing, dev_conversations, train_clips, train_features
 from emotrack.train.stages.saved_care import care_address, load_care
 from emotrack.train.stages.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.stages.speech_teacher import WhisperEncoder
 from emotrack.train.stages.text_stage import TextClassifier, train_text
 from emotrack.train.stages.text_teacher import opinions
+from emotrack.train.stages.whisper_weights import load_whisper
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Voice:
 
     config: AnySpeechConfig
     encoder: nn.Module
-    head: SpeechHead
+    head: SpeechHead | BaselineHead
     metrics: dict[str, Any]
 
 
@@ -69,11 +74,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     _check(recipe, corpus, data)
     learned_from = addresses(data)
     words, config, tokenizer, scores = train_words(recipe, data, out, seed)
-    voice = (
-        _acted_voice(recipe.speech, data, out, seed)
-        if isinstance(recipe.speech, ActedSpeechRecipe)
-        else _frozen_voice(recipe.speech, recipe.corpus, data, out, seed)
-    )
+    voice = _voice(recipe, data, out, seed)
     network = EmotionNetwork(
         NetworkConfig(
             name=recipe.name,
@@ -115,16 +116,13 @@ def _calibrate(network: EmotionNetwork, dev: Dev) -> None:
         ("text", network.text_head, dev.text),
         ("speech", network.speech_head, dev.speech),
     ):
-        known = [
-            (embedding, target)
-            for dialogue in dialogues
-            for turn, target in zip(dialogue.turns, dialogue.targets.tolist(), strict=True)
-            if (embedding := getattr(turn, what)) is not None and target != UNLABELLED
-        ]
-        if known:
-            embeddings, truth = (list(each) for each in zip(*known, strict=True))
-            scores = head(torch.stack(embeddings).to(network.device)).cpu()  # (N, C)
-            temperature = fit_temperature(scores.softmax(dim=1), torch.tensor(truth))
+        seen = [prefix for each in dialogues for prefix in prefixes(each, network.default_context)]
+        seen = [each for each in seen if getattr(each.turns[-1], what) is not None and each.targets[-1] != UNLABELLED]
+        if seen:
+            turns = network.collate([each.turns for each in seen])
+            newest = getattr(turns, what)[torch.arange(len(seen)), turns.lengths - 1]  # (N, E)
+            truth = torch.stack([each.targets[-1] for each in seen])  # (N,)
+            temperature = fit_temperature(head(newest).cpu().softmax(dim=1), truth)
             head.classify.weight.div_(temperature)
             head.classify.bias.div_(temperature)
 
@@ -158,18 +156,23 @@ def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
 
 def _check(recipe: Recipe, corpus: Corpus, data: dict[str, Path]) -> None:
     """Whether the recipe suits its corpora, before hours are spent on them. Raises ``TrainError``."""
-    if isinstance(recipe.speech, FrozenSpeechRecipe):
+    if recipe.acted is None:
         voiced(corpus)
         return
     if corpus.labels != EMOTIONS:
         raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
-    conversing(recipe.speech, data)
+    conversing(recipe.acted, data)
 
 
 def train_words(
     recipe: Recipe, data: dict[str, Path], out: Path, seed: int
 ) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
-    """The trained classifier of words, what its encoder is, its vocabulary, and its scores. Raises as stage I."""
+    """The trained classifier of words, what its encoder is, its vocabulary, and its scores. Raises as stage I.
+
+    Where ``data`` has ``words``, a bundle, its words are taken as they are (and so does stage II).
+    """
+    if "words" in data:
+        return _trained_words(data["words"])
     encoder, config, tokenizer = pretrained_words(recipe, data)
     for phase in recipe.text.phases:
         train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
@@ -180,6 +183,14 @@ def train_words(
             f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed, says
         )
     return words, config, tokenizer, scores.to_dict()
+
+
+def _trained_words(folder: Path) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
+    trained = load_bundle(folder)
+    words = TextClassifier(trained.text_encoder, trained.text_head.embedding, len(trained.labels), dropout=0.0)
+    words.head.load_state_dict(trained.text_head.state_dict())
+    scores = trained.metrics.get("stage1", {}).get("text", {})
+    return words, trained.config.text, trained.tokenizer, scores
 
 
 def pretrained_words(
@@ -220,6 +231,41 @@ def _pretraining(data: dict[str, Path]) -> dict[str, Any]:
         metrics = json.loads(note.read_text()) if note and note.is_file() else {}
         found |= {name: metrics[name]} if name in metrics else {}
     return found
+
+
+def _voice(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    if isinstance(recipe.speech, ActedSpeechRecipe):
+        return _acted_voice(recipe.speech, data, out, seed)
+    if isinstance(recipe.speech, MeasuredSpeechRecipe):
+        unheard = recipe.pairing.unheard if recipe.pairing is not None else 0.0
+        return _measured_voice(recipe.speech, unheard, data, out, seed)
+    return _frozen_voice(recipe.speech, recipe.corpus, data, out, seed)
+
+
+def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    encoder = load_whisper(data["speech-encoder"], recipe.encoder)
+    clips = train_clips(recipe, data)
+    dev = [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
+    if not clips or not dev:
+        raise TrainError(f"no acted clips of a train and a dev speaker in {', '.join(recipe.draws)}")
+    out.mkdir(parents=True, exist_ok=True)
+    features = train_features(encoder, clips, recipe.copies, unheard, out, seed)
+    heard = clip_features(encoder, dev, Versions(0, 0.0), seed, out / "clip-features-dev.safetensors")
+    head = build_speech_head(encoder, len(EMOTIONS), recipe.head)
+    assert isinstance(head, BaselineHead)  # noqa: S101
+    known, others = (_heard_clips(*each, recipe.draws) for each in ((features, clips), (heard, dev)))
+    scores = fit_head(head, known, others, recipe.penalty)
+    return Voice(recipe.encoder, encoder.cpu(), head, {"speech": scores.to_dict()})
+
+
+def _heard_clips(features: Tensor, clips: list[Clip], draws: dict[str, float]) -> HeardClips:
+    corpora = [clip.speaker.partition("-")[0] for clip in clips]  # speakers' names begin with it
+    return HeardClips(
+        features[:, 0],
+        torch.tensor([EMOTIONS.index(clip.emotion) for clip in clips]),
+        [clip.speaker for clip in clips],
+        torch.tensor([draws[corpus] for corpus in corpora]),
+    )
 
 
 def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:

@@ -47,10 +47,22 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     text, speech = ((each.loop, each.loss) for each in (recipe.stage2.text, recipe.stage2.speech))
     measured["stage2"] = {
-        "text": train_context(network, "text", train.text, dev.text, text, (out, seed)).to_dict(),
+        "text": _known_words(network, data)
+        or train_context(network, "text", train.text, dev.text, text, (out, seed)).to_dict(),
         "speech": train_context(network, "speech", train.speech, dev.speech, speech, (out, seed)).to_dict(),
     }
     return write(network, out / "stage2", measured)
+
+
+def _known_words(network: EmotionNetwork, data: dict[str, Path]) -> dict[str, Any]:
+    """Take over the words' context network of ``words``, a bundle that has one; its scores, or nothing."""
+    if "words" not in data or (known := load_bundle(data["words"])).config.stage < 2:
+        return {}
+    if known.config.conversation != network.config.conversation:
+        raise TrainError(f"{data['words']}: its context networks have other dimensions than the recipe's")
+    network.text_context.load_state_dict(known.text_context.state_dict())
+    scores: dict[str, Any] = known.metrics["stage2"]["text"]
+    return scores
 
 
 def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:

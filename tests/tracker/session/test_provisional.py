@@ -120,7 +120,7 @@ def test_a_room_full_of_talk_leaves_the_encoder_to_turns_that_have_ended(
     async def look_twice() -> tuple[float, float]:
         engine, voice = Engine(network, None), mono(stereo)[SAMPLE_RATE : 4 * SAMPLE_RATE, 0].copy()
         began = time.perf_counter()
-        await engine.estimate_so_far([], voice, None)
+        await engine.estimate_so_far(engine.scorer.new_context(), voice, None)
         first_s = time.perf_counter() - began
         while not engine.is_idle:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.001)

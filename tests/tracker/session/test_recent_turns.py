@@ -106,6 +106,23 @@ def test_a_new_name_is_told_then_the_turns_that_have_it() -> None:
     assert status.tally.speakers == {"Ana": 1, "Cleo": 3}
 
 
+def test_who_is_called_otherwise_is_told_once_in_order() -> None:
+    """For the baseline, which holds turns of any age."""
+
+    async def publish() -> tuple[list[tuple[str, str]], ...]:
+        status = LiveStatus()
+        recent = RecentTurns(2, status, Publisher([Recorder()], Controls(status, ()), print))
+        await recent.publish(turn(1, "joy", speaker="Ben"), [])
+        await recent.tell(SpeakerNews(merged={"Ben": "Ana"}))
+        await recent.rename("Ana", "Cleo")
+        first, second = recent.take_renamed(), recent.take_renamed()
+        await recent.rename("Cleo", "Zoe")
+        recent.clear()
+        return first, second, recent.take_renamed()
+
+    assert asyncio.run(publish()) == ([("Ben", "Ana"), ("Ana", "Cleo")], [], [])
+
+
 def test_a_name_that_is_given_while_a_turn_leaves_holds_for_that_turn() -> None:
     status, names = LiveStatus(site="kitchen"), list[str | None]()
 

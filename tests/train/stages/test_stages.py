@@ -25,6 +25,7 @@ from emotrack.models.scorer import ConversationScorer
 from emotrack.train.command_line.commands import add_train_arguments, run_train
 from emotrack.train.command_line.evaluating import add_evaluate_arguments, run_evaluate
 from emotrack.train.corpora import Corpus, CorpusTurn, Dialogue
+from emotrack.train.data import augment
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.evaluate import judge
@@ -148,14 +149,14 @@ def test_a_stretch_of_a_clip_is_heard() -> None:
     starts = set()
     for seed in range(200):
         torch.manual_seed(seed)
-        stretch = readings._stretch(frames, 0.4)
-        assert torch.equal(stretch, frames[int(stretch[0]) :][:60])
-        starts.add(int(stretch[0]))
+        heard = augment.stretch(frames, 0.4)
+        assert torch.equal(heard, frames[int(heard[0]) :][:60])
+        starts.add(int(heard[0]))
     assert min(starts) <= 2
     assert max(starts) >= 38
-    assert torch.equal(readings._stretch(frames, 0.0), frames)
-    assert len(readings._stretch(frames, 0.99)) == 20  # a voice needs some
-    assert torch.equal(readings._stretch(frames[:7], 0.4), frames[:7])
+    assert torch.equal(augment.stretch(frames, 0.0), frames)
+    assert len(augment.stretch(frames, 0.99)) == 20  # a voice needs some
+    assert torch.equal(augment.stretch(frames[:7], 0.4), frames[:7])
 
 
 def test_dev_clips_are_heard_in_several_orders(ravdess: Path) -> None:
@@ -300,7 +301,7 @@ def test_failures_are_one_line(toy: Path, meld: Path, tmp_path: Path, capsys: py
     assert train("all", "--recipe", "toy", "--out", out) == 2
     assert "recipe toy also needs --data encoder=PATH" in capsys.readouterr().err
     assert train("all", "--recipe", "none", "--out", out) == 1
-    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, toy" in capsys.readouterr().err
+    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, mini-baseline, toy" in capsys.readouterr().err
     assert evaluate("--bundle", "none", "--corpus", "meld", "--data", str(meld)) == 1
     assert "no bundle 'none'" in capsys.readouterr().err
     assert evaluate("--bundle", f"{toy}/bundle", "--corpus", "meld", "--data", str(tmp_path)) == 1

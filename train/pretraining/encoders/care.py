@@ -36,7 +36,7 @@ from emotrack.train.pretraining.corpus.utterances import (
 )
 from emotrack.train.pretraining.encoders.descriptors import FRAME, NAMES, Descriptors, at_rate
 from emotrack.train.pretraining.encoders.meanings import meanings
-from emotrack.train.recipes.recipe import ActedSpeechRecipe, CareRecipe, Recipe
+from emotrack.train.recipes.recipe import ActedSpeechRecipe, CareRecipe, MeasuredSpeechRecipe, Recipe
 from emotrack.train.running.ranks import device_of, rank, rank_0_first, ranks, training_device
 from emotrack.train.stages.saved_care import AnyCareConfig, save_care
 from emotrack.train.stages.stage_one import claim
@@ -237,7 +237,7 @@ def train_care(recipe: Recipe, corpus: Path, audio: Path, data: dict[str, Path],
         TrainError: the recipe has no CARE, the corpus cannot be used, or training went wrong.
         HubError: an encoder that cannot be had.
     """
-    options = recipe.speech.pretraining
+    options = None if isinstance(recipe.speech, MeasuredSpeechRecipe) else recipe.speech.pretraining
     if options is None:
         raise TrainError(f"recipe {recipe.name}: has no [speech.pretraining]")
     utterances = read_utterances(corpus, audio, options.shortest_s, options.held_out)
@@ -266,7 +266,7 @@ def _new_care(recipe: Recipe) -> tuple[Care, AnyCareConfig]:
     """The recipe's CARE as training begins, and its dimensions."""
     if isinstance(recipe.speech, ActedSpeechRecipe):
         return small_care(recipe.speech.encoder), recipe.speech.encoder
-    if recipe.speech.care is None:
+    if isinstance(recipe.speech, MeasuredSpeechRecipe) or recipe.speech.care is None:
         raise TrainError(f"recipe {recipe.name}: its voice is no CARE, but {recipe.speech.encoder}")
     encoder = PublishedCare.from_hub(*recipe.speech.care)
     return encoder, replace(encoder.config, origin=f"{encoder.config.origin}, trained as CARE")

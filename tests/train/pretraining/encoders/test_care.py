@@ -195,7 +195,7 @@ def encoders() -> list[Care]:
 
 @pytest.fixture(params=["small", "published"])
 def task(request: pytest.FixtureRequest, utterances: Utterances, encoder: Path, tmp_path: Path) -> CareTask:
-    options = cast("CareRecipe", toy_recipe().speech.pretraining)
+    options = cast("CareRecipe", cast("ActedSpeechRecipe", toy_recipe().speech).pretraining)
     targets = meanings(utterances.texts, toy_recipe(), {"encoder": encoder}, tmp_path)
     model = CareDistillation(encoders()[request.param == "published"], targets.shape[1], len(NAMES)).eval()
     return CareTask(model, utterances, targets, options)

@@ -1,0 +1,165 @@
+"""A voice against its baseline: how prior, room and speaker share in it, and what a conversation makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from emotrack.models.baseline import Baseline, VoiceSums
+from emotrack.models.baseline_head import BaselineHead
+from emotrack.models.config import BaselineHeadConfig
+from emotrack.models.context import SnapshotError
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.network import EmotionNetwork
+from emotrack.models.scorer import ConversationScorer
+from tests.models.conftest import tiny_network, tiny_tokenizer
+
+VOICE, LABELS = 4, 7
+
+
+@pytest.fixture
+def head() -> BaselineHead:
+    torch.manual_seed(0)
+    return BaselineHead(10, LABELS, BaselineHeadConfig(VOICE, room=2.0, speaker=3.0)).eval()
+
+
+@pytest.fixture
+def network() -> EmotionNetwork:
+    torch.manual_seed(0)
+    config = tiny_network().config
+    network = EmotionNetwork(replace(config, speech_head=BaselineHeadConfig(VOICE, variety=0.1)), tiny_tokenizer())
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return network.requires_grad_(False).eval()
+
+
+def voice(seed: int) -> torch.Tensor:
+    return torch.randn(VOICE, generator=torch.Generator().manual_seed(seed))
+
+
+def turns_of(speakers: str) -> list[TurnEmbedding]:
+    """A letter a turn, "-" where nobody knows."""
+    return [TurnEmbedding(voice(place), None, None if name == "-" else name) for place, name in enumerate(speakers)]
+
+
+def heard(turns: int, value: float, label: int | None = None) -> VoiceSums:
+    """Of so many turns, all of this value; all sounded like one label, or like each alike."""
+    voices = torch.full((1, VOICE), value)
+    believed = torch.full((1, LABELS), turns / LABELS)
+    if label is not None:
+        believed = turns * torch.eye(LABELS)[[label]]
+    return VoiceSums(torch.tensor([float(turns)]), turns * voices, turns * voices.square(), believed)
+
+
+def test_a_voice_of_which_nothing_was_heard_is_what_it_is(head: BaselineHead) -> None:
+    head.variance.data = torch.tensor([4.0, 1.0, 1.0, 0.25])
+    voices = torch.full((1, VOICE), 2.0)
+    torch.testing.assert_close(head.relative(voices, heard(0, 0.0), heard(0, 0.0)), voices)
+
+
+def test_means_and_variances_are_shrunk_by_how_much_was_heard(head: BaselineHead) -> None:
+    """Prior of mean 0 and variance 1; the room heard 2 turns at 3, worth as much; the speaker 3 turns at 5."""
+    # Room: mean (2 * 0 + 2 * 3) / 4 = 1.5, variance (2 * 1 + 2 * 1.5 ** 2) / 4 = 1.625.
+    # Speaker: mean (3 * 1.5 + 3 * 5) / 6 = 3.25, variance (3 * 1.625 + 3 * 1.75 ** 2) / 6 = 2.34375.
+    voices = torch.full((1, VOICE), 5.0)
+    found = head.relative(voices, heard(2, 3.0), heard(3, 5.0))
+    torch.testing.assert_close(found, torch.full((1, VOICE), 1.75 / 2.34375**0.5))
+    assert head.relative(voices, heard(2, 3.0), heard(10**6, 5.0)).abs().max() < 0.1
+
+
+def test_the_relative_view_is_trusted_where_a_voice_was_varied(head: BaselineHead) -> None:
+    most = head.config.trust
+    assert float(head.trust(heard(9, 0.0, 3), heard(9, 0.0, 3))) < 0.02 * most  # angry from the first word to the last
+    assert float(head.trust(heard(9, 0.0, 3), heard(9, 0.0))) > 0.9 * most
+    assert float(head.trust(heard(9, 0.0), heard(0, 0.0))) > 0.9 * most  # nobody knows who speaks: the room's
+
+
+def test_the_scores_are_the_views_weighed_by_trust(head: BaselineHead) -> None:
+    voices, sums = voice(0).unsqueeze(0), heard(9, 1.0)
+    relative, none = head.relative(voices, sums, sums), torch.zeros_like(voices)
+    alone, against = head(torch.cat([voices, none], dim=1)), head(torch.cat([none, relative], dim=1))
+    trust = float(head.trust(sums, sums))
+    mixed = (1.0 - trust) * alone.log_softmax(dim=1) + trust * against.log_softmax(dim=1)
+    torch.testing.assert_close(head(head.relate(voices, sums, sums)).log_softmax(dim=1), mixed.log_softmax(dim=1))
+
+
+def test_a_live_tracker_hears_what_the_conversation_so_far_makes_of_it(network: EmotionNetwork) -> None:
+    scorer, said = ConversationScorer(network), turns_of("ABA")
+    context = scorer.new_context()
+    for place, turn in enumerate(said):
+        online = scorer.estimate(context, turn).probabilities
+        assert online == pytest.approx(scorer.score_dialogue(said[: place + 1])[-1].probabilities, abs=1e-5)
+
+
+def test_the_baseline_outlasts_the_rolling_window(network: EmotionNetwork) -> None:
+    scorer, said = ConversationScorer(network), turns_of("ABAB-A")
+    context = scorer.new_context(2)
+    for turn in said:
+        newest = scorer.estimate(context, turn)
+    assert float(context.baseline.room.turns) == len(said)  # type: ignore[union-attr]
+    assert newest.probabilities != pytest.approx(scorer.score_dialogue(said[-2:])[-1].probabilities, abs=1e-4)
+
+
+def test_who_proves_to_be_another_is_measured_so(network: EmotionNetwork) -> None:
+    scorer = ConversationScorer(network)
+    context, known = scorer.new_context(2), scorer.new_context(2)
+    for turn, right in zip(turns_of("ABBA"), turns_of("AAAA"), strict=True):
+        scorer.estimate(context, turn)
+        scorer.estimate(known, right)
+    context.merge("B", "A")
+    newest = turns_of("----A")[-1]
+    assert scorer.estimate(context, newest).probabilities == pytest.approx(
+        scorer.estimate(known, newest).probabilities, abs=1e-5
+    )
+    context.attribute(["C"])
+    assert {name: float(heard.turns) for name, heard in context.baseline.speakers.items()} == {  # type: ignore[union-attr]
+        "A": 4.0,
+        "C": 1.0,
+    }
+
+
+def test_looking_at_a_turn_under_way_remembers_nothing(network: EmotionNetwork) -> None:
+    scorer, said = ConversationScorer(network), turns_of("AABA")
+    context = scorer.new_context()
+    for turn in said[:3]:
+        scorer.estimate(context, turn)
+    before = context.to_bytes()
+    (looked,) = scorer.estimate_next([(context, said[3])])
+    assert context.to_bytes() == before
+    assert scorer.estimate(context.copy(), said[3]).probabilities == pytest.approx(looked.probabilities, abs=1e-5)
+    assert context.to_bytes() == before
+
+
+def test_a_snapshot_keeps_the_baseline(network: EmotionNetwork) -> None:
+    scorer, said = ConversationScorer(network), turns_of("ABAB-A")
+    context = scorer.new_context(2)
+    for turn in said[:5]:
+        scorer.estimate(context, turn)
+    restored = scorer.restore_context(context.to_bytes())
+    assert scorer.update(restored, said[5]) == scorer.update(context, said[5])
+    restored.attribute(["B", "B"])
+    context.attribute(["B", "B"])
+    for one, other in zip((restored, context), (context, restored), strict=True):
+        for name, heard in one.baseline.speakers.items():  # type: ignore[union-attr]
+            torch.testing.assert_close(heard.total, other.baseline.speakers[name].total)  # type: ignore[union-attr]
+    plain = ConversationScorer(tiny_network())
+    stored = plain.new_context(2)
+    plain.estimate(stored, TurnEmbedding(torch.zeros(8), None, None))
+    with pytest.raises(SnapshotError, match="not a snapshot of a conversation: 'heard'"):
+        scorer.restore_context(stored.to_bytes())
+
+
+@pytest.mark.parametrize("kind", ["turns", "total", "squares", "believed"])
+def test_a_baseline_that_cannot_be_is_refused(network: EmotionNetwork, kind: str) -> None:
+    scorer = ConversationScorer(network)
+    context = scorer.new_context(2)
+    scorer.estimate(context, turns_of("A")[0])
+    assert context.baseline is not None
+    bad = VoiceSums(**context.baseline.room.tensors() | {kind: context.baseline.room.tensors()[kind] * np.nan})
+    context.baseline = Baseline(bad)
+    with pytest.raises(SnapshotError, match="baseline"):
+        scorer.restore_context(context.to_bytes())

@@ -1,0 +1,98 @@
+"""A voice against its baseline: the frozen Whisper, how the head is fitted, and a whole training of a few seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotrack.models.baseline import VoiceSums
+from emotrack.models.baseline_head import BaselineHead
+from emotrack.models.bundle import load_bundle
+from emotrack.models.config import BaselineHeadConfig
+from emotrack.models.whisper import WhisperCareConfig
+from emotrack.train.errors import TrainError
+from emotrack.train.recipes.recipe import PACKAGED, load_recipe
+from emotrack.train.stages.measured_stage import HeardClips, fit_head
+from emotrack.train.stages.speech_teacher import WhisperEncoder
+from emotrack.train.stages.whisper_weights import load_whisper
+from tests.train.conftest import RATE
+from tests.train.stages.test_stages import train
+
+SPEECH = """[speech]
+encoder = { whisper_width = 64, blocks = 2, heads = 1, feed_forward = 24 }
+head = { voice = 12, room = 2.0, speaker = 2.0 }
+draws = { ravdess = 1.0 }
+clips = 6
+copies = 2
+penalty = 0.1
+
+"""
+
+
+def test_the_lower_part_of_a_whisper_hears_what_whisper_hears(teacher: Path, tmp_path: Path) -> None:
+    encoder = load_whisper(teacher, WhisperCareConfig(64, 4, 1, 24))
+    sound = torch.randn(RATE, generator=torch.Generator().manual_seed(0))
+    loudest = encoder.front_end.log_mel(sound).max()  # type: ignore[operator]
+    with torch.inference_mode():
+        inputs = encoder.prepare(sound).unsqueeze(0)
+        states = encoder.states(inputs, torch.tensor([inputs.shape[1]])).semantic[0, 1:]  # (L, T, D)
+    assert states.shape == (4, 50, 64)
+    as_loud = sound * torch.exp((np.log(10.0) - loudest) / 2.0)  # as the front end makes everything
+    heard = WhisperEncoder(teacher)(as_loud)  # (L, T / 2, D)
+    torch.testing.assert_close(states.unflatten(1, (25, 2)).mean(dim=2), heard, atol=1e-3, rtol=1e-3)
+    with pytest.raises(TrainError, match="not the weights of a Whisper encoder of these dimensions"):
+        load_whisper(teacher, WhisperCareConfig(64, 5, 1, 24))
+    (tmp_path / "x.safetensors").write_text("not weights")
+    with pytest.raises(TrainError, match="not the weights"):
+        load_whisper(tmp_path / "x.safetensors", WhisperCareConfig())
+
+
+def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
+    """Speakers who differ more from each other than their emotions do: a stranger is known once enough was heard."""
+    generator = torch.Generator().manual_seed(0)
+    emotions = torch.randn(7, 10, generator=generator)
+
+    def clips(names: list[str], each: int) -> HeardClips:
+        targets = torch.arange(7).repeat(each * len(names))
+        own = {name: 4.0 * torch.randn(10, generator=generator) for name in names}
+        speakers = [name for name in names for _ in range(7 * each)]
+        noise = 0.3 * torch.randn(len(targets), 10, generator=generator)
+        features = torch.stack([own[name] for name in speakers]) + emotions[targets] + noise
+        return HeardClips(features, targets, speakers, torch.ones(len(targets)))
+
+    head = BaselineHead(10, 7, BaselineHeadConfig(voice=10, room=0.5, speaker=0.5))
+    stranger = clips(["ravdess-17"], 4)
+    fit_head(head, clips([f"ravdess-{number:02}" for number in range(1, 13)], 4), stranger, 0.001)
+    with torch.no_grad():
+        voices = head.reduce(stranger.features)
+        notes = head.note(voices)
+        heard = VoiceSums(
+            *(tensor.sum(dim=0).expand(len(voices), *tensor.shape[1:]) for tensor in notes.tensors().values())
+        )
+        relative = torch.cat([torch.zeros_like(voices), head.relative(voices, heard, heard)], dim=1)
+        right = (head(relative).argmax(dim=1) == stranger.targets).float().mean()
+        right_alone = (notes.believed.argmax(dim=1) == stranger.targets).float().mean()
+    assert right > 0.95
+    assert right_alone < 0.7
+
+
+def test_a_toy_that_measures_voices_is_trained(toy_data: list[str], teacher: Path, toy: Path, tmp_path: Path) -> None:
+    """With the words of another bundle, as they are."""
+    text = (PACKAGED / "toy.toml").read_text()
+    start, end = text.index("[speech]"), text.index("[network]")
+    recipe = tmp_path / "measuring.toml"
+    recipe.write_text(text[:start] + SPEECH + text[end:])
+    data = ["--data", f"words={toy / 'bundle'}", "--data", f"speech-encoder={teacher}"]
+    data += [word for each in toy_data if each.startswith(("meld=", "ravdess=")) for word in ("--data", each)]
+    assert train("all", "--recipe", str(recipe), "--out", str(tmp_path / "run"), *data) == 0
+    network, before = load_bundle(tmp_path / "run/bundle"), load_bundle(toy / "bundle")
+    assert network.config.speech == WhisperCareConfig(64, 2, 1, 24)
+    assert isinstance(network.speech_head, BaselineHead)
+    assert network.embed_speech(np.random.default_rng(0).standard_normal(RATE).astype(np.float32)).shape == (12,)
+    for part in ("text_encoder", "text_context"):
+        ours, theirs = (each.get_submodule(part).state_dict() for each in (network, before))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert load_recipe(str(recipe)).needs == ("encoder", "meld", "goemotions", "speech-encoder", "ravdess")
