@@ -111,7 +111,7 @@ def test_who_is_called_otherwise_is_told_once_in_order() -> None:
 
     async def publish() -> tuple[list[tuple[str, str]], ...]:
         status = LiveStatus()
-        recent = RecentTurns(2, status, Publisher([Recorder()], Controls(status, ()), print))
+        recent = RecentTurns(2, status, Publisher([Recorder()], Controls(status, ())))
         await recent.publish(turn(1, "joy", speaker="Ben"), [])
         await recent.tell(SpeakerNews(merged={"Ben": "Ana"}))
         await recent.rename("Ana", "Cleo")
