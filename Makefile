@@ -45,12 +45,13 @@ LISTENING := tests/benchmarks/test_measuring.py tests/benchmarks/test_busy.py te
   tests/tracker/test_rooms.py tests/tracker/sources/test_microphone.py tests/tracker/mqtt/sites/test_scale.py \
   $(patsubst %,tests/tracker/session/test_%.py,pipeline provisional speculation)
 # Their processes load models of their own: one thread each would make them slower than what they are tested against.
+# They wait for most of the time.
 RUNNING := tests/tracker/test_interrupts.py tests/tracker/command_line tests/tracker/mqtt tests/tracker/dashboard
 
 test: .venv/dev.done system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder tests \
 	  $(LISTENING:%=--ignore=%) $(RUNNING:%=--ignore=%)
-	$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist worksteal $(RUNNING) $(LISTENING:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist worksteal $(RUNNING) $(LISTENING:%=--ignore=%)
 	$(BIN)/python -m pytest -m "not long" $(LISTENING)
 
 test-long: .venv/dev.done system

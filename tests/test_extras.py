@@ -50,7 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("command", "package"),
     [
-        *((command, "pyarrow") for command in ("transcribe", "annotate", "pretrain", "care", "figure3")),
+        *((command, "pyarrow") for command in ("transcribe", "annotate", "pretrain")),
+        *(pytest.param(command, "pyarrow", marks=pytest.mark.long) for command in ("care", "figure3")),
         ("annotate", "vaderSentiment"),
         ("llm", "openai"),
         ("llm", "tenacity"),

@@ -172,6 +172,7 @@ def test_whatever_comes_is_audio_or_refused(payload: bytes, content_type: str | 
     check(payload, content_type)
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_damaged_payloads_leave_nothing_behind() -> None:
     random = np.random.default_rng(0)
     formats = [None, None, "audio/wav", "audio/x-raw;format=S16LE;rate=16000;channels=2", "audio/x-raw;rate=0", "x"]

@@ -147,6 +147,7 @@ def test_a_worker_that_stalls_loses_its_sites_for_good_and_nobody_says_offline(
     live(mosquitto, tmp_path, story)
 
 
+@pytest.mark.long
 def test_a_worker_that_stalls_for_a_moment_keeps_its_sites(mosquitto: Mosquitto, tmp_path: Path) -> None:
     async def story(house: House) -> None:
         house.workers[0].process.send_signal(signal.SIGSTOP)
@@ -192,7 +193,7 @@ def test_a_worker_that_is_back_as_soon_as_it_was_given_up(mosquitto: Mosquitto, 
 
 
 @pytest.mark.parametrize("forgets", [pytest.param(False, marks=pytest.mark.long), True])
-@pytest.mark.parametrize("dies_first", [False, True])
+@pytest.mark.parametrize("dies_first", [pytest.param(False, marks=pytest.mark.long), True])
 def test_the_broker_restarts_during_a_takeover(
     mosquitto: Mosquitto, tmp_path: Path, forgets: bool, dies_first: bool
 ) -> None:
