@@ -63,7 +63,8 @@ Tells, turn by turn and from the past alone, which emotion a speaker in a conver
 - **Conversation** (Stages II and III): for each modality a bidirectional GRU and self-attention over the last {context}
   turns, then {blocks} co-attention block{s} of both (MERITS-L, arXiv 2501.11468). {pairing}{joint}
 
-A turn is called *uncertain* when no emotion reaches a probability of {threshold:.2f}.
+A turn is called *uncertain* when no emotion reaches a probability of {threshold:.2f}; a live session doubts more, as
+`docs/events.md` says.
 
 ## Data and licences
 
