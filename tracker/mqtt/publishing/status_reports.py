@@ -93,9 +93,9 @@ class StatusReports:
         if self._voice.is_online and now != self._told_source:
             was_paused = self._told_source is not None and self._told_source[1]
             self._told_source = now
-            self._voice.send(SourceState(**self._status.stamp(), lost=lost, paused=paused))
-            if paused != was_paused:  # who takes over must not listen where nobody should
+            if paused != was_paused:  # before it is told: who takes over must not listen where nobody should
                 self._snapshots.leave()
+            self._voice.send(SourceState(**self._status.stamp(), lost=lost, paused=paused))
 
     def time_stages(self, turn: Turn) -> None:
         """Count what the stages of a new turn took."""

@@ -413,7 +413,7 @@ def test_the_example_microphone(mosquitto: Mosquitto, tmp_path: Path) -> None:
         await asyncio.to_thread(tracker.wait_until_ready)
         script = AUDIO.parent / "mqtt_microphone.py"
         playing = await asyncio.create_subprocess_exec(
-            sys.executable, str(script), "--broker", f"127.0.0.1:{mosquitto.port}", "--speed", "12"
+            sys.executable, str(script), "--broker", f"127.0.0.1:{mosquitto.port}", "--speed", "6"
         )
         assert await playing.wait() == 0
         first = [m for m in got if json.loads(m.payload)["revision"] == 0]
