@@ -83,6 +83,7 @@ class FiguresOf:
             labels=looks([*state.labels, *state.emotions]),
             notice=plain(without_folders(notice), NOTICE_CHARS) if notice else None,
             kept=self._kept,
+            told=started is not None and started.notice_given,
             microphone=microphone if self._has_microphone else "none",
         )
 

@@ -204,6 +204,9 @@ class Figures(_PageMessage):
     labels: tuple[LabelLook, ...]
     notice: str | None = None
     kept: Annotated[str, Field(description="What is recorded, in a sentence.")]
+    told: Annotated[
+        bool, Field(description="Whoever started the session says that everybody who can be heard was told.")
+    ]
     microphone: Annotated[
         Literal["none", "wanted", "connected"], Field(description="Whether a browser is the microphone, and is there.")
     ] = "none"

@@ -81,7 +81,7 @@ async def test_the_page_comes_from_here_alone() -> None:
 
 async def test_who_comes_in_the_middle_sees_the_conversation_and_what_follows() -> None:
     async with ServedPage() as page:
-        await page.emit([started(), turn(1), turn(2, "anger")])
+        await page.emit([started(notice_given=True), turn(1), turn(2, "anger")])
         async with page.entered() as connection:
             welcome = await hear(connection, "welcome")
             assert welcome["site"] == "kitchen"
@@ -91,6 +91,7 @@ async def test_who_comes_in_the_middle_sees_the_conversation_and_what_follows() 
             assert figures["turns"] == 2
             assert [look["letter"] for look in figures["labels"]] == list("NJUASDF")
             assert figures["kept"] == "Nothing is recorded."
+            assert figures["told"] is True
             events, _ = await hear_events(connection, 3)
             assert [event["type"] for event in events] == ["session_started", "turn", "turn"]
             await page.emit([provisional(9.0, 9.5)])

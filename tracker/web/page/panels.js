@@ -21,6 +21,7 @@ export class Panels {
     doing.className = `state ${figures.is_alarm ? "alarm" : figures.speaking.some(Boolean) ? "speaking" : ""}`;
     say(byId("clock"), clock(figures.stream_s));
     say(byId("site"), figures.site === "default" ? figures.source ?? "" : figures.site);
+    say(byId("told"), figures.told ? "was told" : "should know");
     say(byId("kept"), figures.kept);
     const unsure = figures.uncertain ? `, ${figures.uncertain} uncertain` : "";
     say(byId("totals"), figures.turns ? `${counted(figures.turns, "turn")}${unsure}` : "");
