@@ -40,16 +40,15 @@ demo: install
 system:
 	@sh tests/system-packages.sh
 
-# What listens as time goes by has the machine to itself; everything else runs two at a time.
+# What listens as time goes by has the machine to itself; everything else runs three at a time, on two cores, as much of it waits.
 LISTENING := tests/benchmarks/test_measuring.py tests/benchmarks/test_busy.py tests/tracker/test_event_loop.py \
   tests/tracker/test_rooms.py tests/tracker/sources/test_microphone.py tests/tracker/mqtt/sites/test_scale.py \
   $(patsubst %,tests/tracker/session/test_%.py,pipeline provisional speculation)
 # Their processes load models of their own: one thread each would make them slower than what they are tested against.
-# They wait for most of the time.
 RUNNING := tests/tracker/test_interrupts.py tests/tracker/command_line tests/tracker/mqtt tests/tracker/dashboard
 
 test: .venv/dev.done system
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder tests \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder tests \
 	  $(LISTENING:%=--ignore=%) $(RUNNING:%=--ignore=%)
 	$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist worksteal $(RUNNING) $(LISTENING:%=--ignore=%)
 	$(BIN)/python -m pytest -m "not long" $(LISTENING)
