@@ -40,7 +40,7 @@ demo: install
 system:
 	@sh tests/system-packages.sh
 
-# What listens as time goes by has the machine to itself; everything else runs three at a time, on two cores, as much of it waits.
+# What listens as time goes by has the machine to itself; everything else runs three at a time, as much of it waits.
 LISTENING := tests/benchmarks/test_measuring.py tests/benchmarks/test_busy.py tests/tracker/test_event_loop.py \
   tests/tracker/test_rooms.py tests/tracker/sources/test_microphone.py tests/tracker/mqtt/sites/test_scale.py \
   $(patsubst %,tests/tracker/session/test_%.py,pipeline provisional speculation)
