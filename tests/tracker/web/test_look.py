@@ -6,6 +6,7 @@ import json
 import re
 from importlib.resources import files
 
+from emotrack.tracker.messages import wording as messages
 from emotrack.tracker.messages.wording import TOLD_OVERLAP
 from emotrack.tracker.session.controls import MAX_NAME
 from emotrack.tracker.sessions import report
@@ -34,6 +35,8 @@ def test_words() -> None:
     words = page("words.js")
     (rejected,) = re.findall(r"REJECTED = \{(.*?)\};", words, re.DOTALL)
     assert dict(re.findall(r"(\w+): \"(.*?)\"", rejected)) == wording._REJECTED
+    (doubts,) = re.findall(r"DOUBTS = \{(.*?)\};", words, re.DOTALL)
+    assert dict(re.findall(r"(\w+): \"(.*?)\"", doubts)) == messages._DOUBTS
     (reasons,) = re.findall(r"REASONS = (\[\[.*?\]\])", words)
     assert tuple(map(tuple, json.loads(reasons))) == _REASONS
     assert f"?? 0) >= {TOLD_OVERLAP})" in words

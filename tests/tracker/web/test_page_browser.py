@@ -107,7 +107,19 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
         page.status.speaking = (True,)
         served.emit(
             *(started(), turn(1, why=WHY), turn(2, "anger", speaker="Ben", uncertain=True, confidence=0.41)),
-            *(mark(9.0), turn(3, "fear", speaker=None, text=None, text_rejected="no_speech", truncated=True)),
+            *(
+                mark(9.0),
+                turn(
+                    3,
+                    "fear",
+                    speaker=None,
+                    text=None,
+                    text_rejected="no_speech",
+                    truncated=True,
+                    uncertain=True,
+                    doubt="short",
+                ),
+            ),
             *(turn(4, text="<b>No</b> \u202e mischief", end_s=21.0), provisional(22.0, 23.0, "sadness", speaker="Ben")),
         )
         browser.emulate(1280)
@@ -117,7 +129,15 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
         shown = words(browser, "#turns")
         for wanted in (
             *("Ana J joy 80", "Ben A anger 41", "uncertain", "A person marked this moment", "unknown speaker F fear"),
-            *("Voice only: the recogniser heard no speech.", "cut short", "<b>No</b>", "voice", "+20", "\u221231"),
+            *(
+                "Voice only: the recogniser heard no speech.",
+                "cut short",
+                "very short",
+                "<b>No</b>",
+                "voice",
+                "+20",
+                "\u221231",
+            ),
         ):
             assert wanted in " ".join(shown.split()), wanted
         assert words(browser, "#consent").startswith("Everyone who can be heard should know that emotions are being")

@@ -3,6 +3,11 @@
 export const NOBODY = "unknown speaker";
 const STRENGTHS = [0.4, 0.55, 0.7, 0.85]; // confidence is drawn in five steps
 const REASONS = [["speech", "voice"], ["text", "words"], ["context", "context"]];
+const DOUBTS = {
+  short: "very short",
+  unclear: "hardly speech",
+  no_words: "no words heard",
+};
 const REJECTED = {
   empty: "no words were recognised",
   no_speech: "the recogniser heard no speech",
@@ -88,6 +93,7 @@ export function remarks(turn) {
   const found = [];
   if (turn.truncated) found.push("cut short, or part of its audio was lost");
   if ((turn.overlap ?? 0) >= 0.2) found.push(`others speak in ${percent(turn.overlap)} of it`);
+  if (!turn.corrected && DOUBTS[turn.doubt]) found.push(DOUBTS[turn.doubt]);
   return found.join("; ");
 }
 
