@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
-from emotrack.tracker.command_line.metrics import live_metrics, open_metrics
+from emotrack.tracker.command_line.metrics import metrics_of, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.page import check_page_options, live_page, page_address
 from emotrack.tracker.command_line.running import (
@@ -96,8 +96,8 @@ def run_live(arguments: argparse.Namespace) -> int:
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)
-    counts, metrics = live_metrics(endpoint, engine, status)
-    sinks += counts
+    counting, metrics = metrics_of(endpoint, engine, lambda: not status.source_lost)
+    sinks += counting(status)
     options = _session_options(arguments, segmenter, captions, speakers, keeper)
     session = LiveSession(source, engine, sinks, controls, options)
     try:

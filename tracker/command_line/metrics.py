@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,6 @@ from emotrack.tracker.options import PORTS
 
 if TYPE_CHECKING:
     from emotrack.tracker.metrics.endpoint import MetricsEndpoint
-    from emotrack.tracker.metrics.figures import TrackerFigures
     from emotrack.tracker.session.status import Status
     from emotrack.tracker.sinks.json_lines import Sink
     from emotrack.tracker.understanding.engine import Engine
@@ -41,20 +41,15 @@ def open_metrics(arguments: argparse.Namespace) -> MetricsEndpoint | None:
     return MetricsEndpoint((found["host"] or DEFAULT_HOST).strip("[]"), int(found["port"]))
 
 
-def live_metrics(
-    endpoint: MetricsEndpoint | None, engine: Engine, status: Status
-) -> tuple[list[Sink], AbstractAsyncContextManager[None]]:
-    """What counts the one session of a process, and the block within which the figures are served."""
+def metrics_of(
+    endpoint: MetricsEndpoint | None, engine: Engine, is_ready: Callable[[], bool]
+) -> tuple[Callable[[Status], list[Sink]], AbstractAsyncContextManager[None]]:
+    """What makes the sinks that count a session, if any, and the block within which their figures are served."""
     if endpoint is None:
-        return [], nullcontext()
-    figures = figures_of(engine)
-    return [figures.of(status)], endpoint.serving(figures.registry, lambda: not status.source_lost)
-
-
-def figures_of(engine: Engine) -> TrackerFigures:
-    """What is counted, of all sessions of the engine."""
+        return lambda _: [], nullcontext()
     from importlib.metadata import version
 
     from emotrack.tracker.metrics.figures import TrackerFigures
 
-    return TrackerFigures(engine, version("emotrack"))
+    figures = TrackerFigures(engine, version("emotrack"))
+    return lambda status: [figures.of(status)], endpoint.serving(figures.registry, is_ready)

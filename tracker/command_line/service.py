@@ -7,11 +7,12 @@ import asyncio
 import secrets
 import socket
 import time
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
 from emotrack.tracker.command_line.broker_options import broker_options
-from emotrack.tracker.command_line.metrics import figures_of, open_metrics
+from emotrack.tracker.command_line.metrics import metrics_of, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.running import (
     CONSENT,
@@ -31,8 +32,6 @@ from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
 from emotrack.tracker.mqtt.format.payloads import MAX_NAME_CHARS
 
 if TYPE_CHECKING:
-    from emotrack.tracker.metrics.endpoint import MetricsEndpoint
-    from emotrack.tracker.metrics.figures import TrackerFigures
     from emotrack.tracker.mqtt.sites.sites import Sites
 
 
@@ -54,7 +53,7 @@ def run_service(arguments: argparse.Namespace) -> int:
     from emotrack.tracker.mqtt.sites.site import SiteOptions
     from emotrack.tracker.mqtt.sites.sites import Sites
 
-    figures = figures_of(engine) if endpoint else None
+    counting, metrics = metrics_of(endpoint, engine, lambda: sites.connection.connected)
     sites = Sites(
         engine,
         broker,
@@ -73,7 +72,7 @@ def run_service(arguments: argparse.Namespace) -> int:
             speculate=not arguments.no_speculation,
             provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
             takes_commands=arguments.commands == "on",
-            sinks=lambda status: [figures.of(status)] if figures else [],
+            sinks=counting,
             only=listed_names(arguments.sites),
         ),
         audio_topics,
@@ -85,7 +84,7 @@ def run_service(arguments: argparse.Namespace) -> int:
     if arguments.commands == "off":
         say(NO_COMMANDS)
     try:
-        asyncio.run(_run(sites, endpoint, figures))
+        asyncio.run(_run(sites, metrics))
     finally:
         engine.close()
     if sites.has_told_nobody:
@@ -93,11 +92,8 @@ def run_service(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _run(sites: Sites, endpoint: MetricsEndpoint | None, figures: TrackerFigures | None) -> None:
-    if endpoint is None or figures is None:
-        await run_until_interrupted(sites.run(), sites)
-        return
-    async with endpoint.serving(figures.registry, lambda: sites.connection.connected):
+async def _run(sites: Sites, metrics: AbstractAsyncContextManager[None]) -> None:
+    async with metrics:
         await run_until_interrupted(sites.run(), sites)
 
 
