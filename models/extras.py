@@ -16,6 +16,7 @@ EXTRAS: Final = {
     "uvicorn": "web",
     "vaderSentiment": "pretrain",
     "websockets": "web",
+    "wyoming": "wyoming",
 }
 """Package -> the extra that brings it."""
 

@@ -51,7 +51,12 @@ class SourceRestored:
     seconds_lost: float
 
 
-SourceItem = AudioChunk | SourceLost | SourceRestored
+@dataclass(frozen=True, slots=True)
+class UtteranceEnded:
+    """The source knows that nobody speaks any more: the turn under way ends here, with no silence to wait for."""
+
+
+SourceItem = AudioChunk | SourceLost | SourceRestored | UtteranceEnded
 
 
 def level_dbfs(samples: Samples) -> float:

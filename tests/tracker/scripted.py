@@ -85,6 +85,7 @@ class Recorder:
 class ScriptedRecogniser:
     name = "script"
     batch_size = 1
+    languages: tuple[str, ...] = ("en",)
 
     def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
         self._seconds = seconds

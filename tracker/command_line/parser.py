@@ -7,14 +7,21 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.command_line.broker_options import add_broker_options
 from emotrack.tracker.command_line.metrics import add_metrics_option
 from emotrack.tracker.command_line.notice import add_notice_command
 from emotrack.tracker.command_line.option_groups import add_options
 from emotrack.tracker.command_line.page import add_page_options
 from emotrack.tracker.command_line.session_commands import Commands, add_session_commands
+from emotrack.tracker.command_line.tracking_options import (
+    add_network_options,
+    add_notice_option,
+    add_recogniser_options,
+    add_speaker_options,
+    add_topics_option,
+)
 from emotrack.tracker.command_line.voice_commands import add_voice_commands
+from emotrack.tracker.command_line.wyoming import add_wyoming_command
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
@@ -35,6 +42,7 @@ examples:
   emotrack live --mic "USB" --save meeting.jsonl   a microphone by (part of) its name, and keep the events
   emotrack live --file talk.mp3 --json             a recording, paced as it was spoken, one JSON object per event
   emotrack watch mqtt://localhost/                 the dashboard of sites that are tracked elsewhere
+  emotrack wyoming --publish mqtt://localhost/     words for Home Assistant, emotions over MQTT
   emotrack report meeting.jsonl                    afterwards: a web page of what was heard
   emotrack devices                                 what --mic can listen to
 
@@ -61,9 +69,6 @@ On a terminal a dashboard is shown (q quits, p pauses, m marks a moment); elsewh
 line is written to standard output. Ctrl-C ends in order, a second one at once. Exit code: 0 normal end, Ctrl-C at any
 moment included; 1 failure; 2 wrong usage.
 """
-
-
-_SPEAKERS = Bounds(1, 32)
 
 
 class Parser(argparse.ArgumentParser):
@@ -93,6 +98,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentPa
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_live(commands)
     _add_watch(commands)
+    add_wyoming_command(commands)
     _add_forget(commands)
     devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
     devices.set_defaults(run=_devices)
@@ -108,16 +114,6 @@ class _Version(argparse.Action):
 
         show(f"emotrack {version('emotrack')}")
         parser.exit()
-
-
-def speaker_count(argument: str) -> int | None:
-    """How many speakers there are at most: 0 for "auto", None for "off"."""
-    if argument in ("auto", "off"):
-        return 0 if argument == "auto" else None
-    try:
-        return int(_SPEAKERS(argument))
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{argument!r} is neither auto nor off nor {_SPEAKERS}") from None
 
 
 def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -155,29 +151,7 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="with --file: the audio track of that number, the first being 1 (default: the one that the file prefers)",
     )
-    live.add_argument(
-        "--speakers",
-        type=speaker_count,
-        default="auto",
-        metavar="auto|N|off",
-        help="tell voices apart: auto (default), at most N people, or off; channels and captions that name speakers "
-        "are believed instead",
-    )
-    live.add_argument(
-        "--known",
-        action="append",
-        default=[],
-        metavar="NAMES",
-        help="know these voices from their first turn, of those that emotrack voices keeps: names with commas between "
-        "them, or all; may be repeated (default: nobody's)",
-    )
-    live.add_argument(
-        "--speaker-model",
-        type=unicode,
-        metavar="MODEL",
-        help="another speaker embedding: an ONNX file of WeSpeaker's or pyannote's kind, or a hub id "
-        "(default: the one that is installed)",
-    )
+    add_speaker_options(live)
     live.add_argument(
         "--site", type=unicode, default=DEFAULT_SITE, help="a name for this place, carried by every event"
     )
@@ -215,14 +189,7 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
     )
 
     words = live.add_argument_group("words")
-    words.add_argument(
-        "--asr",
-        metavar="auto|moonshine|NAME_OR_PATH|pocketsphinx|none",
-        help="the recogniser: moonshine (English, installed, quick), or a faster-whisper size (tiny.en, base, large-v3 "
-        "...), hub id or CTranslate2 folder, downloaded if need be; auto (default) downloads nothing: a faster-whisper "
-        "model of the local cache where there is a GPU or --language is not en, else moonshine; none: voice only",
-    )
-    words.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")
+    add_recogniser_options(words)
     words.add_argument(
         "--captions",
         type=Path,
@@ -231,21 +198,10 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
     )
 
     network = live.add_argument_group("network")
-    network.add_argument(
-        "--bundle", default="mini", metavar="mini|DIR", help="the trained network: the packaged one, or a folder"
-    )
-    network.add_argument(
-        "--context", type=Bounds(1, MAX_CONTEXT), metavar="TURNS", help="turns remembered (default: the bundle's)"
-    )
-    network.add_argument(
-        "--no-speculation",
-        action="store_true",
-        help="begin with a turn when it has ended, not at the pause before: somewhat less work, later answers",
-    )
+    add_network_options(network)
     network.add_argument(
         "--no-provisional", action="store_true", help="no estimates of turns that still go on, by the voice so far"
     )
-    network.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
 
     output = live.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="JSON lines on standard output even on a terminal")
@@ -257,21 +213,11 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         "--keep-audio", action="store_true", help="with --save: keep the voice of every turn too, in FILE.audio/"
     )
     output.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
-    output.add_argument(
-        "--notice-given",
-        action="store_true",
-        help="note that everybody who can be heard was told (emotrack notice prints what to tell them)",
-    )
-
+    add_notice_option(output)
     output.add_argument(
         "--publish", metavar="URL", help="publish events to this MQTT broker (with --mqtt: to this one instead)"
     )
-    output.add_argument(
-        "--topics",
-        choices=("minimal", "full"),
-        default="full",
-        help="what is published; minimal leaves out voice activity and metrics (default: full)",
-    )
+    add_topics_option(output)
     output.add_argument(
         "--commands",
         choices=("on", "off"),

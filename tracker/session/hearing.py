@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Final
 
 from emotrack.errors import EmotrackError
-from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, SourceLost
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, SourceLost, SourceRestored
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.silence import why_no_speech
 from emotrack.tracker.session.controls import Controls
@@ -60,8 +60,9 @@ class Hearing:
                         yield await self._hear(item)
                         continue
                     yield await self._end_turns()
-                    self._status.source_lost = isinstance(item, SourceLost)
-                    await self._publisher.send(source_event(self._status, item))
+                    if isinstance(item, SourceLost | SourceRestored):
+                        self._status.source_lost = isinstance(item, SourceLost)
+                        await self._publisher.send(source_event(self._status, item))
         except EmotrackError as error:
             self.failure = error
         yield await self._end_turns()

@@ -110,10 +110,14 @@ def test_survives_being_unplugged(plugged_in: VirtualMicrophone, tmp_path: Path)
                 plugged_in.play(path)
             elif isinstance(item, SourceRestored):
                 took = time.monotonic() - unplugged_at
-            elif not unplugged_at and item.end > SAMPLE_RATE:
+            elif isinstance(item, AudioChunk) and not unplugged_at and item.end > SAMPLE_RATE:
                 await asyncio.to_thread(plugged_in.kill)
                 unplugged_at = time.monotonic()
-            elif any(isinstance(item, SourceRestored) for item in items) and item.samples.any():
+            elif (
+                isinstance(item, AudioChunk)
+                and any(isinstance(item, SourceRestored) for item in items)
+                and item.samples.any()
+            ):
                 break
         await stream.aclose()
         return items, took

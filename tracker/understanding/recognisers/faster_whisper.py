@@ -55,6 +55,7 @@ class FasterWhisper:
         if language and not self._model.model.is_multilingual and language != "en":
             raise RecogniserError(f"{choice} knows English only, not {language!r}; choose a model without .en")
         self._language = language
+        self.languages: tuple[str, ...] = (language,) if language else tuple(self._model.supported_languages)
         self.name = f"faster-whisper {choice}"
         # Measured with tiny on one core: turns by fours take a fifth more time than one by one.
         self.batch_size = _GPU_BATCH if self._model.model.device == "cuda" else 1

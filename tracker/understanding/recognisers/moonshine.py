@@ -55,6 +55,7 @@ class Moonshine:
 
     name = "moonshine tiny-en"
     batch_size = 1
+    languages: tuple[str, ...] = (ENGLISH,)
 
     def __init__(self, threads: int) -> None:
         """Load and warm it; raises ``RecogniserError`` where its package is missing."""

@@ -36,6 +36,7 @@ class PocketSphinx:
 
     name = "pocketsphinx en-us"
     batch_size = 1
+    languages: tuple[str, ...] = (ENGLISH,)
 
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks

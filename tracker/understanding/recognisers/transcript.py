@@ -32,6 +32,8 @@ class Recogniser(Protocol):
     """The recogniser and its model, for people."""
     batch_size: int
     """Turns that are best recognised together."""
+    languages: tuple[str, ...]
+    """What it understands: ISO 639-1."""
 
     def transcribe(self, turn: SpeechTurn) -> Transcript: ...
 

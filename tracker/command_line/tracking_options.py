@@ -1,0 +1,98 @@
+"""The options that every command has which tracks: voices, words, the network, and what is told."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from emotrack.models.bounds import MAX_CONTEXT
+from emotrack.tracker.messages.plain import unicode
+from emotrack.tracker.options import Bounds
+
+_SPEAKERS: Final = Bounds(1, 32)
+
+_Options = argparse._ActionsContainer  # noqa: SLF001 - a parser, or a group of its options
+
+
+def speaker_count(argument: str) -> int | None:
+    """How many speakers there are at most: 0 for "auto", None for "off"."""
+    if argument in ("auto", "off"):
+        return 0 if argument == "auto" else None
+    try:
+        return int(_SPEAKERS(argument))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{argument!r} is neither auto nor off nor {_SPEAKERS}") from None
+
+
+def add_speaker_options(options: _Options) -> None:
+    """Add ``--speakers``, ``--known`` and ``--speaker-model``."""
+    options.add_argument(
+        "--speakers",
+        type=speaker_count,
+        default="auto",
+        metavar="auto|N|off",
+        help="tell voices apart: auto (default), at most N people, or off; channels and captions that name speakers "
+        "are believed instead",
+    )
+    options.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="know these voices from their first turn, of those that emotrack voices keeps: names with commas between "
+        "them, or all; may be repeated (default: nobody's)",
+    )
+    options.add_argument(
+        "--speaker-model",
+        type=unicode,
+        metavar="MODEL",
+        help="another speaker embedding: an ONNX file of WeSpeaker's or pyannote's kind, or a hub id "
+        "(default: the one that is installed)",
+    )
+
+
+def add_recogniser_options(options: _Options) -> None:
+    """Add ``--asr`` and ``--language``."""
+    options.add_argument(
+        "--asr",
+        metavar="auto|moonshine|NAME_OR_PATH|pocketsphinx|none",
+        help="the recogniser: moonshine (English, installed, quick), or a faster-whisper size (tiny.en, base, large-v3 "
+        "...), hub id or CTranslate2 folder, downloaded if need be; auto (default) downloads nothing: a faster-whisper "
+        "model of the local cache where there is a GPU or --language is not en, else moonshine; none: voice only",
+    )
+    options.add_argument("--language", metavar="CODE", help="the language spoken (en, de ...); detected when not given")
+
+
+def add_network_options(options: _Options) -> None:
+    """Add ``--bundle``, ``--context``, ``--no-speculation`` and ``--device``."""
+    options.add_argument(
+        "--bundle", default="mini", metavar="mini|DIR", help="the trained network: the packaged one, or a folder"
+    )
+    options.add_argument(
+        "--context", type=Bounds(1, MAX_CONTEXT), metavar="TURNS", help="turns remembered (default: the bundle's)"
+    )
+    options.add_argument(
+        "--no-speculation",
+        action="store_true",
+        help="begin with a turn when it has ended, not at the pause before: somewhat less work, later answers",
+    )
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
+
+
+def add_topics_option(options: _Options) -> None:
+    """Add ``--topics``."""
+    options.add_argument(
+        "--topics",
+        choices=("minimal", "full"),
+        default="full",
+        help="what is published; minimal leaves out voice activity and metrics (default: full)",
+    )
+
+
+def add_notice_option(options: _Options) -> None:
+    """Add ``--notice-given``."""
+    options.add_argument(
+        "--notice-given",
+        action="store_true",
+        help="note that everybody who can be heard was told (emotrack notice prints what to tell them)",
+    )

@@ -1,0 +1,1 @@
+"""Speech recognition for Home Assistant over the Wyoming protocol, which tells how everybody sounds besides."""
