@@ -32,7 +32,6 @@ from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.events import EVENT, Event, TextSource, Turn
 from emotrack.tracker.mqtt.format.channels import CHANNELS
 from emotrack.tracker.mqtt.format.payloads import COMMANDS, parse
-from emotrack.tracker.mqtt.sites.audio_payload import decode_audio
 from emotrack.tracker.sessions.export import FORMATS
 from tests.tracker.kitchen_table import CAPTIONS, samples
 
@@ -344,31 +343,6 @@ def test_topics_in_sentences_and_automations_are_there() -> None:
     named = set(re.findall(r"emotrack/(?:SITE|NAME|kitchen)/(\w+)", DOCUMENTS["docs/mqtt.md"]))
     assert named
     assert named <= kinds
-
-
-def test_the_header_for_an_esp32_makes_audio_that_is_heard(tmp_path: Path) -> None:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler is installed")
-    (header,) = blocks("docs/mqtt.md", "c")
-    main = """
-    #include <stdio.h>
-    int main(void) {
-        int16_t block[512] = {0, 16384, -16384};
-        struct wav_header header = wav_header_for(16000, 512);
-        fwrite(&header, sizeof header, 1, stdout);
-        fwrite(block, sizeof block, 1, stdout);
-    }
-    """
-    source = tmp_path / "microphone.c"
-    source.write_text(header + main)
-    subprocess.run([compiler, "-Wall", "-Werror", source, "-o", tmp_path / "microphone"], check=True, timeout=60)
-    payload = subprocess.run([tmp_path / "microphone"], check=True, capture_output=True, timeout=60).stdout
-    assert len(payload) == 1068
-    assert int.from_bytes(payload[4:8], "little") == len(payload) - 8
-    heard, rate = decode_audio(payload, None)
-    assert (rate, len(heard)) == (16_000, 512)
-    assert heard[:3, 0].tolist() == [0.0, 0.5, -0.5]
 
 
 # -- links and names -------------------------------------------------------------------------------------------------
