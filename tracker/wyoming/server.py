@@ -68,7 +68,10 @@ class WyomingServer:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Open the first site, so that it is there before anybody speaks, and serve until ``stop``."""
+        """Open the first site, so that it is there before anybody speaks, and serve until ``stop``.
+
+        Raises ``EmotrackError`` at last if events could not be delivered.
+        """
         self._open_site()
         server = await asyncio.start_server(self._come, sock=self._bound, limit=MAX_LINE_BYTES)
         try:
@@ -81,6 +84,8 @@ class WyomingServer:
             for connection in self._connections:
                 connection.cancel()
             await asyncio.gather(*self._connections, return_exceptions=True)
+        if failure := next((site.failure for site in self._sites if site.failure), None):
+            raise failure
 
     # -- connections ---------------------------------------------------------------------------------------------------
 

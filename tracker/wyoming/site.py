@@ -64,6 +64,8 @@ class WyomingSite:
         self.name = name
         self.is_taken = False
         """Whether an utterance is under way."""
+        self.failure: EmotrackError | None = None
+        """What went wrong in the session, once it has ended."""
         self._status = LiveStatus(site=name)
         self._controls = Controls(self._status, engine.network.labels)
         self._source = UtteranceSource(f"wyoming:{name}")
@@ -130,4 +132,6 @@ class WyomingSite:
         try:
             await session.run()
         except EmotrackError as error:
-            _log.warning("%s: %s", self.name, error)
+            self.failure = error
+            if not self._controls.is_stopping:
+                _log.warning("%s: %s", self.name, error)

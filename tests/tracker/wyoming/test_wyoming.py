@@ -28,6 +28,7 @@ from emotrack.command_line import main
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE
 from emotrack.tracker.command_line.wyoming import bind
+from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Turn
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.understanding.engine import Engine
@@ -173,9 +174,11 @@ async def served(network: EmotionNetwork, *recorders: Recorder, seconds: float =
             yield bound.getsockname()[1]
         finally:
             server.stop("interrupted")
-            async with asyncio.timeout(20):
-                await running
-            engine.close()
+            try:
+                async with asyncio.timeout(20):
+                    await running
+            finally:
+                engine.close()
 
 
 def test_it_says_what_it_can_do(network: EmotionNetwork) -> None:
@@ -343,6 +346,19 @@ def test_a_site_that_was_paused_or_stopped(network: EmotionNetwork, deed: str, m
             return [first, await words(port, pcm(0))]
 
     assert asyncio.run(run()) == [SAID, "paused" if deed == "pause" else SAID]
+
+
+def test_words_come_also_where_events_go_nowhere(network: EmotionNetwork) -> None:
+    """Whoever loses the events is told when the service ends."""
+    heard: list[str] = []
+
+    async def run() -> None:
+        async with served(network, Recorder(fail_after=1)) as port:
+            heard.extend([await words(port, pcm(0)), await words(port, pcm(0))])
+
+    with pytest.raises(SinkError, match="cannot write to the recorder"):
+        asyncio.run(run())
+    assert heard == [SAID, SAID]
 
 
 def test_unknown_messages_are_passed_over(network: EmotionNetwork) -> None:
