@@ -16,7 +16,7 @@ from emotrack.train.pretraining.corpus.rows import LabelRow, TurnRow
 from emotrack.train.pretraining.corpus.table import Answer, Table
 
 ROOT = Path(__file__).parents[1]
-LIVE = ("live", "--file", "talk.wav", "--web", "127.0.0.1:0")
+TRACKING = {"live": ("live", "--file", "talk.wav", "--web", "127.0.0.1:0"), "wyoming": ("wyoming", "--json")}
 HIDE = (
     "import sys; package, *words = sys.argv[1:]; sys.modules[package] = None; "
     "from emotrack.command_line import main; sys.exit(main(words))"
@@ -59,10 +59,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ray", "pandas"),
         ("pretrain", "transformers"),
         *(("live", package) for package in ("starlette", "websockets")),
+        ("wyoming", "wyoming"),
     ],
 )
 def test_one_line_names_the_extra(folder: Path, command: str, package: str) -> None:
-    words = [sys.executable, "-c", HIDE, package, *(LIVE if command == "live" else ("train", *TRAIN[command]))]
+    words = [sys.executable, "-c", HIDE, package, *(TRACKING.get(command) or ("train", *TRAIN[command]))]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,9 +18,10 @@ from emotrack.tracker.command_line.tracking_options import (
     add_recogniser_options,
     add_speaker_options,
     add_topics_option,
+    let_threads_sleep,
 )
 from emotrack.tracker.command_line.voice_commands import add_voice_commands
-from emotrack.tracker.command_line.wyoming import add_wyoming_command
+from emotrack.tracker.command_line.wyoming_command import add_wyoming_command
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.plain import plain_line, unicode
@@ -261,10 +261,7 @@ def _add_forget(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _live(arguments: argparse.Namespace) -> int:
-    # OpenMP's threads would spin while they wait for one that another program keeps from its core. Read when torch and
-    # CTranslate2 are imported; for a program that imports emotrack it is not ours to say.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
+    let_threads_sleep()
     from emotrack.tracker.command_line.live import run_live
 
     return run_live(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Final
 
 from emotrack.models.bounds import MAX_CONTEXT
@@ -12,6 +13,15 @@ from emotrack.tracker.options import Bounds
 _SPEAKERS: Final = Bounds(1, 32)
 
 _Options = argparse._ActionsContainer  # noqa: SLF001 - a parser, or a group of its options
+
+
+def let_threads_sleep() -> None:
+    """Let OpenMP's threads sleep while they wait; call it before models load.
+
+    They would spin while they wait for one that another program keeps from its core. It is read when torch and
+    CTranslate2 are imported; for a program that imports emotrack it is not ours to say.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def speaker_count(argument: str) -> int | None:

@@ -84,7 +84,7 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'av', 'rich', 'onnxruntime', 'pydantic', 'faster_whisper', 'aiomqtt', 'ssl'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    for command in ([], ["live"], ["devices"], ["voices", "enroll"], ["train"], ["evaluate"]):
+    for command in ([], ["live"], ["wyoming"], ["devices"], ["voices", "enroll"], ["train"], ["evaluate"]):
         result = subprocess.run(
             [sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, check=False
         )
