@@ -24,12 +24,12 @@ from emotrack.tracker.command_line.running import (
     run_until_interrupted,
     speaker_options,
 )
-from emotrack.tracker.command_line.wyoming_command import DEFAULT_URI
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
 from emotrack.tracker.options import PORTS
 from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.wyoming import DEFAULT_URI
 
 if TYPE_CHECKING:
     from emotrack.tracker.mqtt.connection.broker import Broker

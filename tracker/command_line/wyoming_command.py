@@ -19,8 +19,7 @@ from emotrack.tracker.command_line.tracking_options import (
 )
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.plain import unicode
-
-DEFAULT_URI: Final = "tcp://127.0.0.1:10300"
+from emotrack.tracker.wyoming import DEFAULT_URI
 
 _EXAMPLES: Final = """\
 examples:
