@@ -18,6 +18,7 @@ from emotrack.tracker.session.live_session import LiveSession
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.json_lines import Sink
+from emotrack.tracker.sources import usual_speakers
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Recogniser, Transcript
 
@@ -34,6 +35,7 @@ class ScriptedSource:
 
     def __init__(self, items: Sequence[SourceItem | Exception], channels: int = 1, lossless: bool = True) -> None:
         self.channels = channels
+        self.speakers = usual_speakers(channels)
         self.lossless = lossless
         self._items = items
         self.closed = False

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 SINK = "speakers"
+CALL = "call"  # another output, which no microphone hears
 START_S = 10.0  # a server that has not answered by then does not work here
 
 # Both inputs hear the same sink. Replacing the whole configuration keeps the real devices of the machine out.
@@ -67,6 +68,7 @@ class VirtualMicrophone:
                 *("--disable-shm=yes", "--realtime=no", "--high-priority=no", f"--log-target=file:{self._folder}/log"),
                 *("-L", f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"),
                 *("-L", f"module-null-sink sink_name={SINK} rate=48000 channels=2"),
+                *("-L", f"module-null-sink sink_name={CALL} rate=44100 sink_properties=device.description=Headset"),
             ],
             env=self._whole_environment(),
         )
@@ -92,9 +94,9 @@ class VirtualMicrophone:
             player.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def play(self, path: Path) -> subprocess.Popen[bytes]:
-        """Start playing a sound file into the microphones; the process ends when it has been heard."""
-        player = subprocess.Popen(["paplay", f"--device={SINK}", str(path)], env=self._whole_environment())
+    def play(self, path: Path, sink: str = SINK) -> subprocess.Popen[bytes]:
+        """Start playing a sound file into the microphones, or on ``CALL``; the process ends when it has been heard."""
+        player = subprocess.Popen(["paplay", f"--device={sink}", str(path)], env=self._whole_environment())
         self._players.append(player)
         return player
 

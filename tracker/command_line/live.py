@@ -75,7 +75,9 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(JsonLines.to_file(arguments.save))
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
-    engine = load_named_engine(arguments, asr, speakers=source.channels == 1 and not captions)
+    engine = load_named_engine(
+        arguments, asr, speakers=not captions and any(channel.several for channel in source.speakers)
+    )
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
 
@@ -121,6 +123,7 @@ def _say_what_is_odd(
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    _check_source(arguments)
     if arguments.fast and not arguments.file:
         raise UsageError("--fast goes with --file; a microphone cannot be hurried")
     if arguments.track and not arguments.file:
@@ -146,6 +149,17 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UsageError(f"{option}: {why}")
     if not 0 < len(arguments.site) <= MAX_SITE_CHARS:
         raise UsageError(f"--site: a name of 1 to {MAX_SITE_CHARS} characters")
+
+
+def _check_source(arguments: argparse.Namespace) -> None:
+    given = [name for name in ("file", "web_mic", "mqtt") if getattr(arguments, name) not in (None, False)]
+    if arguments.system is None:
+        if arguments.mic is None and not given:
+            raise UsageError("one of --mic, --system, --file, --web-mic and --mqtt is required")
+    elif given:
+        raise UsageError(f"--system goes alone or with --mic, not with --{given[0].replace('_', '-')}")
+    elif arguments.mic is not None and arguments.channels == "split":
+        raise UsageError("--channels split: --mic and --system are two channels already")
 
 
 def _refuse_what_is_read(arguments: argparse.Namespace) -> None:
@@ -184,7 +198,18 @@ def _open_source(arguments: argparse.Namespace) -> Source:
         return WebMicrophone()
     from emotrack.tracker.sources.microphone import Microphone
 
-    return Microphone(arguments.mic or None, arguments.channels)
+    if arguments.system is None:
+        return Microphone(arguments.mic or None, arguments.channels)
+
+    from emotrack.tracker.sources.pulse import find_monitor
+
+    system = Microphone(find_monitor(arguments.system or None))
+    if arguments.mic is None:
+        return system
+
+    from emotrack.tracker.sources.call import Call
+
+    return Call(Microphone(arguments.mic or None), system)
 
 
 def _session_options(

@@ -57,6 +57,7 @@ examples:
   emotrack live --file talk.flac --captions talk.vtt --fast --json > turns.jsonl
                                                                words and speakers from captions, as quick as possible
   emotrack live --mic --speakers 2                             there are two people in the room
+  emotrack live --mic --system                                 a call on this computer: you, and the others
   emotrack live --mic --asr none                               voice only, no words at all
   emotrack live --mqtt mqtt://localhost/                       every microphone on an MQTT broker, and publish there
   emotrack live --mic --web                                    a page in the browser as well
@@ -100,7 +101,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentPa
     _add_watch(commands)
     add_wyoming_command(commands)
     _add_forget(commands)
-    devices = commands.add_parser("devices", help="list the microphones", description="List what --mic can listen to.")
+    devices = commands.add_parser(
+        "devices", help="list the microphones and outputs", description="List what --mic and --system can listen to."
+    )
     devices.set_defaults(run=_devices)
     add_notice_command(commands)
     add_voice_commands(commands)
@@ -124,7 +127,8 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         epilog=_LIVE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = live.add_argument_group("what to listen to").add_mutually_exclusive_group(required=True)
+    sources = live.add_argument_group("what to listen to")
+    source = sources.add_mutually_exclusive_group()
     source.add_argument(
         "--mic", nargs="?", const="", metavar="NAME", help="a microphone: the default one, or by (part of) its name"
     )
@@ -136,6 +140,15 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     source.add_argument(
         "--mqtt", metavar="URL", help="every microphone that sends over this MQTT broker: mqtt://[user@]host[:port]/"
+    )
+
+    sources.add_argument(
+        "--system",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="what this computer plays, on its default output or the one of (part of) that name (PulseAudio or "
+        "PipeWire); with --mic a call: the microphone is you, what is played the others, and their echo is left out",
     )
 
     live.add_argument("--fast", action="store_true", help="read the file as quickly as possible, not as it was spoken")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.sources import ChannelSpeakers
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
 from emotrack.tracker.understanding.captions import Captions
 from emotrack.tracker.understanding.doubt import DROWNED
@@ -35,9 +36,14 @@ class AttributedTurn:
 class Attribution:
     """Attributes turns to speakers: by captions, else by channels where there are several, else by voice."""
 
-    def __init__(self, channels: int, captions: Captions | None, voices: Callable[[int], ChannelVoices | None]) -> None:
-        """``voices`` are those on a channel; None where they are not told apart."""
-        self._has_channels = channels > 1
+    def __init__(
+        self,
+        speakers: tuple[ChannelSpeakers, ...],
+        captions: Captions | None,
+        voices: Callable[[int], ChannelVoices | None],
+    ) -> None:
+        """``speakers`` of each channel; ``voices`` are those on a channel, None where they are not told apart."""
+        self._speakers = speakers
         self._voices = voices
         self._captions = captions
 
@@ -55,21 +61,21 @@ class Attribution:
         return self._parts(turn, has_ended=False)
 
     def _parts(self, turn: SpeechTurn, *, has_ended: bool) -> list[AttributedTurn]:
-        channel = f"channel {turn.channel + 1}" if self._has_channels else None
+        name = self._speakers[turn.channel].name
         if self._captions is None:
             if (voices := self._voices(turn.channel)) is not None:
-                return [_by_voice(voiced, channel) for voiced in voices.divide(turn)]
-            return [AttributedTurn(turn, None, channel)]
+                return [_by_voice(voiced) for voiced in voices.divide(turn)]
+            return [AttributedTurn(turn, None, name)]
         parts = self._captions.caption(turn) if has_ended else self._captions.preview(turn)
         return [
-            AttributedTurn(part.turn, Transcript(part.text, "captions" if part.text else None), part.speaker or channel)
+            AttributedTurn(part.turn, Transcript(part.text, "captions" if part.text else None), part.speaker or name)
             for part in parts
         ]
 
 
-def _by_voice(voiced: VoicedTurn, channel: str | None) -> AttributedTurn:
+def _by_voice(voiced: VoicedTurn) -> AttributedTurn:
     words = Transcript(None, None, rejected=OVERLAP) if voiced.overlap >= DROWNED else None
-    return AttributedTurn(voiced.turn, words, channel, voiced)
+    return AttributedTurn(voiced.turn, words, None, voiced)
 
 
 def begin(interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None) -> TurnWork:

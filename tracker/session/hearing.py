@@ -32,15 +32,17 @@ class Hearing:
     def __init__(
         self, source: Source, engine: Engine, options: SessionOptions, controls: Controls, publisher: Publisher
     ) -> None:
-        tells_apart = (
-            source.channels == 1
-            and options.speakers is not None
-            and options.captions is None
-            and engine.speaker_networks is not None
-        )
-        remembers = WINDOW if tells_apart else 0
-        self.listeners = [Listener(channel, options.segmenter, remembers) for channel in range(source.channels)]
-        self._voices = [ChannelVoices(listener, engine.segment) for listener in self.listeners if tells_apart]
+        tells_apart = options.speakers is not None and options.captions is None and engine.speaker_networks is not None
+        several = [speakers.several and tells_apart for speakers in source.speakers]
+        self.listeners = [
+            Listener(channel, options.segmenter, remembers=WINDOW if apart else 0)
+            for channel, apart in enumerate(several)
+        ]
+        self._voices = {
+            channel: ChannelVoices(self.listeners[channel], engine.segment)
+            for channel, apart in enumerate(several)
+            if apart
+        }
         self.failure: EmotrackError | None = None
         """Why the source broke off."""
         self._source = source
@@ -115,9 +117,9 @@ class Hearing:
 
     def voices(self, channel: int) -> ChannelVoices | None:
         """The voices on a channel; None where they are not told apart, or not for now."""
-        if not self._voices or (self._engine.overload.level >= LeftOut.SPEAKERS and not self._source.lossless):
+        if self._engine.overload.level >= LeftOut.SPEAKERS and not self._source.lossless:
             return None
-        return self._voices[channel]
+        return self._voices.get(channel)
 
     async def _end_turns(self) -> list[SpeechTurn]:
         """The turns under way, which end here."""

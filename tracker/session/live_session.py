@@ -38,7 +38,7 @@ class LiveSession:
         self._status = status = controls.status
         self._publisher = Publisher(sinks, controls)
         self.hearing = Hearing(source, engine, options, controls, self._publisher)
-        self._attribution = Attribution(source.channels, options.captions, self.hearing.voices)
+        self._attribution = Attribution(source.speakers, options.captions, self.hearing.voices)
         self._queue = TurnQueue(status, lossless=source.lossless)
         self._identification = Identification(options.speakers, patient=not source.realtime)
         self._understanding = Understanding(engine, options, self._identification, status)

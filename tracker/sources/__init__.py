@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
 
 from emotrack.tracker.audio import SourceItem
 
 Channels = Literal["mix", "split"]
 
 ONE_CHANNEL = "has one channel only, in which --channels split tells nobody apart"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpeakers:
+    """Who may be heard on one channel."""
+
+    name: str | None
+    """What whoever speaks there is called as long as nothing else tells."""
+    several: bool
+    """Several people, whose voices are to be told apart."""
+
+
+ROOM: Final[tuple[ChannelSpeakers, ...]] = (ChannelSpeakers(None, several=True),)
+
+
+def usual_speakers(channels: int) -> tuple[ChannelSpeakers, ...]:
+    """One channel is a room; of several each is somebody's own."""
+    if channels == 1:
+        return ROOM
+    return tuple(ChannelSpeakers(f"channel {number}", several=False) for number in range(1, channels + 1))
 
 
 class Source(Protocol):
@@ -23,6 +44,8 @@ class Source(Protocol):
     """What the user calls it: a path or a device."""
     channels: int
     """Channels of every chunk: 1 when mixed."""
+    speakers: tuple[ChannelSpeakers, ...]
+    """Who may be heard on each of them."""
     elsewhere: str
     """Options with which speech may be found that is not heard now: other tracks of a file; empty without any."""
     lossless: bool

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emotrack.tracker.audio import MAX_CHANNELS, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.sources import Channels
+from emotrack.tracker.sources import ROOM, Channels, usual_speakers
 from emotrack.tracker.sources.mixing import Mixer
 from emotrack.tracker.sources.resampler import Chunker, usable
 
@@ -63,6 +63,7 @@ class Blocks:
             raise SourceError(f"{name}: a rate is a whole number of {MIN_RATE} to {MAX_RATE} Hz, not {rate!r}")
         self.name = name
         self.channels = 1
+        self.speakers = ROOM
         self.realtime = realtime
         self._blocks = aiter(blocks) if isinstance(blocks, AsyncIterable) else _asynchronous(blocks)
         self._rate = int(rate)
@@ -82,6 +83,7 @@ class Blocks:
             self.channels = self._first.shape[1]
             if self.channels > MAX_CHANNELS:
                 raise SourceError(f"{self.name}: has {self.channels} channels; at most {MAX_CHANNELS} can be split")
+            self.speakers = usual_speakers(self.channels)
 
     async def items(self) -> AsyncGenerator[AudioChunk, None]:
         """Chunks of 100 ms. Raises ``SourceError`` at a block that is none, after what came before it."""

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from emotrack.tracker.errors import SourceError
@@ -30,6 +31,10 @@ class InputDevice:
     default_rate: int
     """Hz"""
     is_default: bool
+    server_name: str = ""
+    """What the sound server calls it, if it is one of its own."""
+    is_monitor: bool = False
+    """It records what the computer plays."""
 
 
 @functools.cache
@@ -75,26 +80,29 @@ def list_devices(refresh: bool = False) -> list[InputDevice]:
         raise SourceError(f"PortAudio does not start: {error}") from error
 
 
-def find_device(name: str | None, devices: list[InputDevice]) -> InputDevice:
-    """The device called ``name``, or the only one whose name contains it; the system's default for None.
+def find_device(name: str | None, devices: list[InputDevice], kind: str = "microphone") -> InputDevice:
+    """The device called ``name``, or the only one whose name contains it; the default one for None.
 
-    Case makes no difference. Raises SourceError when there is no input at all and when the name fits none
-    or several.
+    Case makes no difference. Where PortAudio's devices fit, the sound server's own do not count, and where microphones
+    fit, monitors do not. Raises SourceError, which calls the devices ``kind``, when there is none at all and when the
+    name fits none or several.
     """
     if not devices:
         raise SourceError(NO_INPUT)
+    alike = [
+        list(group) for _, group in groupby(devices, key=lambda device: (device.server_name != "", device.is_monitor))
+    ]
     if name is None:
-        return next((device for device in devices if device.is_default), devices[0])
+        return next((device for device in alike[0] if device.is_default), devices[0])
     wanted = name.casefold()
-    exact = [device for device in devices if device.name.casefold() == wanted]
-    if exact:
-        return exact[0]
-    matches = [device for device in devices if wanted in device.name.casefold()]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise SourceError(f"several microphones match {name!r}: {_names(matches)}")
-    raise SourceError(f"no microphone matches {name!r}; there are: {_names(devices)}")
+    for group in alike:
+        exact = [device for device in group if wanted in (device.name.casefold(), device.server_name.casefold())]
+        found = exact or [device for device in group if wanted in f"{device.name}\n{device.server_name}".casefold()]
+        if exact or len(found) == 1:
+            return found[0]
+        if found:
+            raise SourceError(f"several {kind}s match {name!r}: {_names(found)}")
+    raise SourceError(f"no {kind} matches {name!r}; there are: {_names(devices)}")
 
 
 def find_again(name: str, devices: list[InputDevice]) -> InputDevice | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emotrack.tracker.audio import MAX_CHANNELS, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.sources import ONE_CHANNEL, Channels
+from emotrack.tracker.sources import ONE_CHANNEL, Channels, usual_speakers
 from emotrack.tracker.sources.decoder import AudioFile, Decoded, Missing
 from emotrack.tracker.sources.mixing import Likeness, Mixer
 from emotrack.tracker.sources.resampler import Chunker, usable
@@ -62,6 +62,7 @@ class File:
                 f"{path}: has {self.channels} channels; --channels split takes at most {MAX_CHANNELS}, "
                 "--channels mix any number"
             )
+        self.speakers = usual_speakers(self.channels)
 
     async def items(self) -> AsyncGenerator[AudioChunk, None]:
         """Chunks of 100 ms. Raises SourceError at the end of what could be decoded if the file breaks off."""

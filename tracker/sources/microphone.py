@@ -19,10 +19,11 @@ from emotrack.tracker.audio import (
 )
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.messages.notices import lasting, over
-from emotrack.tracker.sources import ONE_CHANNEL, Channels
+from emotrack.tracker.sources import ONE_CHANNEL, Channels, usual_speakers
 from emotrack.tracker.sources.capture import Block, Capture
-from emotrack.tracker.sources.devices import find_again, find_device, list_devices
+from emotrack.tracker.sources.devices import InputDevice, find_again, find_device, list_devices
 from emotrack.tracker.sources.mixing import Mixer
+from emotrack.tracker.sources.pulse import PulseCapture, all_inputs, list_pulse_devices
 from emotrack.tracker.sources.resampler import Chunker, usable
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ CONVERTED_CHANNELS = 2  # asked of a device that offers more than MAX_CHANNELS: 
 
 
 class Microphone:
-    """An input device by name. Only one can be open at a time: reopening restarts PortAudio."""
+    """An input device by name. Of PortAudio's only one can be open at a time: reopening restarts PortAudio."""
 
     elsewhere = ""
     lossless = False
@@ -43,18 +44,19 @@ class Microphone:
 
     def __init__(
         self,
-        device: str | None = None,
+        device: str | InputDevice | None = None,
         channels: Channels = "mix",
     ) -> None:
-        """``device`` is a name or a part of one, None for the system's default.
+        """``device`` is a name or a part of one, or what was found; None for the system's default.
 
         Raises SourceError without PortAudio or any input, and when the name fits none or several.
         """
-        self._device = find_device(device, list_devices())
+        self._device = device if isinstance(device, InputDevice) else find_device(device, all_inputs())
         self.name = self._device.name
         self._recorded = self._device.channels if self._device.channels <= MAX_CHANNELS else CONVERTED_CHANNELS
         self._mix = channels == "mix"
         self.channels = 1 if self._mix else self._recorded
+        self.speakers = usual_speakers(self.channels)
         self.dropped_frames = 0
         """Blocks that were thrown away, and times that the device itself lost audio."""
         self._chunker = Chunker(self.channels, FRAME_SAMPLES)
@@ -72,7 +74,7 @@ class Microphone:
         loop = asyncio.get_running_loop()
         worker = ThreadPoolExecutor(1, thread_name_prefix="portaudio")  # its calls block; all in one thread
         self._chunker = Chunker(self.channels, FRAME_SAMPLES)
-        self._capture = Capture(loop)
+        self._capture = self._new_capture(loop)
         self._next_number = self._next_frame = 0
         try:
             await loop.run_in_executor(worker, self._capture.open, self._device, self._recorded)
@@ -100,6 +102,9 @@ class Microphone:
             await loop.run_in_executor(worker, self._capture.close)
             worker.shutdown(wait=False)
 
+    def _new_capture(self, loop: asyncio.AbstractEventLoop) -> Capture | PulseCapture:
+        return PulseCapture(loop) if self._device.server_name else Capture(loop)
+
     async def _blocks_from(self, block: Block | None) -> AsyncIterator[Block]:
         """``block`` and what follows, until none comes for ``WATCHDOG_S``."""
         while block is not None:
@@ -112,7 +117,7 @@ class Microphone:
         for pause_s in chain(RETRY_S, repeat(RETRY_S[-1])):
             await loop.run_in_executor(worker, self._capture.close)
             await asyncio.sleep(pause_s)
-            self._capture = Capture(loop)
+            self._capture = self._new_capture(loop)
             self._next_number = self._next_frame = 0
             if await loop.run_in_executor(worker, self._reopen, self._capture):
                 block = await self._capture.blocks.get(START_S)
@@ -120,10 +125,11 @@ class Microphone:
                     return block
         raise AssertionError("unreachable: the pauses never end")
 
-    def _reopen(self, capture: Capture) -> bool:
+    def _reopen(self, capture: Capture | PulseCapture) -> bool:
         """Whether the device is there again and recording; runs in the worker thread."""
         try:
-            device = find_again(self.name, list_devices(refresh=True))
+            there = list_pulse_devices() if self._device.server_name else list_devices(refresh=True)
+            device = find_again(self.name, there)
             if device is None:
                 return False
             capture.open(device, self._recorded)
@@ -137,7 +143,8 @@ class Microphone:
         missing = block.first_frame - self._next_frame
         self._next_number, self._next_frame = block.number + 1, block.first_frame + len(block.samples)
         chunks = self._chunker.skip(missing / rate) if missing else []
-        self._watch_for_silence(block.samples, rate)
+        if not self._device.is_monitor:
+            self._watch_for_silence(block.samples, rate)
         samples, _ = usable(block.samples)
         if self._mix:
             samples = self._mixer.mix(samples, rate)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from emotrack.tracker.audio import FRAME_SAMPLES, Samples, SourceItem, SourceLost, SourceRestored
+from emotrack.tracker.sources import ROOM
 from emotrack.tracker.sources.mixing import Mixer
 from emotrack.tracker.sources.resampler import Chunker
 from emotrack.tracker.web.messages import AudioFormat
@@ -42,6 +43,7 @@ class WebMicrophone:
 
     name = "a browser's microphone"
     channels = 1
+    speakers = ROOM
     elsewhere = ""
     lossless = False
     realtime = True

@@ -131,7 +131,10 @@ def test_the_command_line_alone_says_how_threads_wait_and_before_they_are_there(
     ("arguments", "says"),
     [
         ((), "required"),
-        (("live",), "one of the arguments --mic --file --web-mic --mqtt is required"),
+        (("live",), "one of --mic, --system, --file, --web-mic and --mqtt is required"),
+        (("live", "--system", "--file", "x.wav"), "--system goes alone or with --mic, not with --file"),
+        (("live", "--system", "--web-mic", "--web"), "--system goes alone or with --mic, not with --web-mic"),
+        (("live", "--mic", "--system", "--channels", "split"), "--mic and --system are two channels already"),
         (("live", "--mic", "--file", "a.wav"), "not allowed with"),
         (("live", "--mic", "--fast"), "--fast goes with --file"),
         (("live", "--mic", "--track", "2"), "--track goes with --file"),
@@ -344,6 +347,7 @@ def test_a_conversation_through_a_real_microphone(virtual_microphone: VirtualMic
 def test_microphones_that_are_not_there(virtual_microphone: VirtualMicrophone) -> None:
     fails(emotrack("live", "--mic", "kitchen", "--json"), 1, "no microphone matches 'kitchen'", "desk_microphone")
     fails(emotrack("live", "--mic", "microphone", "--json"), 1, "several microphones match")
+    fails(emotrack("live", "--system", "kitchen", "--json"), 1, "no output matches 'kitchen'", "Monitor of Headset")
 
 
 def test_a_machine_without_any_microphone(tmp_path: Path) -> None:

@@ -231,7 +231,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDevice]:
         device.open(hearing, which, channels)
 
     listed = InputDevice(0, "Fake", "Test", 32, SAMPLE_RATE, is_default=True)
-    monkeypatch.setattr(microphone, "list_devices", lambda refresh=False: [listed] if device.plugged.is_set() else [])
+    monkeypatch.setattr(microphone, "all_inputs", lambda: [listed])
+    monkeypatch.setattr(microphone, "list_devices", lambda refresh: [listed] if device.plugged.is_set() else [])
     monkeypatch.setattr(Capture, "open", open_fake)
     yield device
     device.plugged.clear()

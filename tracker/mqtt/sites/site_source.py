@@ -25,6 +25,7 @@ from emotrack.tracker.audio import (
 )
 from emotrack.tracker.mqtt.sites.arrival import LATE_S, Arrival, ArrivalClock, Pace
 from emotrack.tracker.mqtt.sites.audio_payload import decode_audio
+from emotrack.tracker.sources import ROOM
 from emotrack.tracker.sources.mixing import Mixer
 from emotrack.tracker.sources.resampler import Chunker
 
@@ -50,6 +51,7 @@ class SiteSource:
     """A microphone that sends over MQTT. ``put`` feeds it; it ends by itself after ``idle_s`` without a message."""
 
     channels = 1
+    speakers = ROOM
     elsewhere = ""
     lossless = False
     realtime = True

@@ -1,0 +1,114 @@
+"""Microphone and computer as two channels on one clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import numpy as np
+import pytest
+
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost
+from emotrack.tracker.errors import SourceError
+from emotrack.tracker.sources import call
+from emotrack.tracker.sources.call import HEAD_START_S, PATIENCE_S, Call
+from emotrack.tracker.sources.echo import DELAY
+from tests.tracker.scripted import ScriptedSource
+
+HEAD_START = round(HEAD_START_S * SAMPLE_RATE)
+PATIENCE = round(PATIENCE_S * SAMPLE_RATE)
+
+
+class Device(ScriptedSource):
+    """Delivers what it is given, and then nothing more, as a device does that is still open."""
+
+    def __init__(self, items: Sequence[SourceItem | Exception], name: str) -> None:
+        super().__init__([*items], lossless=False)
+        self.name = name
+        self._at_the_end = asyncio.Event()
+
+    async def items(self) -> AsyncGenerator[SourceItem, None]:
+        async for item in super().items():
+            yield item
+        await self._at_the_end.wait()
+
+
+def chunks(samples: Samples, start: int = 0) -> list[SourceItem]:
+    frames = range(0, len(samples), FRAME_SAMPLES)
+    return [AudioChunk(samples[at : at + FRAME_SAMPLES, None], start + at) for at in frames]
+
+
+def hear(microphone: Sequence[SourceItem | Exception], system: Sequence[SourceItem | Exception]) -> list[SourceItem]:
+    """All that comes before nothing comes for a while."""
+
+    async def run() -> list[SourceItem]:
+        items = []
+        stream = Call(Device(microphone, "mic"), Device(system, "out")).items()
+        try:
+            while True:
+                items.append(
+                    await asyncio.wait_for(asyncio.shield(pending := asyncio.ensure_future(anext(stream))), 0.3)
+                )
+        except TimeoutError:
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
+            await stream.aclose()
+        return items
+
+    return asyncio.run(run())
+
+
+def joined(items: list[SourceItem]) -> Samples:
+    heard = [item for item in items if isinstance(item, AudioChunk)]
+    assert [chunk.start for chunk in heard] == [0, *(chunk.end for chunk in heard[:-1])]
+    return np.concatenate([chunk.samples for chunk in heard])
+
+
+def noise(samples: int, seed: int = 0) -> Samples:
+    return np.random.default_rng(seed).standard_normal(samples).astype(np.float32) * np.float32(0.1)
+
+
+def test_both_devices_are_on_one_clock_and_what_is_played_is_ahead() -> None:
+    said, played = noise(40 * FRAME_SAMPLES), np.zeros(40 * FRAME_SAMPLES, np.float32)
+    heard = joined(hear(chunks(said, 7_000), chunks(played, 123)))
+    late = HEAD_START + DELAY
+    assert len(heard) >= len(said)
+    np.testing.assert_allclose(heard[late : len(said), 0], said[: len(said) - late], atol=1e-6)
+    assert np.abs(heard[:late, 0]).max() < 1e-6
+
+
+def test_a_device_that_delivers_nothing_is_silent_and_the_other_one_is_heard() -> None:
+    played = noise(100 * FRAME_SAMPLES)
+    items = hear([SourceLost("unplugged")], chunks(played))
+    assert SourceLost("unplugged") in items
+    heard = joined(items)
+    assert len(played) - PATIENCE - FRAME_SAMPLES <= len(heard) <= len(played)
+    assert not heard[:, 0].any()
+    np.testing.assert_array_equal(heard[:, 1], played[: len(heard)])
+
+
+def test_lost_audio_is_silence_and_what_follows_is_in_its_place() -> None:
+    played = noise(60 * FRAME_SAMPLES)
+    gap = slice(20 * FRAME_SAMPLES, 25 * FRAME_SAMPLES)
+    heard = joined(
+        hear(chunks(np.zeros_like(played)), chunks(played[: gap.start]) + chunks(played[gap.stop :], gap.stop))
+    )
+    expected = played.copy()
+    expected[gap] = 0
+    np.testing.assert_array_equal(heard[:, 1], expected[: len(heard)])
+
+
+def test_what_comes_too_late_is_left_out_and_a_clock_that_fell_behind_is_set_anew() -> None:
+    track, heard = call._Track(0), noise(3 * FRAME_SAMPLES)
+    first, second, third = (AudioChunk(heard[at : at + FRAME_SAMPLES, None], at) for at in (0, 512, 1024))
+    track.put(first)
+    np.testing.assert_array_equal(track.take(712), np.append(heard[:512], np.zeros(200, np.float32)))
+    track.put(second)
+    np.testing.assert_array_equal(track.take(2000)[:312], heard[712:1024])
+    track.put(third)
+    np.testing.assert_array_equal(track.take(512), heard[1024:])
+
+
+def test_a_device_that_cannot_be_opened_ends_the_call() -> None:
+    with pytest.raises(SourceError, match="busy"):
+        hear([SourceError("busy")], chunks(noise(FRAME_SAMPLES)))

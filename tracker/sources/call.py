@@ -1,0 +1,106 @@
+"""A call on this computer: the microphone is you, what the computer plays is the others; neither is heard twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import numpy as np
+
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples, SourceItem
+from emotrack.tracker.sources import ChannelSpeakers, Source
+from emotrack.tracker.sources.echo import EchoCanceller
+
+YOU: Final = "you"
+OTHERS: Final = "others"
+HEAD_START_S: Final = 0.064  # of what is played before the microphone: it may come through the sound server later
+PATIENCE_S: Final = 0.3  # that one device waits for the other
+
+
+class Call:
+    """Two devices as two channels on one clock, without what comes from the loudspeakers into the microphone."""
+
+    channels = 2
+    speakers: tuple[ChannelSpeakers, ...] = (ChannelSpeakers(YOU, several=False), ChannelSpeakers(OTHERS, several=True))
+    elsewhere = ""
+    lossless = False
+    realtime = True
+
+    def __init__(self, microphone: Source, system: Source) -> None:
+        """Both have one channel; ``system`` is what the computer plays."""
+        self.name = f"{microphone.name} and {system.name}"
+        self._sources = (microphone, system)
+
+    @property
+    def dropped_frames(self) -> int:
+        """Blocks of either device that were thrown away."""
+        return sum(source.dropped_frames for source in self._sources)
+
+    async def items(self) -> AsyncGenerator[SourceItem, None]:
+        """Chunks of whole frames until it is closed. Raises SourceError when a device cannot be opened at the start.
+
+        A device that is lost is silent until it is back, while the other one is heard.
+        """
+        streams = [source.items() for source in self._sources]
+        tracks = _Track(round(HEAD_START_S * SAMPLE_RATE)), _Track(0)
+        echo = EchoCanceller()
+        position = 0
+        awaited = {asyncio.ensure_future(anext(stream)): place for place, stream in enumerate(streams)}
+        try:
+            while True:
+                done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    place = awaited.pop(task)
+                    item = task.result()
+                    awaited[asyncio.ensure_future(anext(streams[place]))] = place
+                    if isinstance(item, AudioChunk):
+                        tracks[place].put(item)
+                    else:
+                        yield item
+                lengths = [track.length for track in tracks]
+                ready = max(min(lengths), max(lengths) - round(PATIENCE_S * SAMPLE_RATE))
+                if ready >= FRAME_SAMPLES:
+                    heard, played = (track.take(ready - ready % FRAME_SAMPLES) for track in tracks)
+                    yield AudioChunk(np.stack([echo.remove(heard, played), played], axis=1), position)
+                    position += len(heard)
+        finally:
+            for task in awaited:
+                task.cancel()
+            await asyncio.gather(*awaited, return_exceptions=True)
+            for stream in streams:
+                await stream.aclose()
+
+
+class _Track:
+    """What one device has delivered and is still to be passed on, on the clock of the call."""
+
+    def __init__(self, delay: int) -> None:
+        """``delay``: samples of silence before it."""
+        self._delay = delay
+        self._ahead: int | None = None  # of the device's own clock, in samples
+        self._passed = 0
+        self._waiting: Samples = np.zeros(0, np.float32)
+
+    @property
+    def length(self) -> int:
+        """Samples that can be taken."""
+        return len(self._waiting)
+
+    def put(self, chunk: AudioChunk) -> None:
+        """Add a chunk of one channel where its start says: what is missing is silence, what comes too late is left out.
+
+        A chunk that comes too late as a whole, as the two devices' clocks drift apart, sets its clock anew.
+        """
+        if self._ahead is None or chunk.end + self._ahead <= self._passed:
+            self._ahead = self._passed + self._delay - chunk.start
+        start = chunk.start + self._ahead
+        missing = start - (self._passed + self.length)
+        silence = np.zeros(max(missing, 0), np.float32)
+        self._waiting = np.concatenate([self._waiting, silence, chunk.samples[max(-missing, 0) :, 0]])
+
+    def take(self, samples: int) -> Samples:
+        """The next ``samples``, (samples,); silence where they have not come."""
+        taken, self._waiting = self._waiting[:samples], self._waiting[samples:]
+        self._passed += samples
+        return np.concatenate([taken, np.zeros(samples - len(taken), np.float32)])
