@@ -15,7 +15,9 @@ from emotrack.tracker.sources.echo import EchoCanceller
 YOU: Final = "you"
 OTHERS: Final = "others"
 HEAD_START_S: Final = 0.064  # of what is played before the microphone: it may come through the sound server later
-PATIENCE_S: Final = 0.3  # that one device waits for the other
+PATIENCE_S: Final = 1.5  # that one device waits for the other, longer than until it counts as lost
+BEHIND_S: Final = 0.2  # by which a device must be behind the other one, without ever being less, ...
+BEHIND_FOR_S: Final = 10.0  # ... for so long, to have a slower clock
 
 
 class Call:
@@ -45,7 +47,7 @@ class Call:
         streams = [source.items() for source in self._sources]
         tracks = _Track(round(HEAD_START_S * SAMPLE_RATE)), _Track(0)
         echo = EchoCanceller()
-        position = 0
+        position = in_step_at = 0
         awaited = {asyncio.ensure_future(anext(stream)): place for place, stream in enumerate(streams)}
         try:
             while True:
@@ -59,6 +61,12 @@ class Call:
                     else:
                         yield item
                 lengths = [track.length for track in tracks]
+                behind = max(lengths) - min(lengths)
+                if behind < BEHIND_S * SAMPLE_RATE:
+                    in_step_at = position
+                elif position - in_step_at > BEHIND_FOR_S * SAMPLE_RATE:
+                    tracks[lengths.index(min(lengths))].catch_up(behind)
+                    in_step_at = position
                 ready = max(min(lengths), max(lengths) - round(PATIENCE_S * SAMPLE_RATE))
                 if ready >= FRAME_SAMPLES:
                     heard, played = (track.take(ready - ready % FRAME_SAMPLES) for track in tracks)
@@ -90,7 +98,7 @@ class _Track:
     def put(self, chunk: AudioChunk) -> None:
         """Add a chunk of one channel where its start says: what is missing is silence, what comes too late is left out.
 
-        A chunk that comes too late as a whole, as the two devices' clocks drift apart, sets its clock anew.
+        A chunk that comes too late as a whole sets its clock anew.
         """
         if self._ahead is None or chunk.end + self._ahead <= self._passed:
             self._ahead = self._passed + self._delay - chunk.start
@@ -98,6 +106,11 @@ class _Track:
         missing = start - (self._passed + self.length)
         silence = np.zeros(max(missing, 0), np.float32)
         self._waiting = np.concatenate([self._waiting, silence, chunk.samples[max(-missing, 0) :, 0]])
+
+    def catch_up(self, samples: int) -> None:
+        """Set the device's clock forward; there is silence in between."""
+        if self._ahead is not None:
+            self._ahead += samples
 
     def take(self, samples: int) -> Samples:
         """The next ``samples``, (samples,); silence where they have not come."""

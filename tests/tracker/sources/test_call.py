@@ -109,6 +109,15 @@ def test_what_comes_too_late_is_left_out_and_a_clock_that_fell_behind_is_set_ane
     np.testing.assert_array_equal(track.take(512), heard[1024:])
 
 
+def test_a_device_with_a_slower_clock_catches_up() -> None:
+    """It delivers 6 % less, as if hours were seconds."""
+    rounds, less = 600, FRAME_SAMPLES - 32
+    said, played = noise(rounds * less), noise(rounds * FRAME_SAMPLES, 1)
+    slow: list[SourceItem] = [AudioChunk(said[n * less : (n + 1) * less, None], n * less) for n in range(rounds)]
+    behind = len(played) - len(joined(hear(slow, chunks(played))))
+    assert behind < 0.5 * SAMPLE_RATE < rounds * 32 - HEAD_START  # what it would be
+
+
 def test_a_device_that_cannot_be_opened_ends_the_call() -> None:
     with pytest.raises(SourceError, match="busy"):
         hear([SourceError("busy")], chunks(noise(FRAME_SAMPLES)))
