@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 from emotrack.tracker.audio import Samples
 
 BLOCK: Final = 256  # samples; half of a window
-PARTITIONS: Final = 26  # blocks of the past from which an echo may come, .416 s
+PARTITIONS: Final = 32  # blocks of the past from which an echo may come, .512 s
 DELAY: Final = BLOCK  # samples by which what comes out is behind
 
 _KEPT: Final = 0.997  # of what is known of the way, from block to block: people move, clocks differ
-_POWER_AT_FIRST: Final = (
-    0.05  # of each partition of the way, as a share of what is played: 1.3 in all, no echo is louder
-)
+_POWER_AT_FIRST: Final = 0.05  # of the way's, in each partition and of what is played: no echo is louder than 1.6
 _NOISE_MEMORY: Final = 0.9  # of the power of all that is no echo
 _DOUBT: Final = 4.0  # times the uncertainty is muted; an echo that gets through becomes a turn, a muted "mm" does not
 _LEAK: Final = 4.0  # times what goes up and down with the echo is muted
 _LEAST_LEAK: Final = 0.005
 _MEAN_MEMORY: Final = 0.9  # of powers, from which ups and downs are counted
 _LEAK_MEMORY: Final = 0.9  # of ups and downs, with an echo as loud as all that is heard
+_REMNANT: Final = 0.03  # of the power that was heard, -15 dB: so little left is echo, too, and speech enough for a turn
+_POWER_MEMORY: Final = 0.85  # of both powers, .1 s
 _INAUDIBLE: Final = 1e-7  # mean square, -70 dBFS: nothing is played
 _TINY: Final = 1e-9
 
@@ -49,6 +49,7 @@ class EchoCanceller:
         self._mean_left: NDArray[np.float32] = np.zeros(bins, np.float32)
         self._mean_echo: NDArray[np.float32] = np.zeros(bins, np.float32)
         self._together = self._echo_varies = 0.0
+        self._heard_power = self._kept_power = 0.0
         self._window = np.sin(np.pi * np.arange(2 * BLOCK) / (2 * BLOCK)).astype(np.float32)
         self._last_played, self._last_left, self._last_echo, self._unfinished = np.zeros((4, BLOCK), np.float32)
 
@@ -91,8 +92,13 @@ class EchoCanceller:
         power = np.square(np.abs(spectrum)).astype(np.float32)
         echo_power = np.square(np.abs(np.fft.rfft(np.concatenate([self._last_echo, echo]) * self._window)))
         self._last_left, self._last_echo = left, echo
+        heard = left + echo
         muted = _DOUBT * doubt + _LEAK * self._leak(power, echo_power.astype(np.float32)) * echo_power
         shaped = np.fft.irfft(spectrum * np.maximum(1 - muted / (power + _TINY), 0)) * self._window
+        self._heard_power = _POWER_MEMORY * self._heard_power + float(np.vdot(heard, heard))
+        self._kept_power = _POWER_MEMORY * self._kept_power + float(np.vdot(shaped, shaped))
+        if self._kept_power < _REMNANT * self._heard_power:
+            shaped = np.zeros_like(shaped)
         whole = self._unfinished + shaped[:BLOCK]
         self._unfinished = shaped[BLOCK:].astype(np.float32)
         return whole.astype(np.float32)

@@ -20,7 +20,7 @@ from tests.tracker.virtual_microphone import CALL, VirtualMicrophone
 @pytest.mark.long
 def test_nobody_in_a_call_is_heard_twice(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> None:
     both = samples()[: round(26.5 * SAMPLE_RATE)]  # seven lines
-    others, you = both[:, :1], both[:, 1:] + echo_of(both[:, 0], 1, 0.2, 0.2, 6.0)[:, None]
+    others, you = both[:, :1], both[:, 1:] + echo_of(both[:, 0], 1, 0.15, 0.2, 6.0)[:, None]
     paths = [
         write_wave(tmp_path / f"{n}.wav", np.repeat(s, 2, axis=1), SAMPLE_RATE, 2) for n, s in enumerate((others, you))
     ]
