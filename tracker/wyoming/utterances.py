@@ -10,6 +10,7 @@ from typing import Final
 
 from emotrack.tracker.audio import FRAME_SAMPLES, Samples, SourceItem, UtteranceEnded
 from emotrack.tracker.hearing.listener import MAX_BRIDGED_GAP_S
+from emotrack.tracker.sources import ROOM
 from emotrack.tracker.sources.mixing import Mixer
 from emotrack.tracker.sources.resampler import Chunker
 
@@ -24,6 +25,7 @@ class UtteranceSource:
     """A source that never ends by itself; utterances do not overlap."""
 
     channels = 1
+    speakers = ROOM
     elsewhere = ""
     lossless = True  # who sends too fast waits
     realtime = True
