@@ -167,15 +167,15 @@ class Interpreter:
     async def estimate_begun(self, work: TurnWork, speaker: str | None) -> tuple[Transcript, EmotionEstimate] | None:
         """How a turn that may be over sounds, by voice and words; nothing of it is remembered.
 
-        None if the work was thrown away meanwhile.
+        None if the work was thrown away meanwhile, or the turn has ended and its words are read in the light of others.
         """
         try:
             words = await self._words(work)
             text = None if words.text is None else await work.text(self.context.words)
             turn = TurnEmbedding(await work.voice, text, speaker, words.text)
-        except asyncio.CancelledError:  # of the work, unless it is the session that ends
+        except asyncio.CancelledError:  # of the work or of its words, unless it is the session that ends
             task = asyncio.current_task()
-            if not work.is_cancelled or (task is not None and task.cancelling()):
+            if task is not None and task.cancelling():
                 raise
             return None
         return words, await self._engine.estimate(self.context.copy(), turn)

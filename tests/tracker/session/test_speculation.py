@@ -27,11 +27,11 @@ PAUSE = round(0.4 * SAMPLE_RATE)  # long enough to begin work in, too short to e
 
 
 class Stenographer(ScriptedRecogniser):
-    """Writes down exactly which samples it was given."""
+    """Writes down exactly which samples it was given, without a full stop, after which a turn might end sooner."""
 
     def transcribe(self, turn: SpeechTurn) -> Transcript:
         super().transcribe(turn)
-        heard = f"From {turn.start} to {turn.end}, loudness {float(np.abs(turn.samples).sum()):.3f}."
+        heard = f"From {turn.start} to {turn.end}, loudness {float(np.abs(turn.samples).sum()):.3f}"
         return Transcript(heard, "faster-whisper")
 
 
@@ -258,6 +258,24 @@ def test_an_estimate_of_work_that_is_thrown_away_is_none(network: EmotionNetwork
         estimate = asyncio.ensure_future(interpreter.estimate_begun(work, "Ana"))
         await asyncio.sleep(0)
         work.cancel()
+        found = await asyncio.wait_for(estimate, 10)
+        engine.close()
+        return found
+
+    assert asyncio.run(estimated()) is None
+
+
+def test_an_estimate_of_words_that_are_read_anew_meanwhile_is_none(network: EmotionNetwork, stereo: Samples) -> None:
+    """A turn of two people: the first one's words are said before the second one's, whose estimate is under way."""
+
+    async def estimated() -> Any:
+        engine = Engine(network, ScriptedRecogniser())
+        interpreter = Interpreter(engine, ConversationScorer(network).new_context(), "kitchen")
+        work = interpreter.begin(a_turn(stereo, 1), None)
+        await work.words
+        estimate = asyncio.ensure_future(interpreter.estimate_begun(work, "Ana"))
+        await asyncio.sleep(0)
+        await work.text(["Good evening."])
         found = await asyncio.wait_for(estimate, 10)
         engine.close()
         return found
