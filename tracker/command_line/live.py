@@ -75,9 +75,7 @@ def run_live(arguments: argparse.Namespace) -> int:
         sinks.append(JsonLines.to_file(arguments.save))
     keeper = AudioKeeper(arguments.save) if arguments.keep_audio else None
     asr = "none" if captions else arguments.asr or "auto"
-    engine = load_named_engine(
-        arguments, asr, speakers=not captions and any(channel.several for channel in source.speakers)
-    )
+    engine = load_named_engine(arguments, asr, speakers=any(channel.several for channel in source.speakers))
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
 

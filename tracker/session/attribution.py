@@ -12,7 +12,7 @@ from typing import Final
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.sources import ChannelSpeakers
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
-from emotrack.tracker.understanding.captions import Captions
+from emotrack.tracker.understanding.captions import CaptionedTurn, Captions
 from emotrack.tracker.understanding.doubt import DROWNED
 from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Transcript
@@ -34,7 +34,10 @@ class AttributedTurn:
 
 
 class Attribution:
-    """Attributes turns to speakers: by captions, else by channels where there are several, else by voice."""
+    """Attributes turns to speakers: by captions, else by channels where there are several, else by voice.
+
+    Of a turn with a caption the voice is told, too: it is known again where no caption tells who speaks.
+    """
 
     def __init__(
         self,
@@ -62,20 +65,28 @@ class Attribution:
 
     def _parts(self, turn: SpeechTurn, *, has_ended: bool) -> list[AttributedTurn]:
         name = self._speakers[turn.channel].name
+        voices = self._voices(turn.channel)
         if self._captions is None:
-            if (voices := self._voices(turn.channel)) is not None:
+            if voices is not None:
                 return [_by_voice(voiced) for voiced in voices.divide(turn)]
             return [AttributedTurn(turn, None, name)]
         parts = self._captions.caption(turn) if has_ended else self._captions.preview(turn)
-        return [
-            AttributedTurn(part.turn, Transcript(part.text, "captions" if part.text else None), part.speaker or name)
-            for part in parts
-        ]
+        return [each for part in parts for each in _captioned(part, name, voices)]
 
 
 def _by_voice(voiced: VoicedTurn) -> AttributedTurn:
     words = Transcript(None, None, rejected=OVERLAP) if voiced.overlap >= DROWNED else None
     return AttributedTurn(voiced.turn, words, None, voiced)
+
+
+def _captioned(part: CaptionedTurn, name: str | None, voices: ChannelVoices | None) -> list[AttributedTurn]:
+    """A turn, or a part of one, as captions have it; where none tell anything of it, each voice's own."""
+    words = Transcript(part.text, "captions" if part.text else None)
+    if voices is None:
+        return [AttributedTurn(part.turn, words, part.speaker or name)]
+    if part.text is None and part.speaker is None:
+        return [AttributedTurn(voiced.turn, words, None, voiced) for voiced in voices.divide(part.turn)]
+    return [AttributedTurn(part.turn, words, part.speaker, voices.whole(part.turn))]
 
 
 def begin(interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None) -> TurnWork:

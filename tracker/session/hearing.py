@@ -32,14 +32,15 @@ class Hearing:
     def __init__(
         self, source: Source, engine: Engine, options: SessionOptions, controls: Controls, publisher: Publisher
     ) -> None:
-        tells_apart = options.speakers is not None and options.captions is None and engine.speaker_networks is not None
+        tells_apart = options.speakers is not None and engine.speaker_networks is not None
         several = [speakers.several and tells_apart for speakers in source.speakers]
         self.listeners = [
             Listener(channel, options.segmenter, remembers=WINDOW if apart else 0)
             for channel, apart in enumerate(several)
         ]
         self._voices = {
-            channel: ChannelVoices(self.listeners[channel], engine.segment)
+            # captions tell where somebody else takes over
+            channel: ChannelVoices(self.listeners[channel], engine.segment, ends_turns=options.captions is None)
             for channel, apart in enumerate(several)
             if apart
         }

@@ -1,18 +1,21 @@
-"""Who says a turn: by what is known of it, else by its voice, and by names that people give."""
+"""Who says a turn: by what is known of it, else by its voice, and by names that people give.
+
+Who is known by a caption is known by voice from then on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from emotrack.tracker.session.attribution import AttributedTurn
 from emotrack.tracker.session.options import SpeakerOptions
 from emotrack.tracker.session.turn_queue import QueuedTurn
 from emotrack.tracker.speakers.channel_voices import VoicedTurn, overlapping
-from emotrack.tracker.speakers.clusters import REMEMBERED, Speakers
+from emotrack.tracker.speakers.clusters import REMEMBERED, Identified, Speakers
 from emotrack.tracker.understanding.interpreter import TurnWork
 
 PATIENCE_S: Final = 0.03  # that a live turn waits for its voice print once voice and words are there
@@ -43,6 +46,7 @@ class Identification:
         self._patience_s = None if patient else PATIENCE_S
         self._recent: deque[tuple[int, VoicedTurn]] = deque(maxlen=REMEMBERED)
         self._given: dict[str, str] = {}  # new names of speakers who are known by other means than their voice
+        self._known: set[str] = set()  # speakers whom captions name, and whose voices were heard
         self._told: asyncio.Queue[SpeakerNews | None] = asyncio.Queue()
         self._late: set[asyncio.Task[None]] = set()
 
@@ -50,6 +54,12 @@ class Identification:
         """The speaker of a turn, as far as can be told by now; call it for one turn after the other."""
         known, voiced = queued.attributed.speaker, queued.attributed.voiced
         if known is not None:
+            if voiced is not None:
+                self._known.add(known)
+                self._recent.append((queued.turn_id, voiced))
+                learning = self._later(self._learn(queued.turn_id, known, voiced, work))
+                if self._patience_s is None:
+                    await learning
             return self._given.get(known, known)
         if voiced is None:
             return None
@@ -67,9 +77,7 @@ class Identification:
         if printing.done():
             return printing.result()
         guess = self._speakers.speaker(like) if like is not None else None
-        late = asyncio.ensure_future(self._follow(queued.turn_id, guess, printing))
-        self._late.add(late)
-        late.add_done_callback(self._late.discard)
+        self._later(self._follow(queued.turn_id, guess, printing))
         return guess
 
     def guess(self, attributed: AttributedTurn) -> str | None:
@@ -83,10 +91,11 @@ class Identification:
 
     def rename(self, speaker: str, name: str) -> None:
         """Call a speaker by another name from now on. Raises ``ValueError`` for a speaker whom nobody knows."""
-        if speaker in self._speakers.names:
+        is_heard = speaker in self._speakers.names
+        if is_heard:
             self._told.put_nowait(SpeakerNews(revised=self._speakers.rename(speaker, name).revised))
-        else:
-            self._given.update({known: name for known, given in self._given.items() if given == speaker})
+        self._given.update({known: name for known, given in self._given.items() if given == speaker})
+        if speaker in self._known or not is_heard:
             self._given[speaker] = name
 
     async def told(self) -> AsyncGenerator[SpeakerNews, None]:
@@ -113,9 +122,23 @@ class Identification:
     ) -> str | None:
         voice_print = await work.voice_print
         found = self._speakers.hear(turn_id, voice_print, voiced.clean_s, like=like, apart=apart)
+        await self._tell(found)
+        return found.speaker
+
+    async def _learn(self, turn_id: int, known: str, voiced: VoicedTurn, work: TurnWork) -> None:
+        voice_print = await work.voice_print
+        await self._tell(self._speakers.learn(turn_id, self._given.get(known, known), voice_print, voiced.clean_s))
+
+    async def _tell(self, found: Identified) -> None:
         if found.merged or found.revised:
             await self._told.put(SpeakerNews(found.merged, found.revised))
-        return found.speaker
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that no turn waits for, and the end of the session does."""
+        task = asyncio.ensure_future(work)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        return task
 
     async def _follow(self, turn_id: int, guess: str | None, printing: asyncio.Task[str | None]) -> None:
         speaker = await printing

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
-from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, frames, parts, passed_on
+from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, frames, parts, passed_on, whole
 from emotrack.tracker.speakers.networks import FRAMES, STEP, WINDOW
 
 LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
@@ -46,10 +46,14 @@ class VoicedTurn:
 class ChannelVoices:
     """Who speaks on one channel, as far as segmentation tells."""
 
-    def __init__(self, listener: Listener, segment: Segment) -> None:
-        """``listener`` must remember WINDOW samples; ``segment`` answers as ``Segmentation`` does."""
+    def __init__(self, listener: Listener, segment: Segment, *, ends_turns: bool = True) -> None:
+        """``listener`` must remember WINDOW samples; ``segment`` answers as ``Segmentation`` does.
+
+        Unless it ``ends_turns``, something else tells where somebody takes over.
+        """
         self._listener = listener
         self._segment = segment
+        self._ends_turns = ends_turns
         self._activity = Activity()
         self._seen = 0  # stream index up to which was looked
         self._if_it_ends: tuple[int, Activity] | None = None  # the same at a pause, and the activity as it is then
@@ -71,6 +75,8 @@ class ChannelVoices:
             return []
         await self._look_at(heard, self._activity)
         self._seen = heard
+        if not self._ends_turns:
+            return []
         _, settled = self._cut_before(turn_start)
         found = passed_on(
             self._activity, turn_start // STEP, (heard - round(LOOK_BACK_S * SAMPLE_RATE)) // STEP, settled
@@ -94,14 +100,27 @@ class ChannelVoices:
 
         Of one under way, as far as was looked at it.
         """
-        seen, activity = self._if_it_ends or (self._seen, self._activity)
-        first, last = turn.start // STEP, -(-min(turn.end, seen) // STEP)
-        if activity.share_seen(first, last) < _SEEN:  # nobody looked while voices were not told apart
-            return [VoicedTurn(turn, None, np.ones(-(-turn.end // STEP) - first, dtype=bool), 0.0)]
+        first, last, activity = self._seen_of(turn)
+        if activity is None:
+            return [_unseen(turn)]
         _, settled = self._cut_before(turn.start)
         found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
         return [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
+
+    def whole(self, turn: SpeechTurn) -> VoicedTurn:
+        """A ``turn`` whose borders something else tells, as the voice's that says most of it."""
+        first, last, activity = self._seen_of(turn)
+        if activity is None:
+            return _unseen(turn)
+        found = whole(activity, first, last)
+        return VoicedTurn(turn, found.voice, found.clean, found.overlap)
+
+    def _seen_of(self, turn: SpeechTurn) -> tuple[int, int, Activity | None]:
+        """The frames of a turn that were looked at, and what was seen; None where too little was."""
+        seen, activity = self._if_it_ends or (self._seen, self._activity)
+        first, last = turn.start // STEP, -(-min(turn.end, seen) // STEP)
+        return first, last, activity if activity.share_seen(first, last) >= _SEEN else None
 
     async def _with_look_at(self, until: int) -> Activity:
         """The activity as it is if a turn ends at ``until``."""
@@ -139,6 +158,11 @@ class ChannelVoices:
             samples=turn.samples[start - turn.start : end - turn.start],
         )
         return VoicedTurn(piece, part.voice, clean, part.overlap)
+
+
+def _unseen(turn: SpeechTurn) -> VoicedTurn:
+    """A turn at which nobody looked, since voices were not told apart meanwhile."""
+    return VoicedTurn(turn, None, np.ones(-(-turn.end // STEP) - turn.start // STEP, dtype=bool), 0.0)
 
 
 def overlapping(one: SpeechTurn, other: SpeechTurn) -> bool:

@@ -66,7 +66,7 @@ class _Group:
 class _KnownTurn:
     turn: int
     group: _Group | None
-    """None without a print; the speaker is then that of ``like``."""
+    """None without a print: the speaker is that of ``like``; and where it is known otherwise, who is ``last``."""
     like: _KnownTurn | None = None
     apart: tuple[int, ...] = ()
     last: int | None = None
@@ -86,9 +86,9 @@ class Speakers:
         """With a ``count``, there are no more of them."""
         self._count = count or MOST_SPEAKERS
         self._turns: list[_KnownTurn] = []  # the latest, oldest first
-        self._older: dict[int, _Group] = {}  # by speaker: enrolled, and turns that are not remembered singly
+        self._older: dict[int, _Group] = {}  # by speaker: enrolled, known, and turns that are not remembered singly
         self._names: dict[int, str] = {}  # two speakers of one name are one: a person has said so
-        self._by_person: set[int] = set()  # whose names were given, not counted
+        self._by_person: set[int] = set()  # whose names were given, by people or by captions, not counted
         self._counted = 0
 
     @property
@@ -133,6 +133,26 @@ class Speakers:
         merged = self._cluster()
         self._forget()
         return Identified(self._name(heard.speaker), self._revised(before), merged)
+
+    def learn(self, turn: int, name: str, print_: VoicePrint | None, clean_s: float) -> Identified:
+        """Take the next turn, whose speaker is known by other means than the voice: ``name`` is believed.
+
+        Turns of a like voice that nobody is known to have said are this speaker's, earlier and later ones. ``turn``,
+        ``print_`` and ``clean_s`` are as for ``hear``; of more than MOST_SPEAKERS names no voice is learned.
+        """
+        before = self._named_turns()
+        number = next((number for number, known in self._names.items() if known == name), None)
+        merged: dict[str, str] = {}
+        if print_ is not None and clean_s >= RELIABLE_S and (number or len(self._older) < MOST_SPEAKERS):
+            number = number or self._new(name)
+            self._by_person.add(number)
+            weight = min(clean_s, _HEAVIEST_S)
+            self._keep(number, _Group(print_ * np.float32(weight), weight, number))
+            merged = self._cluster()
+        if number is not None:
+            self._turns.append(_KnownTurn(turn, None, last=number))
+            self._forget()
+        return Identified(name, self._revised(before), merged)
 
     def rename(self, speaker: str, name: str) -> Identified:
         """Call a speaker by another name, for turns past and to come; if it is somebody's name, the two are one.

@@ -71,6 +71,15 @@ def parts(activity: Activity, start: int, end: int, settled: int = 0) -> list[Vo
     return sorted([*found, *missed], key=lambda part: (part.start, part.end))
 
 
+def whole(activity: Activity, start: int, end: int) -> VoicePart:
+    """All from ``start`` to ``end``, as the voice's that is active in most of it."""
+    active = activity.between(start, end)
+    if not active:
+        return _unheard(start, end)
+    voice = max(active, key=lambda each: int(active[each].sum()))
+    return _part(active, voice, start, 0, end - start)
+
+
 @dataclass(frozen=True, slots=True)
 class PassedOn:
     """A turn under way has passed to somebody else."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
-from emotrack.tracker.events import Event, SpeakerRenamed, Turn
+from emotrack.tracker.events import Event, SpeakerRenamed, SpeakersMerged, Turn
 from emotrack.tracker.session.options import SpeakerOptions
 from emotrack.tracker.speakers.networks import SpeakerNetworks, VoicePrint, VoicePrints, load_speaker_networks
-from emotrack.tracker.understanding.captions import Captions
+from emotrack.tracker.understanding.captions import Captions, Cue, read_captions
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.overload import LeftOut, Overload
-from tests.tracker.kitchen_table import TRUTH
+from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedSource, chunks, mono, session_of
 
 
@@ -91,12 +91,68 @@ def test_channels_are_believed(network: EmotionNetwork, networks: SpeakerNetwork
     assert {turn.speaker for turn in turns} == {"channel 1", "channel 2"}
 
 
-def test_captions_are_believed(network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples) -> None:
-    recorder, engine = Recorder(), Engine(network, None, speaker_networks=networks)
-    source = ScriptedSource(chunks(mono(stereo)[: 8 * SAMPLE_RATE]))
-    asyncio.run(session_of(engine, source, recorder, speakers=SpeakerOptions(), captions=Captions([])).run())
+def captioned(
+    cues: list[Cue],
+    audio: Samples,
+    network: EmotionNetwork,
+    networks: SpeakerNetworks,
+    rename: tuple[int, str, str] | None = None,
+) -> Recorder:
+    """What is sent of ``audio`` with captions; after the turn that ``rename`` tells, a speaker is called otherwise."""
+
+    def name(event: Event) -> None:
+        if rename and isinstance(event, Turn) and (event.turn_id, event.revision) == (rename[0], 0):
+            live.controls.rename(*rename[1:])
+
+    recorder = Recorder(on_event=name)
+    engine = Engine(network, None, speaker_networks=networks)
+    source = ScriptedSource(chunks(mono(audio)))
+    live = session_of(engine, source, recorder, speakers=SpeakerOptions(), captions=Captions(cues))
+    asyncio.run(live.run())
     engine.close()
-    assert {turn.speaker for turn in recorder.turns} == {None}
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def cues() -> list[Cue]:
+    return read_captions(CAPTIONS)
+
+
+def test_captions_are_believed_whatever_the_voice(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, cues: list[Cue]
+) -> None:
+    wrong = [*cues[:4], replace(cues[4], speaker="Ben"), cues[5]]
+    turns = captioned(wrong, stereo[: 23 * SAMPLE_RATE], network, networks).turns
+    assert [turn.speaker for turn in turns] == ["Ana", "Ben", "Ana", "Ben", "Ben", "Ben"]
+    assert [turn.text for turn in turns] == [cue.text for cue in cues[:6]]
+
+
+def test_the_name_in_a_caption_lends_itself_to_the_voice(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, cues: list[Cue]
+) -> None:
+    turns = captioned(cues[:3], stereo, network, networks, rename=(5, "Ana", "Anna")).turns
+    assert Counter(heard_as(turns)) == {("Ana", "Anna"): 6, ("Ben", "Ben"): 6}
+    assert [turn.text is None for turn in turns] == [False] * 3 + [True] * (len(turns) - 3)
+
+
+def test_who_spoke_before_a_caption_named_the_voice_is_told_in_a_revision(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, cues: list[Cue]
+) -> None:
+    recorder = captioned(cues[4:6], stereo[: 23 * SAMPLE_RATE], network, networks)
+    first = {turn.turn_id: turn.speaker for turn in reversed(recorder.events) if isinstance(turn, Turn)}
+    assert [first[number] for number in range(1, 5)] == ["speaker 1", "speaker 2"] * 2
+    assert [turn.speaker for turn in recorder.turns] == ["Ana", "Ben"] * 3
+    merged = {event.speaker: event.into for event in recorder.events if isinstance(event, SpeakersMerged)}
+    assert merged == {"speaker 1": "Ana", "speaker 2": "Ben"}
+
+
+def test_where_captions_name_nobody_voices_are_told_apart(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, cues: list[Cue]
+) -> None:
+    turns = captioned([replace(cue, speaker=None) for cue in cues[:4]], stereo[: 15 * SAMPLE_RATE], network, networks)
+    assert [(turn.speaker, turn.text) for turn in turns.turns] == [
+        (speaker, cue.text) for speaker, cue in zip(["speaker 1", "speaker 2"] * 2, cues, strict=False)
+    ]
 
 
 def test_a_name_that_is_given_holds_for_turns_past_and_to_come(

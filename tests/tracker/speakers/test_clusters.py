@@ -66,6 +66,12 @@ class Heard:
         self.merged |= found.merged
         return found
 
+    def learn(self, name: str, print_: VoicePrint | None, clean_s: float = 2.0) -> Identified:
+        found = self.speakers.learn(len(self.names), name, print_, clean_s)
+        self.names.append(found.speaker)
+        self.take(found)
+        return found
+
     def take(self, found: Identified) -> None:
         for turn, name in found.revised.items():
             assert self.names[turn] != name, "a revision says something new"
@@ -326,6 +332,47 @@ def test_the_name_that_a_person_gave_is_the_one_that_stays_in_a_merge(heard: Hea
         heard.hear(of_length_one(people.voices[0] + people.voices[1]), 4.0)
     assert heard.merged == {"speaker 1": "Ana"}
     assert set(heard.names) == {"Ana"}
+
+
+def test_who_is_known_otherwise_is_known_by_voice_from_then_on(heard: Heard) -> None:
+    people = People(2)
+    heard.hear(people.says(ANA))
+    heard.hear(people.says(BEN))
+    found = heard.learn("Ana", people.says(ANA))
+    assert (found.speaker, found.merged) == ("Ana", {"speaker 1": "Ana"})
+    heard.hear(people.says(ANA))
+    heard.hear(people.says(BEN))
+    heard.hear(None, like=2)
+    assert heard.names == ["Ana", "speaker 2", "Ana", "Ana", "speaker 2", "Ana"]
+    heard.take(heard.speakers.rename("Ana", "Anna"))
+    assert heard.names == ["Anna", "speaker 2", "Anna", "Anna", "speaker 2", "Anna"]
+
+
+def test_who_is_known_otherwise_stays_so_whatever_the_voice(heard: Heard) -> None:
+    people = People(2)
+    for _ in range(3):
+        heard.learn("Ana", people.says(ANA))
+        heard.learn("Ben", people.says(ANA))  # by mistake, or they sound alike
+    heard.learn("Ana", people.says(BEN))
+    assert heard.names == ["Ana", "Ben"] * 3 + ["Ana"]
+    assert heard.speakers.names == ["Ana", "Ben"]
+
+
+@pytest.mark.parametrize("clean_s", [0.0, 0.49])
+def test_too_little_of_a_known_voice_teaches_nothing(heard: Heard, clean_s: float) -> None:
+    people = People(2)
+    found = heard.learn("Ana", people.says(ANA) if clean_s else None, clean_s)
+    assert (found.speaker, heard.speakers.names) == ("Ana", [])
+    heard.hear(people.says(ANA))
+    assert heard.names == ["Ana", "speaker 1"]
+
+
+def test_names_without_end_are_learned_up_to_a_bound(heard: Heard) -> None:
+    people = People(NUMBERS)
+    for person in range(NUMBERS):
+        heard.learn(f"name {person}", people.says(person))
+    assert heard.names == [f"name {person}" for person in range(NUMBERS)]
+    assert len(heard.speakers.names) == MOST_SPEAKERS
 
 
 def test_an_enrolled_voice_is_known_from_its_first_turn(heard: Heard) -> None:
