@@ -116,6 +116,7 @@ def accepted(draw: st.DrawFn) -> SegmenterOptions:
         min_speech_s=within("min_speech_s", room),
         min_level_dbfs=within("min_level_dbfs"),
         end_silence_s=end_silence,
+        finished_silence_s=within("finished_silence_s"),
         long_turn_s=within("long_turn_s"),
         long_turn_silence_s=within("long_turn_silence_s", end_silence),
         pre_roll_s=within("pre_roll_s", room),

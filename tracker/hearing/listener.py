@@ -131,6 +131,10 @@ class Listener:
         self.pending = None
         return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
 
+    def finish(self, pending: SpeechTurn) -> None:
+        """The words of the ``pending`` turn are a finished sentence: unless more follows, the turn ends soon."""
+        self._segmenter.finish(pending.speech_end)
+
     def latest(self, longest_s: float) -> SpeechTurn | None:
         """The last ``longest_s`` of the turn under way, or all of it if it is shorter; None while there is none."""
         heard = self._segmenter.so_far

@@ -3,7 +3,7 @@
 A pure state machine: one frame's probability and level in, at most one decision out. It holds no audio and reads no
 clock; positions are samples on the stream clock.
 
-    waiting --onset--> heard --min speech--> speaking --end silence--> Ended
+    waiting --onset--> heard --min speech--> speaking --end silence--> Ended (sooner after a finished sentence)
        ^                 |                      |--- longest turn ---> Ended (cut), and on it goes
        +--- end silence--+ (too short or too quiet to be a turn: nothing was said)
 """
@@ -43,6 +43,9 @@ class SegmenterOptions:
         -60.0, Bounds(-120.0, 0.0), "speech quieter than this on average is no turn: another room, a hum"
     )
     end_silence_s: float = option(0.6, _SILENCE, "silence that ends a turn")
+    finished_silence_s: float = option(
+        0.3, _SILENCE, "silence that ends a turn after a finished sentence, where its words are recognised so soon"
+    )
     long_turn_s: float = option(
         10.0,
         Bounds(0.0, MAX_SPEECH_S),
@@ -168,6 +171,7 @@ class Segmenter:
         self._pause = round(self.options.pause_s * SAMPLE_RATE)
         self._turn: _Turn | None = None
         self._announced = False
+        self._finished_at: int | None = None  # sample after what is known to be a finished sentence
         self._previous_end = 0  # no turn reaches back into the one before
 
     @property
@@ -208,6 +212,8 @@ class Segmenter:
         turn.add(_Frame(start, probability, 10.0 ** (level_dbfs / 10.0)))
         is_long = turn.speech_end - turn.start > options.long_turn_s * SAMPLE_RATE
         patience_s = options.long_turn_silence_s if is_long else options.end_silence_s
+        if turn.speech_end == self._finished_at:
+            patience_s = min(patience_s, options.finished_silence_s)
         if turn.end - turn.speech_end >= self.patience * patience_s * SAMPLE_RATE:
             return self._end(turn)
         if turn.end + FRAME_SAMPLES - turn.start > options.max_turn_s * SAMPLE_RATE:
@@ -216,6 +222,10 @@ class Segmenter:
             self._announced = True
             return SpeechStarted(turn.start)
         return None
+
+    def finish(self, speech_end: int) -> None:
+        """What was said up to the sample ``speech_end`` is a finished sentence: unless more follows, it ends soon."""
+        self._finished_at = speech_end
 
     def flush(self) -> SpeechEnded | SpeechDiscarded | None:
         """End the turn under way, if any: the stream stopped here."""

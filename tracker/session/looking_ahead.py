@@ -1,6 +1,7 @@
 """Work on turns that have not ended, for when the models are idle: nobody ever waits for it.
 
-- Speculation (``speculation.py``): at a pause the models begin with the turn that may be over.
+- Speculation (``speculation.py``): at a pause the models begin with the turn that may be over. Where its words prove
+  to be a finished sentence, a shorter silence ends the turn.
 - Provisional estimates (``provisional.py``): while somebody speaks, the turn so far is estimated by its voice, every
   half second of speech; at a pause, by its words, too.
 """
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from emotrack.tracker.events import SpeculationShare
-from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.session.attribution import AttributedTurn, Attribution, begin
 from emotrack.tracker.session.hearing import Hearing
 from emotrack.tracker.session.options import SessionOptions
@@ -21,6 +23,8 @@ from emotrack.tracker.session.status import Status
 from emotrack.tracker.session.understanding import Understanding
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.interpreter import TurnWork
+from emotrack.tracker.understanding.recognisers import Transcript
+from emotrack.tracker.understanding.sentences import is_finished
 
 
 class LookingAhead:
@@ -97,6 +101,9 @@ class LookingAhead:
             parts = self._attribution.preview(pending) if pays else []
             works = [begin(self._interpreter, part) for part in parts]
             speculation.begin(pending, works)
+            if works and not self._attribution.gives_words:
+                last = max(works, key=lambda work: work.turn.end)
+                last.words.add_done_callback(partial(_heed, self._listeners[channel], pending))
             if works and self._under_way and not self._to_estimate.full():
                 self._to_estimate.put_nowait(TurnSoFar(pending.start, works[-1].turn, works[-1]))
 
@@ -108,3 +115,11 @@ class LookingAhead:
                 return
             if (so_far := under_way.next()) is not None:
                 self._to_estimate.put_nowait(so_far)
+
+
+def _heed(listener: Listener, pending: SpeechTurn, words: asyncio.Future[Transcript]) -> None:
+    """The ``words`` of the ``pending`` turn are there, or never will be."""
+    if words.cancelled() or words.exception() is not None:
+        return
+    if (text := words.result().text) is not None and is_finished(text):
+        listener.finish(pending)

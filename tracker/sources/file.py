@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from emotrack.tracker.audio import MAX_CHANNELS, SAMPLE_RATE, AudioChunk, Samples
+from emotrack.tracker.audio import FRAME_SAMPLES, MAX_CHANNELS, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
 from emotrack.tracker.sources import ONE_CHANNEL, Channels, usual_speakers
 from emotrack.tracker.sources.decoder import AudioFile, Decoded, Missing
@@ -19,6 +19,7 @@ from emotrack.tracker.sources.resampler import Chunker, usable
 _log = logging.getLogger(__name__)
 
 CHUNK_SAMPLES = SAMPLE_RATE // 10  # 100 ms
+PACED_SAMPLES = FRAME_SAMPLES  # 32 ms, as of a microphone: the end of speech is noticed as soon
 BATCH_ITEMS = 10  # decoded per turn of the worker thread: 1 s; one batch is read, one is decoded ahead
 
 _ALIKE = "its channels hold the same sound: each turn comes once for each; --channels mix hears it once"
@@ -65,7 +66,10 @@ class File:
         self.speakers = usual_speakers(self.channels)
 
     async def items(self) -> AsyncGenerator[AudioChunk, None]:
-        """Chunks of 100 ms. Raises SourceError at the end of what could be decoded if the file breaks off."""
+        """Chunks of 100 ms, or of 32 ms where they are paced.
+
+        Raises SourceError at the end of what could be decoded if the file breaks off.
+        """
         loop = asyncio.get_running_loop()
         worker = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         batches = self._batches()
@@ -107,7 +111,7 @@ class File:
             raise broken
 
     def _decode(self) -> Iterator[AudioChunk | str]:
-        chunker = Chunker(self.channels, CHUNK_SAMPLES)
+        chunker = Chunker(self.channels, PACED_SAMPLES if self.realtime else CHUNK_SAMPLES)
         self._mixer, self._likeness = Mixer(), Likeness()
         self.unusable_samples = 0
         told: set[str] = set()  # reasons for which something is missing

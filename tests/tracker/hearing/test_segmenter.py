@@ -237,6 +237,38 @@ def test_patience_multiplies_the_silence_that_ends_a_turn() -> None:
     assert decided_at(159, talk, EXACT, patience=0.5) == [100 + 10 - 1]
 
 
+def silence_that_ended(options: SegmenterOptions, finished_after: int | None, spoken: int = 100) -> int:
+    """How many frames of silence end a turn of ``spoken`` frames whose words are finished after so many of them."""
+    segmenter = Segmenter(options)
+    for i, probability in enumerate([0.9] * spoken + [0.0] * 40):
+        if isinstance(segmenter.push(i * FRAME_SAMPLES, probability, LOUD), SpeechEnded):
+            return i + 1 - spoken
+        if i + 1 - spoken == finished_after:
+            segmenter.finish(spoken * FRAME_SAMPLES)
+    raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize(("finished_after", "silence"), [(None, 20), (5, 10), (9, 10), (14, 15)])
+def test_less_silence_ends_a_turn_whose_words_are_a_finished_sentence(finished_after: int | None, silence: int) -> None:
+    assert silence_that_ended(replace(EXACT, finished_silence_s=0.32), finished_after) == silence
+
+
+def test_a_finished_sentence_never_lengthens_the_silence() -> None:
+    assert silence_that_ended(replace(EXACT, finished_silence_s=0.96), 5) == 20
+    assert silence_that_ended(replace(EXACT, finished_silence_s=0.32), 2, spoken=321) == 5, "a long turn"
+
+
+def test_a_sentence_that_goes_on_was_not_finished() -> None:
+    segmenter = Segmenter(replace(EXACT, finished_silence_s=0.32))
+    talk = [0.9] * 100 + [0.0] * 9 + [0.9] * 10 + [0.0] * 40
+    ended = []
+    for i, probability in enumerate(talk):
+        ended += [i] * isinstance(segmenter.push(i * FRAME_SAMPLES, probability, LOUD), SpeechEnded)
+        if i == 105:
+            segmenter.finish(100 * FRAME_SAMPLES)
+    assert ended == [119 + 20 - 1]
+
+
 @pytest.mark.parametrize("pre_roll", [0, 5])
 def test_a_turn_may_have_its_longest_length_and_not_a_frame_more(pre_roll: int) -> None:
     """The quietest frame is the last that fits, so that the cut is made there: 640 frames in all are 20.48 s."""

@@ -281,3 +281,33 @@ def test_an_estimate_of_words_that_are_read_anew_meanwhile_is_none(network: Emot
         return found
 
     assert asyncio.run(estimated()) is None
+
+
+class Writer(ScriptedRecogniser):
+    """Hears the same words in every turn."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+
+    def transcribe(self, turn: SpeechTurn) -> Transcript:
+        return Transcript(self._words, "faster-whisper")
+
+
+@pytest.mark.parametrize(
+    ("words", "turns"), [("Good morning.", 3), ("Good morning and.", 2), ("Good", 2), (None, 2), ("captions", 2)]
+)
+def test_a_short_pause_ends_a_turn_where_its_words_are_a_finished_sentence(
+    network: EmotionNetwork, stereo: Samples, words: str | None, turns: int
+) -> None:
+    """The pause of .4 s, in two lines; captions and voices alone tell nothing of it."""
+    options: dict[str, Any] = {"captions": Captions(read_captions(CAPTIONS))} if words == "captions" else {}
+    recogniser = Writer(words) if words and not options else None
+    recorder, share = track(
+        network, with_a_pause_in_the_first_line(stereo), recogniser=recogniser, speculate=True, **options
+    )
+    assert len(recorder.turns) == turns
+    if turns == 3:
+        assert [turn.latency_ms.end_of_turn for turn in recorder.turns[:2]] == [pytest.approx(320, abs=33)] * 2
+        assert share is not None
+        assert (share.kept, share.wasted) == (3, 0), "what was begun at the pause is the turn's"
