@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 
 from benchmarks import anatomy, busy, footprint, gpu, growth, recognisers, rooms, runtimes, speakers, turn_latency
 from benchmarks.drawing import draw
-from benchmarks.figures import Benchmark, Figure, Note, Settings, UnavailableError, gathered
+from benchmarks.figures import Benchmark, Figure, Note, Progress, Settings, UnavailableError, gathered
 from benchmarks.record import Record, read_records, surroundings, write_records
 from benchmarks.tables import markdown
 
@@ -71,7 +72,7 @@ def main() -> int:
         clips=arguments.clips,
         hours=arguments.hours or (0.1 if arguments.quick else 3.0),
     )
-    with Progress(
+    with ProgressBar(
         TextColumn("{task.description:<10}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -89,7 +90,7 @@ def main() -> int:
 
 
 def run(benchmark: Benchmark, settings: Settings, tell: Callable[[str], None]) -> Record:
-    """Measure one thing; ``tell`` hears of every figure. What cannot be had here leaves a note that says why."""
+    """Measure one thing; ``tell`` hears of every figure, and how far it is. What is missing leaves a note."""
     around = surroundings(quick=settings.quick)
     began = time.monotonic()
     figures: list[Figure] = []
@@ -98,6 +99,9 @@ def run(benchmark: Benchmark, settings: Settings, tell: Callable[[str], None]) -
         for found in benchmark.measure(settings):
             if isinstance(found, Note):
                 notes.append(found.text)
+                continue
+            if isinstance(found, Progress):
+                tell(f"{found.what}: {found.share:.0%}")
                 continue
             figures.append(found)
             tell(f"{found.row}, {found.column}: {found.median:.3g} {found.unit}")

@@ -35,7 +35,16 @@ class Note:
     text: str
 
 
-Found = Iterator[Figure | Note]
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of something that takes long is done."""
+
+    what: str
+    share: float
+    """From 0 to 1."""
+
+
+Found = Iterator[Figure | Note | Progress]
 
 
 @dataclass(frozen=True, slots=True)

