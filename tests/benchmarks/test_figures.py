@@ -9,7 +9,17 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.drawing import draw
-from benchmarks.figures import Benchmark, Figure, Found, Note, Settings, UnavailableError, gathered, percentile
+from benchmarks.figures import (
+    Benchmark,
+    Figure,
+    Found,
+    Note,
+    Progress,
+    Settings,
+    UnavailableError,
+    gathered,
+    percentile,
+)
 from benchmarks.record import Record, read_records, surroundings, write_records
 from benchmarks.tables import markdown
 
@@ -80,13 +90,14 @@ def test_a_run_gathers_and_tells(settings: Settings) -> None:
     def measure(_: Settings) -> Found:
         yield Figure("a", "ours", "ms", (1.0,))
         yield Note("so it is")
+        yield Progress("another", 0.5)
         yield Figure("a", "ours", "ms", (2.0,))
 
     said: list[str] = []
     found = command.run(Benchmark("x", "X", measure), settings, said.append)
     assert found.figures == (Figure("a", "ours", "ms", (1.0, 2.0)),)
     assert found.notes == ("so it is",)
-    assert len(said) == 2
+    assert said == ["a, ours: 1 ms", "another: 50%", "a, ours: 2 ms"]
     assert found.surroundings.quick
     assert found.surroundings.cores >= 1
 

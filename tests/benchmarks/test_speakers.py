@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from benchmarks import diarisation, put_together, speakers
 from benchmarks.diarisation import Errors, Span, Turns, best_pairs, errors, read_rttm
 from benchmarks.figures import Figure, Settings
-from benchmarks.put_together import bundled, conversation, corpora, sound, trimmed
+from benchmarks.put_together import Said, bundled, conversation, corpora, sound, trimmed
 from benchmarks.speech import CONVERSATION
 from emotrack.tracker.audio import SAMPLE_RATE
+from emotrack.tracker.speakers.networks import STEP, VOICES
 
 ANA_THEN_BEN = [Span(0.0, 10.0, "Ana"), Span(10.0, 20.0, "Ben")]
 
@@ -157,6 +158,21 @@ def test_a_long_talk_is_heard_in_tenths_and_its_people_are_told_apart() -> None:
     assert names["Ana"]
     assert names["Ben"]
     assert not names["Ana"] & names["Ben"]
+
+
+def test_the_long_talk_is_told_who_speaks_when() -> None:
+    """From .1 s on: Ana to .27 s, Ben from .2 s on; 10 frames have .169 s, and the sound ends at .269 s."""
+
+    def said(speaker: str, start_s: float, end_s: float) -> Said:
+        start, end = round(start_s * SAMPLE_RATE), round(end_s * SAMPLE_RATE)
+        return Said(speaker, 0, start, np.ones(end - start, dtype=np.float32))
+
+    spoken = [said("Cleo", 0.0, 0.1), said("Ana", 0.0, 0.27), said("Ben", 0.2, 5.0), said("Ana", 5.0, 6.0)]
+    active = speakers._active(spoken, SAMPLE_RATE // 10, 10 * STEP)
+    assert active.shape == (10, VOICES)
+    assert active[:, 0].tolist() == [True] * 10
+    assert active[:, 1].tolist() == [False] * 6 + [True] * 4
+    assert not active[:, 2].any()
 
 
 def test_what_was_told_becomes_figures() -> None:
