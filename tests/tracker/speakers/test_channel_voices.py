@@ -13,7 +13,7 @@ from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
-from emotrack.tracker.speakers.networks import WINDOW, PackagedSegmentation
+from emotrack.tracker.speakers.networks import STEP, WINDOW, PackagedSegmentation
 from tests.tracker.kitchen_table import TRUTH, samples
 
 LINE_S = [(line["start"], line["end"]) for line in TRUTH]
@@ -129,6 +129,27 @@ def test_turns_pass_on_where_the_voice_changes_and_no_pause_is(
     beginnings_s = np.array([part.turn.start_s for part in parts])
     for border_s in borders_s:
         assert np.abs(beginnings_s - border_s).min() < 0.5, border_s
+
+
+def test_where_something_else_tells_the_borders_voices_end_no_turn_and_are_told_of_a_turn_as_a_whole(
+    mono: Samples, segmentation: PackagedSegmentation
+) -> None:
+    channel = Channel(segmentation)
+    channel.voices = ChannelVoices(channel.listener, channel._segment, ends_turns=False)
+    audio = run_together(mono)[: round((LINE_S[0][1] - LINE_S[0][0] + LINE_S[1][1] - LINE_S[1][0]) * SAMPLE_RATE)]
+    channel.hear(audio)
+    assert not channel.parts, "the second voice ended no turn"
+    (turn,) = channel.listener.flush()
+    asyncio.run(channel.voices.finish(turn))
+    border = round((LINE_S[0][1] - LINE_S[0][0]) * SAMPLE_RATE)
+    ana, ben = (channel.voices.whole(part) for part in turn.divide([border]))
+    assert None not in {ana.voice, ben.voice}
+    assert ana.voice != ben.voice
+    for part, given in ((ana, turn.start), (ben, border)):
+        assert part.turn.start == given
+        assert len(part.clean) == pytest.approx(len(part.turn.samples) / STEP, abs=2)
+        assert part.clean.mean() > 0.6
+    assert channel.voices.whole(turn).overlap < 0.2
 
 
 def test_whose_voice_a_turn_under_way_is_can_be_told_between_two_looks(
