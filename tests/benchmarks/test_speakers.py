@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks import diarisation, put_together, speakers
 from benchmarks.diarisation import Errors, Span, Turns, best_pairs, errors, read_rttm
-from benchmarks.figures import Figure, Settings
+from benchmarks.figures import Figure, Note, Settings
 from benchmarks.put_together import Said, bundled, conversation, corpora, sound, trimmed
 from benchmarks.speech import CONVERSATION
 from emotrack.tracker.audio import SAMPLE_RATE
@@ -173,6 +175,26 @@ def test_the_long_talk_is_told_who_speaks_when() -> None:
     assert active[:, 0].tolist() == [True] * 10
     assert active[:, 1].tolist() == [False] * 6 + [True] * 4
     assert not active[:, 2].any()
+
+
+def _say(path: Path) -> speakers.Told:
+    return speakers.Told([Span(0.0, 1.0, path.name)], [], 0.0)
+
+
+def _die(_: Path) -> speakers.Told:
+    os._exit(1)
+
+
+def test_a_rival_that_dies_is_left_out_and_that_is_said() -> None:
+    one = speakers.Recording(speakers.RECORDINGS, "call", Path("call.wav"), 30.0, ANA_THEN_BEN)
+    told: dict[str, dict[Path, speakers.Told]] = {}
+    with ProcessPoolExecutor(1) as ours, ProcessPoolExecutor(1) as rival:
+        ears = {"with": (ours, _say), "senko": (rival, _die)}
+        (note,) = speakers._ask(ears, one, told)
+        assert not list(speakers._ask(ears, one, told)), "it is not asked again"
+    assert isinstance(note, Note)
+    assert "No senko" in note.text
+    assert told == {"with": {one.path: _say(one.path)}}
 
 
 def test_what_was_told_becomes_figures() -> None:
