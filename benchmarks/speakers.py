@@ -323,7 +323,8 @@ def _long_talk(row: str, tenths: Sequence[Tenth]) -> Found:
             for name, count in names.items():
                 by_name.setdefault(name, Counter())[person] += count
         pure = sum(max(each.values()) for each in by_name.values())
-        yield Figure(f"{row}purity in {when}", column, "%", (100 * pure / sum(map(Counter.total, by_name.values())),))
+        named = max(sum(map(Counter.total, by_name.values())), 1)  # nobody may be, in the tenths of a short talk
+        yield Figure(f"{row}purity in {when}", column, "%", (100 * pure / named,))
 
 
 def long_talk(voices: Voices, hours: float, tell: Callable[[float], None]) -> list[Tenth]:
