@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emotrack.models.bounds import MIN_SPEECH_S, SAMPLE_RATE
 from emotrack.models.features import HOP, LogMel
 from emotrack.models.labels import EMOTIONS, canonical
+from emotrack.tracker.messages.output import say
 from emotrack.train.corpora import READERS, Corpus, CorpusTurn, Dialogue
 from emotrack.train.corpora.acted_corpora import ACTED, Clip, read_conversations, read_index, split_of
 from emotrack.train.data.audio import read_audio
@@ -113,6 +114,20 @@ def hear(turn: CorpusTurn) -> LabelledTurn:
         if len(waveform) < MIN_SPEECH_S * SAMPLE_RATE:
             raise TrainError(f"{turn.audio}: a turn of {len(waveform) / SAMPLE_RATE:.2f} s, less than {MIN_SPEECH_S} s")
     return LabelledTurn(waveform, turn.text, turn.speaker, turn.emotion)
+
+
+def hear_if_readable(turn: CorpusTurn) -> LabelledTurn:
+    """Read a turn's voice; one that cannot be read is left out, which is said on standard error once."""
+    try:
+        return hear(turn)
+    except TrainError as error:
+        _say_left_out(str(error))
+        return hear(replace(turn, audio=None))
+
+
+@cache
+def _say_left_out(fault: str) -> None:
+    say(f"set aside: {fault}", None)
 
 
 @lru_cache(maxsize=1)  # the turns of a conversation follow one another

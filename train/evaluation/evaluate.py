@@ -27,6 +27,7 @@ from emotrack.train.corpora import Corpus, CorpusTurn
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, score
+from emotrack.train.evaluation.predictions import Predictions
 
 Mode = Literal["online", "offline"]
 Modalities = Literal["both", "speech", "text"]
@@ -39,6 +40,8 @@ class EncodedTurn:
     embedding: TurnEmbedding
     emotion: str | None  # as its corpus has it
     traits: Mapping[str, str] = field(default_factory=dict)  # of the corpus's turn
+    dialogue: str = ""  # as its corpus calls it
+    name: str = ""  # as its corpus counts or calls it in the dialogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Evaluation:
     """Turns that were not scored, by label: the bundle has no counterpart of it; or "several labels"."""
     by_trait: dict[str, dict[str, Scores]] = field(default_factory=dict)
     """The fullest scores by corpus, gender and language, each where turns of several are known."""
+    predictions: dict[Modalities, Predictions] = field(default_factory=dict)
+    """What the scores are of, turn by turn."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: the fullest scores on top, and the scores of each modality beside them."""
@@ -103,7 +108,7 @@ def encode_corpus(network: EmotionNetwork, corpus: Corpus, only: Modalities | No
     with Progress(console=Console(stderr=True), transient=True) as progress:
         return [
             [
-                replace(encoded, traits=turn.traits)
+                replace(encoded, traits=turn.traits, dialogue=dialogue.name, name=turn.name)
                 for turn, encoded in zip(
                     dialogue.turns,
                     encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns]),
@@ -140,16 +145,19 @@ def scored(
         for turn in corpus.turns
         if turn.labels and (turn.emotion is None or counterpart(turn.emotion, network.labels) is None)
     )
-    scores = {}
+    scores, predictions = {}, {}
     by_trait: dict[str, dict[str, Scores]] = {}
     for modalities in present:
         heard = with_only(dialogues, modalities)
         probabilities, truth = judge(network, heard, mode, window)  # (N, C), (N,)
         scores[modalities] = score(probabilities.numpy(), truth.numpy(), network.labels)
+        judged = _judged(network, heard)
+        places = [(turn.dialogue, turn.name, turn.embedding.speaker or "") for turn in judged]
+        predictions[modalities] = Predictions(network.labels, places, truth.numpy(), probabilities.numpy())
         if modalities == present[0]:
-            traits = [turn.traits for turn in _judged(network, heard)]
+            traits = [turn.traits for turn in judged]
             by_trait = _by_trait(probabilities.numpy(), truth.numpy(), network.labels, traits)
-    return Evaluation(scores, dict(left_out.most_common()), by_trait)
+    return Evaluation(scores, dict(left_out.most_common()), by_trait, predictions)
 
 
 def _judged(network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]]) -> list[EncodedTurn]:

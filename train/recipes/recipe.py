@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -16,7 +17,7 @@ from emotrack.models.config import BaselineHeadConfig, SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.sizes import Count, Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
 from emotrack.models.whisper import WhisperCareConfig
-from emotrack.train.corpora import READERS
+from emotrack.train.corpora import FOLDS, READERS
 from emotrack.train.corpora.acted_corpora import ACTED
 from emotrack.train.data.conversations import ConversationOptions
 from emotrack.train.data.pairing import PairingOptions
@@ -32,7 +33,7 @@ DATA = (
     "speech-encoder",
     "text-teacher",
     "words",
-    *READERS,
+    *(name for name in READERS if name not in FOLDS),
     *ACTED,
 )  # all that a recipe may be made of, by name
 
@@ -161,6 +162,7 @@ class Recipe:
     stage2: ContextRecipe
     stage3: StageRecipe
     right_when_certain: Share  # share of the certain turns on dev that are to be right
+    joint: StageRecipe | None = None  # all but the speech encoder at once, for comparison
     pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without
 
     @property
@@ -190,24 +192,30 @@ class Recipe:
 
 def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str | None:
     """The fault of the data that a command line names: an unknown name, or one that is missing."""
-    if unknown := sorted(set(data) - set(DATA)):
+    if unknown := sorted(set(data) - {*DATA, *FOLDS}):
         return f"no data {unknown[0]!r}: there are {', '.join(DATA)}"
     spared = set(recipe.needs_for_words) - {recipe.corpus} if "words" in data else set()
     missing = next((name for name in needs if name not in data and name not in spared), None)
     return f"recipe {recipe.name} also needs --data {missing}=PATH" if missing else None
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, changes: Sequence[tuple[str, str]] = ()) -> Recipe:
     """Read a packaged recipe or a file.
+
+    Args:
+        name_or_path: of the recipe.
+        changes: where a value stands (``network.hidden``, ``text.phases.0.loop.epochs``), and what is there instead, as
+            TOML has it; what is no TOML is a text.
 
     Raises:
         TrainError: there is none, or it says something that a recipe cannot say.
     """
-    path = PACKAGED / f"{name_or_path}.toml"
+    path = PACKAGED / f"{name_or_path}.toml"  # paper/meld too
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        packaged = ", ".join(sorted(recipe.stem for recipe in PACKAGED.glob("*.toml")))
+        names = (recipe.relative_to(PACKAGED).with_suffix("").as_posix() for recipe in PACKAGED.rglob("*.toml"))
+        packaged = ", ".join(sorted(names))
         raise TrainError(f"no recipe {name_or_path!r}: give a TOML file, or one of {packaged}")
     if path.stat().st_size > MAX_BYTES:
         raise TrainError(f"{path}: not TOML: more than {MAX_BYTES:,} bytes are no recipe")
@@ -215,6 +223,8 @@ def load_recipe(name_or_path: str) -> Recipe:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise TrainError(f"{path}: not TOML: {error}") from error
+    for where, value in changes:
+        _change(document, where, value)
     try:
         recipe = TypeAdapter(Recipe).validate_python(document, extra="forbid")
     except ValidationError as error:
@@ -222,6 +232,38 @@ def load_recipe(name_or_path: str) -> Recipe:
     if complaint := _complaint(recipe):
         raise TrainError(f"{path}: {complaint}")
     return recipe
+
+
+def on_corpus(recipe: Recipe, corpus: str) -> Recipe:
+    """The same recipe on another corpus, with that in its name. Raises ``TrainError`` where they do not go together."""
+    last = replace(recipe.text.phases[-1], corpus=corpus)
+    text = replace(recipe.text, phases=(*recipe.text.phases[:-1], last))
+    found = replace(recipe, name=f"{recipe.name}-{corpus}", corpus=corpus, text=text)
+    if complaint := _complaint(found):
+        raise TrainError(f"{recipe.name}: {complaint}")
+    return found
+
+
+def _change(document: dict[str, Any], where: str, value: str) -> None:
+    *path, last = where.split(".")
+    inside: Any = document
+    try:
+        for part in path:
+            inside = inside[int(part)] if isinstance(inside, list) else inside.setdefault(part, {})
+        if isinstance(inside, list):
+            inside[int(last)] = _toml(value)
+        else:
+            inside[last] = _toml(value)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise TrainError(f"--set {where}: there is no such place in the recipe") from error
+
+
+def _toml(value: str) -> object:
+    """A value as TOML has it; what is none is a text."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
 
 
 def _complaint(recipe: Recipe) -> str | None:

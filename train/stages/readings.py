@@ -24,7 +24,7 @@ from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.audio import read_audio
 from emotrack.train.data.augment import stretch
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, Recorded
-from emotrack.train.data.dialogues import as_turn, converse, hear
+from emotrack.train.data.dialogues import as_turn, converse, hear_if_readable
 from emotrack.train.data.pairing import Lines, Paired, PairingOptions, Voices
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.evaluate import encode_dialogue
@@ -259,7 +259,7 @@ def _recorded(network: EmotionNetwork, corpus: Corpus, path: Path) -> list[Encod
         encoded = [
             turn.embedding
             for dialogue in track(corpus.dialogues, f"encode {corpus.name}")
-            for turn in encode_dialogue(network, [hear(turn) for turn in dialogue.turns])
+            for turn in encode_dialogue(network, [hear_if_readable(turn) for turn in dialogue.turns])
         ]
         return _packed(encoded, network)
 

@@ -34,7 +34,7 @@ from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe,
 from emotrack.train.running.checkpoint import load_text_encoder
 from emotrack.train.running.files import write_json
 from emotrack.train.running.progress import track
-from emotrack.train.running.provenance import addresses, check_data
+from emotrack.train.running.provenance import addresses, check_data, made_by
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
 from emotrack.train.stages.clip_features import Versions, clip_features
 from emotrack.train.stages.frozen_speech_stage import train_speech_head, voiced
@@ -44,7 +44,7 @@ from emotrack.train.stages.saved_care import care_address, load_care
 from emotrack.train.stages.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.stages.speech_teacher import WhisperEncoder
 from emotrack.train.stages.text_stage import TextClassifier, train_text
-from emotrack.train.stages.text_teacher import opinions
+from emotrack.train.stages.text_teacher import opinions, teacher_name
 from emotrack.train.stages.whisper_weights import load_whisper
 
 
@@ -70,8 +70,8 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     if (measured := _measured(out / "stage1")) is not None:
         check_data(measured, data, out / "stage1")
         return out / "stage1"
-    corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
-    _check(recipe, corpus, data)
+    with rank_0_first():
+        corpus = _gather(recipe, data)
     learned_from = addresses(data)
     words, config, tokenizer, scores = train_words(recipe, data, out, seed)
     voice = _voice(recipe, data, out, seed)
@@ -95,7 +95,13 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
     network.eval().to(training_device())
     _calibrate(network, dev_conversations(network, recipe, data, out))
-    metrics = {"seed": seed, **_pretraining(data), "data": learned_from, "stage1": {"text": scores, **voice.metrics}}
+    metrics = {
+        "seed": seed,
+        **_pretraining(data),
+        "data": learned_from,
+        "made": made_by(recipe),
+        "stage1": {"text": scores, **voice.metrics},
+    }
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
     return out / "stage1"
@@ -154,14 +160,47 @@ def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
         write_json(kept | run, note)
 
 
-def _check(recipe: Recipe, corpus: Corpus, data: dict[str, Path]) -> None:
-    """Whether the recipe suits its corpora, before hours are spent on them. Raises ``TrainError``."""
-    if recipe.acted is None:
-        voiced(corpus)
+def _gather(recipe: Recipe, data: dict[str, Path]) -> Corpus:
+    """Have all that the recipe is made of at hand before hours are spent: corpora, encoders and teachers -> its dev.
+
+    Raises:
+        TrainError: data that is missing or malformed, or does not suit the recipe.
+        HubError: an encoder that cannot be had.
+    """
+    dev = READERS[recipe.corpus](data[recipe.corpus], "dev")
+    if recipe.acted is not None and dev.labels != EMOTIONS:
+        raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {dev.name} has other labels")
+    train = READERS[recipe.corpus](data[recipe.corpus], "train")
+    _gather_words(recipe, data)
+    speech = recipe.speech
+    if isinstance(speech, FrozenSpeechRecipe):
+        for corpus in (train, dev):
+            voiced(corpus)
+        _frozen_encoder(speech, data)
+        return dev
+    conversing(speech, data)
+    for name in speech.draws:
+        read_clips(data[name])
+    if isinstance(speech, ActedSpeechRecipe):
+        WhisperEncoder(data["teacher"])
+        _pretrained_care(speech.encoder, data)
+    else:
+        load_whisper(data["speech-encoder"], speech.encoder)
+    return dev
+
+
+def _gather_words(recipe: Recipe, data: dict[str, Path]) -> None:
+    if "words" in data:
         return
-    if corpus.labels != EMOTIONS:
-        raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
-    conversing(recipe.acted, data)
+    if name := hub_name(recipe, data):
+        load_tokenizer(name)
+    if recipe.text.teacher is not None:
+        load_tokenizer(teacher_name(recipe.text.teacher, data))
+    for name in recipe.text.vocabulary:
+        read_text_corpus(name, data[name], "train")
+    for phase in recipe.text.phases:
+        for split in ("train", "dev"):
+            read_text_corpus(phase.corpus, data[phase.corpus], split)
 
 
 def train_words(

@@ -217,6 +217,7 @@ def test_a_seed_that_collapses_leaves_the_others(
     assert train("pretrain", *words, "--seed", "1", "2", "3") == 1
     assert capsys.readouterr().err == "emotrack train pretrain: seed 1: pretraining: collapsed\n"
     assert json.loads((tmp_path / "results.json").read_text())["seeds"] == [2, 3]
+    assert "over 2 (2, 3) of 3 seeds" in (tmp_path / "results.md").read_text()
 
 
 def test_failures_are_one_line(silver: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
