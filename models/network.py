@@ -32,6 +32,7 @@ from emotrack.models.context_network import ContextNetwork, NoContext
 from emotrack.models.conversation import ConversationBatch, TurnEmbedding, collate, only_one, where_heard
 from emotrack.models.encoders import build_speech_encoder, build_text_encoder
 from emotrack.models.front_end import padding_mask
+from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.heads import TextHead
 from emotrack.models.pretrained import Pretrained
 from emotrack.models.shapes import with_few_lengths, with_few_rows
@@ -260,8 +261,10 @@ class EmotionNetwork(Pretrained):
     @torch.inference_mode()
     def try_out(self) -> list[float]:
         """See ``Bundled``."""
-        voice = self.embed_speech(np.full(self.sample_rate // 4, 0.1, dtype=np.float32))  # (E,)
-        words = self.embed_text("so am i")  # (E,)
+        given = isinstance(self.speech_encoder, GivenSpeech), isinstance(self.text_encoder, GivenText)
+        sound = np.full(self.sample_rate // 4, 0.1, dtype=np.float32)  # (samples,)
+        voice = torch.zeros(self.speech_head.voice) if given[0] else self.embed_speech(sound)  # (E,)
+        words = torch.zeros(self.text_head.embedding) if given[1] else self.embed_text("so am i")  # (E,)
         heard = [TurnEmbedding(voice, words, None), TurnEmbedding(voice, None, None), TurnEmbedding(None, words, None)]
         found: list[float] = self.probabilities(self.collate([[turn] for turn in heard])).flatten().tolist()
         return found

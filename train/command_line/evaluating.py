@@ -72,6 +72,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
     parser.add_argument("--corpus", required=True, choices=CORPORA, metavar="NAME", help="one of those below")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where the corpus lies")
+    parser.add_argument(
+        "--features", type=Path, metavar="DIR", help="embeddings of its turns, for a bundle that was trained on such"
+    )
     parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
     parser.add_argument(
         "--mode",
@@ -110,6 +113,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     from emotrack.models.bundle import BundleError, load_bundle
     from emotrack.train.data.dialogues import read_corpus
+    from emotrack.train.data.given import with_given
     from emotrack.train.errors import TrainError
     from emotrack.train.evaluation.drawn_sessions import evaluate_drawn_sessions
     from emotrack.train.evaluation.evaluate import evaluate_corpus
@@ -125,6 +129,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
             check_ending(args.predictions)
         network = load_bundle(args.bundle, str(training_device()))
         corpus = read_corpus(args.corpus, args.data, args.split)
+        if args.features:
+            corpus = with_given(corpus, args.features, args.split)
         if args.session == "clip":
             found = {0: evaluate_corpus(network, corpus, args.mode, args.modalities)}
         else:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from emotrack.models.bounds import MIN_SPEECH_S, SAMPLE_RATE
 from emotrack.models.features import HOP, LogMel
@@ -34,6 +35,7 @@ class LabelledTurn:
     text: str | None
     speaker: str | None
     emotion: str | None  # one of its corpus's labels
+    given: Mapping[str, Tensor] = field(default_factory=dict)  # (F,) each; see CorpusTurn
 
 
 def read_corpus(name: str, folder: Path, split: str) -> Corpus:
@@ -103,7 +105,7 @@ def hear(turn: CorpusTurn) -> LabelledTurn:
         TrainError: its file cannot be read, or is shorter than the turn.
     """
     waveform = None
-    if turn.audio is not None:
+    if turn.audio is not None and "speech" not in turn.given:
         waveform = _samples(turn.audio)  # (samples,)
         if turn.span is not None:
             if turn.span[1] > len(waveform) / SAMPLE_RATE + ROUNDED_S:
@@ -113,7 +115,7 @@ def hear(turn: CorpusTurn) -> LabelledTurn:
             waveform = waveform[start:end]
         if len(waveform) < MIN_SPEECH_S * SAMPLE_RATE:
             raise TrainError(f"{turn.audio}: a turn of {len(waveform) / SAMPLE_RATE:.2f} s, less than {MIN_SPEECH_S} s")
-    return LabelledTurn(waveform, turn.text, turn.speaker, turn.emotion)
+    return LabelledTurn(waveform, turn.text, turn.speaker, turn.emotion, turn.given)
 
 
 def hear_if_readable(turn: CorpusTurn) -> LabelledTurn:

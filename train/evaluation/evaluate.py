@@ -19,7 +19,9 @@ from rich.progress import Progress
 from torch import Tensor
 
 from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
+from emotrack.models.care import SpeechFeatures
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
@@ -93,7 +95,10 @@ def evaluate_corpus(
 
 def modalities_of(corpus: Corpus, only: Modalities | None = None) -> list[Modalities]:
     """What a corpus is scored from, the fullest first. Raises ``TrainError`` where it lacks what is asked for."""
-    has = {"speech": any(turn.audio for turn in corpus.turns), "text": any(turn.text for turn in corpus.turns)}
+    has = {
+        "speech": any(turn.audio or "speech" in turn.given for turn in corpus.turns),
+        "text": any(turn.text or "text" in turn.given for turn in corpus.turns),
+    }
     lacking = [name for name in has if only in (name, "both") and not has[name]]
     if lacking:
         raise TrainError(f"this copy of {corpus.name} has no {lacking[0]}: evaluate it without --modalities {only}")
@@ -140,6 +145,8 @@ def scored(
     Raises:
         TrainError: no turn has a label that the bundle knows.
     """
+    if not any(with_only(dialogues, present[0])):
+        raise TrainError(f"nothing of this copy of {corpus.name} can be given to the bundle: see --features")
     left_out = Counter(
         "several labels" if len(turn.labels) > 1 else turn.labels[0]
         for turn in corpus.turns
@@ -188,7 +195,12 @@ def _by_trait(
 
 def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
     """The turn without a modality that is not scored, so that it is not encoded either."""
-    return replace(turn, audio=None if only == "text" else turn.audio, text=None if only == "speech" else turn.text)
+    return replace(
+        turn,
+        audio=None if only == "text" else turn.audio,
+        text=None if only == "speech" else turn.text,
+        given={name: each for name, each in turn.given.items() if only in (None, "both", name)},
+    )
 
 
 def counterpart(emotion: str, labels: Sequence[str]) -> str | None:
@@ -204,19 +216,37 @@ def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]])
 
 def encode_dialogue(network: EmotionNetwork, turns: Sequence[LabelledTurn]) -> list[EncodedTurn]:
     """Run the encoders over one conversation; speech past the encoder's limit is left out."""
-    limit = int(MAX_SPEECH_S * SAMPLE_RATE)
     said: list[str | None] = []
     found = []
     for turn in turns:
         embedding = TurnEmbedding(
-            speech=None if turn.waveform is None else network.embed_speech(turn.waveform[:limit]),
-            text=None if turn.text is None else network.embed_text(turn.text, said),
+            speech=_embedded_speech(network, turn),
+            text=_embedded_text(network, turn, said),
             speaker=turn.speaker,
             words=turn.text,
         )
         found.append(EncodedTurn(embedding, turn.emotion))
         said.append(turn.text)
     return found
+
+
+def _embedded_text(network: EmotionNetwork, turn: LabelledTurn, said: Sequence[str | None]) -> Tensor | None:
+    """(E,) of a turn's words, after those of the turns before it; None where there are none."""
+    if isinstance(network.text_encoder, GivenText):
+        return turn.given.get("text")
+    return None if turn.text is None else network.embed_text(turn.text, said)
+
+
+@torch.inference_mode()
+def _embedded_speech(network: EmotionNetwork, turn: LabelledTurn) -> Tensor | None:
+    """(V,) of a turn's voice; None where there is none."""
+    if isinstance(network.speech_encoder, GivenSpeech):
+        if "speech" not in turn.given:
+            return None
+        layers = turn.given["speech"].to(network.device)[None, None]  # (1, 1, F)
+        found: Tensor = network.speech_head.embed(SpeechFeatures(layers, None))[0]  # (V,)
+        return found
+    return None if turn.waveform is None else network.embed_speech(turn.waveform[: int(MAX_SPEECH_S * SAMPLE_RATE)])
 
 
 def with_only(dialogues: Sequence[Sequence[EncodedTurn]], modalities: Modalities) -> list[list[EncodedTurn]]:

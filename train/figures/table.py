@@ -23,7 +23,7 @@ from typing import Any
 from emotrack.models.bundle import load_bundle
 from emotrack.models.files import whole_file, write_files
 from emotrack.tracker.messages.output import say, show
-from emotrack.train.data.dialogues import read_corpus
+from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import DivergedError
 from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, scored
 from emotrack.train.evaluation.predictions import write_predictions
@@ -86,20 +86,21 @@ def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: 
         collapsed = "; ".join(collapses(measured))
         for split in options.splits:
             if rank() == 0:
-                _score(recipe, data[recipe.corpus], split, folder)
+                _score(recipe, data, split, folder)
             wait()
             for what in json.loads((folder / f"scores-{split}.json").read_text())["scores"]:
                 yield TableCell(recipe.name, recipe.corpus, split, **what, seed=seed, collapsed=collapsed)
 
 
-def _score(recipe: Recipe, corpus_folder: Path, split: str, folder: Path) -> None:
+def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path) -> None:
     """Write ``scores-SPLIT.json`` and ``predictions/`` of a finished run, unless they are of what is there now."""
     networks = {stage: load_bundle(folder / name, str(training_device())) for stage, name in FOLDERS.items()}
-    of = {stage: network.fingerprint for stage, network in networks.items()} | addresses({"corpus": corpus_folder})
+    scored_on = {name: data[name] for name in (recipe.corpus, "features") if name in data}
+    of = {stage: network.fingerprint for stage, network in networks.items()} | addresses(scored_on)
     path = folder / f"scores-{split}.json"
     if path.is_file() and json.loads(path.read_text())["of"] == of:
         return
-    corpus = read_corpus(recipe.corpus, corpus_folder, split)
+    corpus = read_with_given(recipe.corpus, data, split)
     present = modalities_of(corpus)
     encoded: list[list[EncodedTurn]] = encode_corpus(networks["I"], corpus)  # which every later stage keeps frozen
     (folder / "predictions").mkdir(exist_ok=True)

@@ -33,6 +33,7 @@ DATA = (
     "speech-encoder",
     "text-teacher",
     "words",
+    "features",
     *(name for name in READERS if name not in FOLDS),
     *ACTED,
 )  # all that a recipe may be made of, by name
@@ -80,6 +81,7 @@ class TextRecipe:
     max_tokens: _Tokens = 128
     turns_before: EarlierTurns = 0  # how many earlier turns the encoder reads with a turn
     encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
+    features: bool = False  # or none: the embeddings of --data features=DIR, on which a classifier is trained
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
     dropout: Dropout = 0.1  # of the embedding
@@ -135,6 +137,7 @@ class FrozenSpeechRecipe:
     loop: LoopOptions
     encoder: str | None = None  # hub id or folder of WavLM, HuBERT, wav2vec 2.0 or Whisper
     care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
+    features: bool = False  # or none: the embeddings of --data features=DIR
     pretraining: CareRecipe | None = None  # of that CARE
     loss: LossOptions = Field(default_factory=LossOptions)
     dropout: Dropout = 0.2
@@ -171,7 +174,8 @@ class Recipe:
         acted: list[str] = []
         if (of_actors := self.acted) is not None:
             acted = ["speech-encoder" if isinstance(of_actors, MeasuredSpeechRecipe) else "teacher", *of_actors.draws]
-        return tuple(dict.fromkeys([*self.needs_for_words, *acted]))
+        given = ["features"] if self.text.features or getattr(self.speech, "features", False) else []
+        return tuple(dict.fromkeys([*self.needs_for_words, *acted, *given]))
 
     @property
     def acted(self) -> ActedSpeechRecipe | MeasuredSpeechRecipe | None:
@@ -187,7 +191,7 @@ class Recipe:
     @property
     def needs_for_encoder(self) -> tuple[str, ...]:
         """The names of the data that its text encoder begins with, which may be one of the hub."""
-        return () if self.text.encoder else ("encoder",)
+        return () if self.text.encoder or self.text.features else ("encoder",)
 
 
 def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str | None:
@@ -272,6 +276,8 @@ def _complaint(recipe: Recipe) -> str | None:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
         return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
+    if recipe.text.features and (recipe.text.encoder or recipe.acted is not None or len(recipe.text.phases) > 1):
+        return "text.features: are of the recipe's corpus, and stand alone: no encoder, no other phase, no acted voices"
     if (recipe.acted is not None) != (recipe.pairing is not None):
         return "pairing: acted voices, and no others, are paired with words"
     return _complaint_of_speech(recipe.speech)
@@ -281,8 +287,8 @@ def _complaint_of_speech(speech: ActedSpeechRecipe | MeasuredSpeechRecipe | Froz
     if not isinstance(speech, FrozenSpeechRecipe):
         unknown = sorted(set(speech.draws) - set(ACTED))
         return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
-    if (speech.encoder is None) == (speech.care is None):
-        return "speech: name either an encoder, or the two that care is made of"
+    if (speech.encoder is not None) + (speech.care is not None) + speech.features != 1:
+        return "speech: name either an encoder, or the two that care is made of, or say features = true"
     if speech.pretraining and speech.care is None:
         return "speech.pretraining: is that of a CARE, and there is none"
     return None

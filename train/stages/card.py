@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emotrack.models.given import GivenTextConfig
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import TextConfig
 from emotrack.train.corpora import SAME_FOLDER
@@ -135,6 +136,8 @@ def _data(recipe: Recipe) -> list[str]:
 
 
 def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    if isinstance(network.config.text, GivenTextConfig):
+        return f"embeddings that another program computed, `{network.config.text.origin}`, and a classifier on them"
     silver = measured.get("pretraining", {})
     phases = ", then ".join(phase.corpus for phase in recipe.text.phases)
     before = f"; a turn is read with the {recipe.text.turns_before} before it" if recipe.text.turns_before else ""

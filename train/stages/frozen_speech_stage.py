@@ -17,6 +17,7 @@ from torch import Tensor
 
 from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.care import Care, SpeechFeatures
+from emotrack.models.given import GivenSpeech
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
 from emotrack.train.corpora import Corpus, CorpusTurn
@@ -87,13 +88,26 @@ def train_speech_head(
     Raises:
         TrainError: the corpus has no voices, or they cannot be read.
     """
-    labels = corpora[0].labels
     encoder.requires_grad_(False).eval().to(training_device())
     folder.mkdir(parents=True, exist_ok=True)
     features = [
         _encoded(encoder, corpus, folder / f"speech-features-{split}.safetensors")
         for corpus, split in zip(corpora, ("train", "dev"), strict=True)
     ]
+    found = fit_speech_head(encoder, (features[0], features[1]), corpora[0].labels, recipe, folder, seed)
+    encoder.cpu()
+    return found
+
+
+def fit_speech_head(
+    encoder: Care | HubSpeechEncoder | GivenSpeech,
+    features: tuple[dict[str, Tensor], dict[str, Tensor]],
+    labels: tuple[str, ...],
+    recipe: FrozenSpeechRecipe,
+    folder: Path,
+    seed: int,
+) -> tuple[SpeechHead, Scores]:
+    """Train a head on (train, dev) features of an encoder: (N, L, F) layers, (N, S) summary and (N,) targets."""
     torch.manual_seed(seed)
     head = SpeechHead(
         encoder.layers,
@@ -104,9 +118,8 @@ def train_speech_head(
         embedding=recipe.head.embedding,
         dropout=recipe.dropout,
     )
-    task = HeadTask(head, (features[0], features[1]), labels, recipe)
+    task = HeadTask(head, features, labels, recipe)
     scores = fit("speech", head, task, recipe.loop, folder, seed)
-    encoder.cpu()
     return head.cpu(), scores
 
 

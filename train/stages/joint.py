@@ -46,6 +46,8 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
     """
     if recipe.joint is None:
         raise TrainError(f"recipe {recipe.name} has no [joint]: how the stages are trained together")
+    if recipe.text.features:
+        raise TrainError(f"recipe {recipe.name}: there is no text encoder to train: its embeddings are given")
     network, measured = start(recipe, data, out, seed, "stage1", stage=3, plan="joint")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     torch.manual_seed(seed)

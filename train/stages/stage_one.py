@@ -24,9 +24,10 @@ from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCare
 from emotrack.models.text_encoder import TextEncoder
-from emotrack.train.corpora import READERS, Corpus, read_text_corpus
+from emotrack.train.corpora import Corpus, read_text_corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.conversations import prefixes
+from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.learning.losses import UNLABELLED
@@ -38,6 +39,7 @@ from emotrack.train.running.provenance import addresses, check_data, made_by
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
 from emotrack.train.stages.clip_features import Versions, clip_features
 from emotrack.train.stages.frozen_speech_stage import train_speech_head, voiced
+from emotrack.train.stages.given_stage import given, train_given_voice, train_given_words
 from emotrack.train.stages.measured_stage import HeardClips, fit_head
 from emotrack.train.stages.readings import Dev, conversing, dev_conversations, train_clips, train_features
 from emotrack.train.stages.saved_care import care_address, load_care
@@ -167,16 +169,22 @@ def _gather(recipe: Recipe, data: dict[str, Path]) -> Corpus:
         TrainError: data that is missing or malformed, or does not suit the recipe.
         HubError: an encoder that cannot be had.
     """
-    dev = READERS[recipe.corpus](data[recipe.corpus], "dev")
+    dev = read_with_given(recipe.corpus, data, "dev")
     if recipe.acted is not None and dev.labels != EMOTIONS:
         raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {dev.name} has other labels")
-    train = READERS[recipe.corpus](data[recipe.corpus], "train")
+    train = read_with_given(recipe.corpus, data, "train")
     _gather_words(recipe, data)
     speech = recipe.speech
     if isinstance(speech, FrozenSpeechRecipe):
         for corpus in (train, dev):
-            voiced(corpus)
-        _frozen_encoder(speech, data)
+            if recipe.text.features:
+                given(corpus, "text")
+            if speech.features:
+                given(corpus, "speech")
+            else:
+                voiced(corpus)
+        if not speech.features:
+            _frozen_encoder(speech, data)
         return dev
     conversing(speech, data)
     for name in speech.draws:
@@ -212,6 +220,8 @@ def train_words(
     """
     if "words" in data:
         return _trained_words(data["words"])
+    if recipe.text.features:
+        return train_given_words(recipe, data, out, seed)
     encoder, config, tokenizer = pretrained_words(recipe, data)
     for phase in recipe.text.phases:
         train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
@@ -328,9 +338,12 @@ def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list
 
 
 def _frozen_voice(recipe: FrozenSpeechRecipe, corpus: str, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    train, dev = (read_with_given(corpus, data, split) for split in ("train", "dev"))
+    if recipe.features:
+        config, module, speech_head, found = train_given_voice(recipe, (train, dev), data, out, seed)
+        return Voice(config, module, speech_head, {"speech": found.to_dict()})
     torch.manual_seed(seed)  # of CARE's adapters, which are the same when the run goes on after a kill
     encoder = _frozen_encoder(recipe, data)
-    train, dev = (READERS[corpus](data[corpus], split) for split in ("train", "dev"))
     head, scores = train_speech_head(encoder, (train, dev), recipe, out, seed)
     return Voice(encoder.config, encoder, head, {"speech": scores.to_dict()})
 

@@ -61,7 +61,8 @@ PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread =
             "speech.ActedSpeechRecipe.labels: Input should be a finite number",
         ),
         (MERITS_L + PAIRING, "pairing: acted voices, and no others, are paired"),
-        (MERITS_L.replace(CARE, ""), "speech: name either an encoder, or the two that care is made of"),
+        (MERITS_L.replace(CARE, ""), "speech: name either an encoder, or the two that care is made of, or"),
+        (MERITS_L.replace('encoder = "Face', 'features = true\nencoder = "Face'), "text.features: are of the recipe's"),
         (MERITS_L.replace(CARE, CARE + '\nencoder = "microsoft/wavlm-base"'), "speech: name either an encoder"),
     ],
 )
