@@ -14,6 +14,7 @@ from pkgutil import resolve_name
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
+from emotrack.errors import UsageError
 from emotrack.tracker.messages.output import say, show
 from emotrack.train.command_line.arguments import (
     EXIT_FAILURE,
@@ -125,6 +126,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
             add_seeds(stage)
             add_collapse(stage)
             stage.add_argument(
+                "--tensorboard", type=Path, metavar="DIR", help="also write every epoch's scores for TensorBoard to DIR"
+            )
+            stage.add_argument(
                 "--from",
                 dest="begin",
                 type=Path,
@@ -162,6 +166,7 @@ def _train(args: argparse.Namespace) -> int:
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
     from emotrack.train.learning.collapse import collapse_accepted
+    from emotrack.train.learning.tensorboard import shown_in_tensorboard
     from emotrack.train.recipes.recipe import load_recipe, misnamed
     from emotrack.train.running.ranks import joined, rank, wait
     from emotrack.train.running.seeds import train_with
@@ -189,11 +194,11 @@ def _train(args: argparse.Namespace) -> int:
                     show(f"{step}: {folder}")
             return folder
 
-        with joined(), collapse_accepted(accept=args.accept_collapse):
+        with joined(), collapse_accepted(accept=args.accept_collapse), shown_in_tensorboard(args.tensorboard):
             whole = train_with(seeds_of(args), args.out, train, "emotrack train")
-    except (TrainError, BundleError, HubError, OSError) as error:
+    except (TrainError, BundleError, HubError, UsageError, OSError) as error:
         say(error, "emotrack train")
-        return EXIT_FAILURE
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     return 0 if whole else EXIT_FAILURE
 
 

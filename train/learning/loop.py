@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from emotrack.models.sizes import Count, Dropout, Positive, Weight
 from emotrack.train.errors import DivergedError
 from emotrack.train.learning.collapse import Measured, check_collapse
+from emotrack.train.learning.listening import tell
 from emotrack.train.learning.muon import Muon
 from emotrack.train.running.files import read_whole, write_whole
 from emotrack.train.running.progress import epochs_bar
@@ -139,6 +140,7 @@ def fit(
             if scores is not None:
                 record = {"epoch": epoch + 1, "loss": round(float(total) / len(batches), 4), **scores.to_dict()}
                 state.write(model, optimizer, record, (best, best_epoch), is_best=is_best)
+                tell(name, folder, record)
             progress.update(bar, note=f"{task.metric} {value:.3f}, best {best:.3f}")
     return state.finish(model, task)
 
