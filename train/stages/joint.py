@@ -31,8 +31,8 @@ from emotrack.train.learning.loop import fit
 from emotrack.train.recipes.recipe import Recipe, StageRecipe
 from emotrack.train.running.ranks import training_device
 from emotrack.train.stages.context_stage import ConversationTask
+from emotrack.train.stages.first_weights import pretrained_words
 from emotrack.train.stages.readings import clip_readings, dev_conversations, line_readings, train_clips
-from emotrack.train.stages.stage_one import pretrained_words
 from emotrack.train.stages.stages import conversations, start, write
 from emotrack.train.stages.text_stage import Reading, embed
 

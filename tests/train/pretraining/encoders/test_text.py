@@ -24,7 +24,8 @@ from emotrack.train.pretraining.encoders.text import labels_address, read_labels
 from emotrack.train.recipes.recipe import PACKAGED, load_recipe
 from emotrack.train.running.checkpoint import load_text_encoder, save_text_encoder
 from emotrack.train.stages.card import model_card
-from emotrack.train.stages.stage_one import pretrained_words, run_stage_one, train_words
+from emotrack.train.stages.first_weights import pretrained_words
+from emotrack.train.stages.stage_one import run_stage_one, train_words
 from tests.train.conftest import SENTIMENTS, save_hub_encoder, write_labels
 
 
