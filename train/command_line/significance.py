@@ -15,8 +15,8 @@ from emotrack.tracker.options import Bounds
 from emotrack.train.command_line.arguments import EXIT_FAILURE, EXIT_USAGE, SEED, Command
 
 SIGNIFICANCE_EPILOG = """\
-A and B are what `emotrack evaluate --predictions` wrote of two networks on the same turns. Of each table the fullest
-predictions are compared (voice and words, if there are such), or those that --modalities names.
+A and B are what `emotrack evaluate --predictions` wrote of two networks on the same turns. Of each table its first
+predictions are compared (from voice and words, if there are such), or those that --modalities names.
 
 Dialogues are drawn, not turns, which hang together in a dialogue; and what A says of a dialogue is set against what B
 says of it. The bounds hold 95 % of the differences of drawn dialogues; p is how often a difference at least as large
@@ -36,7 +36,12 @@ def add_significance_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = SIGNIFICANCE_EPILOG
     parser.add_argument("first", type=Path, metavar="A", help="predictions of one network (.csv or .parquet)")
     parser.add_argument("second", type=Path, metavar="B", help="predictions of another one, of the same turns")
-    parser.add_argument("--modalities", choices=("both", "speech", "text"), help="from what they are predicted")
+    parser.add_argument(
+        "--modalities",
+        nargs="+",
+        choices=("both", "speech", "text"),
+        help="from what they are predicted; two: from what in A, and from what in B",
+    )
     parser.add_argument(
         "--samples", type=Bounds(100, 1_000_000), default=10_000, metavar="N", help="drawn (default 10000)"
     )
@@ -50,14 +55,18 @@ def run_significance(args: argparse.Namespace) -> int:
     from emotrack.train.evaluation.predictions import Predictions, read_predictions
     from emotrack.train.evaluation.significance import compare
 
-    def read(path: Path) -> Predictions:
+    def read(path: Path, modalities: str | None) -> Predictions:
         found = read_predictions(path)
-        if args.modalities and args.modalities not in found:
-            raise TrainError(f"{path}: no predictions from {args.modalities}: there are {', '.join(found)}")
-        return found[args.modalities] if args.modalities else next(iter(found.values()))
+        if modalities and modalities not in found:
+            raise TrainError(f"{path}: no predictions from {modalities}: there are {', '.join(found)}")
+        return found[modalities] if modalities else next(iter(found.values()))
 
+    asked = args.modalities or [None]
+    if len(asked) > 2:
+        say("--modalities names one, or one of A and one of B", "emotrack train significance")
+        return EXIT_USAGE
     try:
-        found = compare(read(args.first), read(args.second), args.samples, args.seed)
+        found = compare(read(args.first, asked[0]), read(args.second, asked[-1]), args.samples, args.seed)
     except (TrainError, UsageError, OSError) as error:
         say(error, "emotrack train significance")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE

@@ -124,6 +124,13 @@ def test_evaluate_writes_them_and_significance_compares_them(
     assert (found["first"], found["p"]) == (pytest.approx(scores["weighted_f1"], abs=1e-4), 1.0)
     assert main(["train", "significance", str(table), str(table), "--modalities", "text"]) == 0
     assert "4 turns in 1 dialogues, weighted F1: A" in capsys.readouterr().out
+    pair = ["train", "significance", str(table), str(table), "--json", "--modalities"]
+    assert main([*pair, "text", "both"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    each = [scores["by_modalities"][name]["weighted_f1"] for name in ("text", "both")]
+    assert [found["first"], found["second"]] == pytest.approx(each, abs=1e-4)
+    assert main([*pair, "text", "both", "text"]) == 2
+    assert "--modalities names one, or one of A and one of B" in capsys.readouterr().err
 
 
 def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
