@@ -57,10 +57,13 @@ class CoAttention(nn.Module):
         Args:
             states: (B, K, D) of the turns, as ``forward`` gives them.
             evidence: (B, K, C) log probabilities of the modalities, added up. With ``residual`` the scores add to them.
-            alone: (B, K) True where a turn has one modality, of which Stage II has said all there is to say.
+            alone: (B, K) True where Stage II has said all there is to say, as there is one modality: of the turn with
+                ``residual``, and of its whole conversation without.
         """
         scores: Tensor = self.classify(states)  # (B, K, C)
-        return evidence + where_heard(scores, alone) if self.residual else scores
+        if self.residual:
+            return evidence + where_heard(scores, alone)
+        return torch.where(alone.unsqueeze(-1), evidence, scores)  # (B, K, C)
 
 
 class NoFusion(nn.Module):

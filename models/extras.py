@@ -12,6 +12,7 @@ EXTRAS: Final = {
     "ray": "ray",
     "starlette": "web",
     "tenacity": "pretrain",
+    "tensorboard": "tensorboard",
     "transformers": "full",
     "uvicorn": "web",
     "vaderSentiment": "pretrain",

@@ -61,7 +61,7 @@ def find(name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise HubError(f"{name}: has no config.json")
     if not any(folder.glob("*.safetensors")):
-        hint = "weights are never unpickled: name a revision that has some, NAME@REVISION, or a folder that does"
+        hint = "`emotrack train convert` makes some of a pytorch_model.bin; or name a revision with some, ID@REVISION"
         raise HubError(f"{name}: has no weights in safetensors ({hint})")
     return folder
 

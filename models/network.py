@@ -32,6 +32,7 @@ from emotrack.models.context_network import ContextNetwork, NoContext
 from emotrack.models.conversation import ConversationBatch, TurnEmbedding, collate, only_one, where_heard
 from emotrack.models.encoders import build_speech_encoder, build_text_encoder
 from emotrack.models.front_end import padding_mask
+from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.heads import TextHead
 from emotrack.models.pretrained import Pretrained
 from emotrack.models.shapes import with_few_lengths, with_few_rows
@@ -183,16 +184,26 @@ class EmotionNetwork(Pretrained):
         if "fused" not in needed:
             return TurnScores(text, speech, evidence, states)
         states["fused"] = self.co_attention(read, heard, turns.text_missing, turns.speech_missing)  # (B, K, D)
-        fused = self.co_attention.scores(states["fused"], evidence, turns.text_missing ^ turns.speech_missing)
+        fused = self.co_attention.scores(states["fused"], evidence, self._alone(turns))
         return TurnScores(text, speech, fused, states)
+
+    def _alone(self, turns: ConversationBatch) -> Tensor:
+        """(B, K) True where Stage II's scores stand.
+
+        With ``residual``, of a turn that has one modality; without, of a conversation that has one modality throughout,
+        of which Stage III, learned from both, may have seen none.
+        """
+        if self.config.conversation.residual:
+            return turns.text_missing ^ turns.speech_missing
+        one = turns.text_missing.all(dim=1) | turns.speech_missing.all(dim=1)  # (B,)
+        return one.unsqueeze(1).expand_as(turns.text_missing)
 
     def _needed(self, turns: ConversationBatch) -> set[str]:
         """Which states some score depends on: "text", "speech", "fused".
 
-        With ``residual``, a modality that no turn has, and the fusion where every turn has just one, change nothing.
+        Where Stage II's scores stand throughout, neither the fusion nor a modality that no turn has changes anything.
         """
-        has_one = turns.text_missing ^ turns.speech_missing | turns.padding  # (B, K)
-        if not self.config.conversation.residual or not bool(has_one.all()):
+        if not bool((self._alone(turns) | turns.padding).all()):
             return {"text", "speech", "fused"}
         missing = {"text": turns.text_missing, "speech": turns.speech_missing}
         return {name for name, nowhere in missing.items() if not bool(nowhere.all())}
@@ -250,8 +261,10 @@ class EmotionNetwork(Pretrained):
     @torch.inference_mode()
     def try_out(self) -> list[float]:
         """See ``Bundled``."""
-        voice = self.embed_speech(np.full(self.sample_rate // 4, 0.1, dtype=np.float32))  # (E,)
-        words = self.embed_text("so am i")  # (E,)
+        given = isinstance(self.speech_encoder, GivenSpeech), isinstance(self.text_encoder, GivenText)
+        sound = np.full(self.sample_rate // 4, 0.1, dtype=np.float32)  # (samples,)
+        voice = torch.zeros(self.speech_head.voice) if given[0] else self.embed_speech(sound)  # (E,)
+        words = torch.zeros(self.text_head.embedding) if given[1] else self.embed_text("so am i")  # (E,)
         heard = [TurnEmbedding(voice, words, None), TurnEmbedding(voice, None, None), TurnEmbedding(None, words, None)]
         found: list[float] = self.probabilities(self.collate([[turn] for turn in heard])).flatten().tolist()
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -94,4 +95,6 @@ def test_nothing_is_ever_unpickled(package: str) -> None:
     wrong = {(file, m) for file, m in imports(package) if m.split(".")[0] in {"pickle", "dill", "joblib", "shelve"}}
     assert not wrong
     for path in (ROOT / package).rglob("*.py"):
-        assert "torch.load" not in path.read_text(), path
+        found = re.findall(r"torch\.load\b.*", path.read_text())
+        assert not found or path.name == "pickled.py"  # a command that a user runs on a file of a known hash
+        assert all(each == 'torch.load(pickle, map_location="cpu", weights_only=True)' for each in found)

@@ -81,7 +81,7 @@ def test_every_package_is_of_the_extra_that_is_named() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     brought = {
         Requirement(requirement).name.replace("-", "_"): extra
-        for extra in ("full", "metrics", "pretrain", "ray", "web", "wyoming")
+        for extra in ("full", "metrics", "pretrain", "ray", "tensorboard", "web", "wyoming")
         for requirement in extras[extra]
     }
     assert {package: extra for package, extra in EXTRAS.items() if package != "pandas"} == brought  # of ray[data]

@@ -118,6 +118,24 @@ def test_the_only_turn_with_a_modality_is_as_stage_one_calibrated_it(
         assert found == (expected if stage_one_scores else fitted)
 
 
+def test_where_one_modality_is_all_there_is_stage_two_answers() -> None:
+    """Without ``residual``, Stage III may never have seen such a conversation."""
+    network = tiny_network(3, residual=False)
+    speech, text = network.embed_speech(voice(1.0)), network.embed_text("i am so happy")
+    heard, read = TurnEmbedding(speech, None, None), TurnEmbedding(None, text, None)
+    for turns, own in (([read, read], "text"), ([heard, heard], "speech")):
+        batch = network.collate([turns])
+        for with_states in (True, False):
+            scores = network(batch, with_states=with_states)
+            torch.testing.assert_close(scores.fused.softmax(dim=-1), getattr(scores, own).softmax(dim=-1))
+    mixed = network.collate([[read, heard]])  # each turn has one, and the conversation has both
+    scores = network(mixed)
+    assert not torch.allclose(scores.fused[0, 0].softmax(dim=-1), scores.text[0, 0].softmax(dim=-1), atol=1e-3)
+    together = network(network.collate([[read, read], [read, heard]])).fused  # in one batch as by itself
+    torch.testing.assert_close(together[1], scores.fused[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(together[0], network(network.collate([[read, read]])).fused[0], atol=1e-5, rtol=1e-4)
+
+
 def test_encoders_run_in_different_threads(network: EmotionNetwork) -> None:
     speech, text = network.embed_speech(voice(1.0)), network.embed_text("so sad")
     with ThreadPoolExecutor(2) as threads:

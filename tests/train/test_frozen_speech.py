@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.models.published_care import PublishedCareConfig
 from emotrack.models.scorer import ConversationScorer
 from emotrack.train.data.dialogues import hear, read_corpus
-from emotrack.train.evaluation.evaluate import encode_dialogue
+from emotrack.train.evaluation.evaluate import encode_dialogue, evaluate_corpus
 from emotrack.train.stages import frozen_speech_stage, readings
 from tests.train.conftest import save_hub_encoder
 
@@ -137,7 +138,8 @@ def test_a_whole_bundle_comes_of_it(run: Path) -> None:
     assert network.config.text.turns_before == 1
     kind = PublishedCareConfig if run.name == "care" else HubSpeechConfig
     assert isinstance(network.config.speech, kind)
-    assert str(run.parent.parent) not in (run / "bundle/config.json").read_text()
+    for name in ("config.json", "metrics.json"):
+        assert str(run.parent.parent) not in (run / "bundle" / name).read_text()
     metrics = json.loads((run / "bundle/metrics.json").read_text())
     assert {name: scores["count"] for name, scores in metrics["dev"].items()} == {
         f"{what}, {mode}": count
@@ -169,6 +171,22 @@ def test_every_stage_is_a_bundle_that_scores(run: Path, whole_iemocap: Path) -> 
             assert sum(scorer.estimate(context, turn.embedding).probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_words_alone_are_scored_by_their_own_stage(run: Path, whole_iemocap: Path) -> None:
+    corpus = read_corpus("iemocap", whole_iemocap, "dev")
+    found = [evaluate_corpus(load_bundle(run / f"stage{number}"), corpus).scores for number in (2, 3)]
+    for modality in found[0].keys() - {"both"}:
+        assert found[0][modality] == found[1][modality]
+
+
+def test_the_table_has_voice_words_and_both(run: Path, whole_iemocap: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "tiny/staged/seed-0")
+    words = ["--recipe", str(run.parent / f"{run.name}.toml"), "--data", f"iemocap={whole_iemocap}", "--split", "test"]
+    assert main(["train", "table", *words, "--out", str(tmp_path)]) == 0
+    said = (tmp_path / "table.md").read_text().splitlines()
+    rows = ["words, stage I", "words, stage II", "voice, stage I", "voice, stage II", "voice and words, stage III"]
+    assert [line.split(" | ")[0] for line in said[4:9]] == [f"| {row}" for row in rows]
+
+
 def test_the_encoder_is_the_one_that_was_frozen(run: Path, encoders: dict[str, Path]) -> None:
     kept = weights(run / "bundle")
     ours, name, theirs = {
@@ -195,7 +213,9 @@ def test_a_run_that_was_killed_goes_on_with_the_features_it_has(
     assert (tmp_path / "killed/speech-features-train.safetensors").stat().st_mtime_ns == kept
     network = load_bundle(tmp_path / "killed/stage1")
     turn = next(turn for turn in read_corpus("iemocap", whole_iemocap, "train").turns if turn.emotion and turn.audio)
-    features = frozen_speech_stage._features(network.speech_encoder, turn)
+    waveform = hear(turn).waveform
+    assert waveform is not None
+    features = frozen_speech_stage._features(network.speech_encoder, waveform)
     stored = load_file(tmp_path / "killed/speech-features-train.safetensors")
     torch.testing.assert_close(features.layers[0], stored["layers"][0].float(), atol=0.02, rtol=0.02)
 
@@ -239,3 +259,26 @@ def test_encoders_that_cannot_be_had_are_one_line(
 ) -> None:
     assert train("stage1", "whisper", encoders | {"whisper": tmp_path / "none"}, whole_iemocap, tmp_path / "out") == 1
     assert capsys.readouterr().err.splitlines()[-1] == f"emotrack train: {tmp_path}/none: no such folder"
+    assert not list((tmp_path / "out").glob("*.jsonl"))  # before the words are trained
+
+
+def test_a_clip_that_cannot_be_decoded_is_set_aside(
+    run: Path, encoders: dict[str, Path], whole_iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole_iemocap, tmp_path / "iemocap")
+    broken = next((tmp_path / "iemocap/Session3").rglob("*_F000.wav"))
+    broken.write_bytes(b"RIFF")
+    corpora = [read_corpus("iemocap", folder, "train") for folder in (whole_iemocap, tmp_path / "iemocap")]
+    encoder = HubSpeechEncoder.from_hub(str(encoders["whisper"]))
+    counts = [
+        len(frozen_speech_stage._encoded(encoder, corpus, tmp_path / "features.safetensors")["targets"])
+        for corpus in corpora
+    ]
+    assert counts[1] == counts[0] - 1
+    network = load_bundle(run / "stage1")
+    for corpus, voices in zip(corpora, (15, 14), strict=True):
+        found = readings._recorded(network, corpus, tmp_path / "readings.safetensors")
+        turns = [turn for dialogue in found for turn in dialogue.turns]
+        assert (len(turns), sum(turn.speech is not None for turn in turns)) == (18, voices)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "set aside" in line)  # said once
+    assert line.startswith(f"set aside: {broken}: cannot be decoded")

@@ -102,6 +102,9 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
     if device == "cuda" and not has_cuda:
         raise EmotrackError("--device cuda: no CUDA device is available")
     network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
-    network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
-    network.embed_text("ready when you are")
+    try:
+        network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
+        network.embed_text("ready when you are")
+    except ValueError as error:
+        raise EmotrackError(f"bundle {bundle}: {error}") from error
     return network

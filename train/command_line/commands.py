@@ -14,24 +14,31 @@ from pkgutil import resolve_name
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
+from emotrack.errors import UsageError
 from emotrack.tracker.messages.output import say, show
-from emotrack.train.command_line.figures import FIGURES
-from emotrack.train.command_line.pretraining import (
-    COMMANDS,
+from emotrack.train.command_line.arguments import (
     EXIT_FAILURE,
     EXIT_USAGE,
     SEED,
+    add_collapse,
+    add_recipe,
     add_seeds,
+    data_of,
     named_path,
     seeds_of,
     weights_path,
 )
+from emotrack.train.command_line.converting import CONVERTING
+from emotrack.train.command_line.figures import FIGURES
+from emotrack.train.command_line.pretraining import COMMANDS
+from emotrack.train.command_line.significance import SIGNIFICANCE
 
 if TYPE_CHECKING:
     from emotrack.train.recipes.recipe import Recipe
 
     Runner = Callable[[Recipe, dict[str, Path], Path, int], Path]
 
+OTHERS = COMMANDS | CONVERTING | FIGURES | SIGNIFICANCE
 STAGES = {
     "stage1": "train one classifier for words and one for the voice, turn by turn -> OUT/stage1",
     "stage2": "train each of them to see a turn among its neighbours, stage 1 frozen -> OUT/stage2",
@@ -64,6 +71,8 @@ data (which ones a recipe needs, it says when one is missing):
   teacher    model.safetensors of openai/whisper-tiny.en, or of another Whisper of 80 mels; its encoder is read
   speech-encoder   the same for a voice that begins with a Whisper's encoder and keeps it as it is (mini-baseline)
   words      a bundle whose words (stages 1 and 2) are taken as they are, in place of text encoders and their corpora
+  features   folder with SPLIT.safetensors: text/DIALOGUE/TURN and speech/DIALOGUE/TURN, embeddings that another program
+             computed, for a recipe that says so (features = true under [text], [speech] or both)
   text-teacher   folder of the larger encoder that teaches a recipe's words, in place of the one on the hub
   meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
   ravdess, tess, nemo, emodb       folders with an index.csv beside the clips, its columns file, speaker and emotion
@@ -77,6 +86,7 @@ examples:
       --data ravdess=speech/ravdess --data tess=speech/tess --data nemo=speech/nemo --data emodb=speech/emodb
   emotrack train stage3 --recipe mini --out runs/mini --data meld=text/meld ...
   emotrack train all --joint --recipe mini --out runs/joint ...
+  emotrack train all --recipe mini --set network.hidden=256 --from runs/mini/stage1 --out runs/wide ...
   torchrun --nproc-per-node 4 --local-ranks-filter 0 --no-python \\
       emotrack train all --recipe merits-l --out runs/merits-l ...
   emotrack train plot runs/mini
@@ -84,6 +94,8 @@ examples:
   emotrack train adapt --bundle mini --sessions talks --out my-room --data meld=text/meld --data ravdess=speech/ravdess
 
 With several seeds, each run lies in OUT/seed-N, and OUT/results.md and results.json have mean, spread and every seed.
+A training that ends in one answer to everything ends its run, and the table says so, with what that network scored.
+With --accept-collapse, which may also be given later, the run goes on and counts like any other.
 adapt learns from sessions saved by `emotrack live --save` (best with --keep-audio) and labelled by `emotrack correct`.
 Its --data, meld or acted speech, is where the bundle must not become more than a point worse.
 
@@ -96,7 +108,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EPILOG
     stages = parser.add_subparsers(dest="stage", metavar="STAGE", required=True)
-    for name, command in (COMMANDS | FIGURES).items():
+    for name, command in OTHERS.items():
         stage = stages.add_parser(name, help=command.purpose, description=f"{sentence(command.purpose)}.")
         command.add_arguments(stage)
     for name, purpose in STAGES.items():
@@ -110,8 +122,19 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
             stage.add_argument("--sessions", required=True, type=Path, metavar="DIR", help="saved sessions (*.jsonl)")
             stage.add_argument("--seed", type=SEED, default=0, metavar="N", help="of everything random (default 0)")
         else:
-            stage.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged one, or a TOML file")
+            add_recipe(stage)
             add_seeds(stage)
+            add_collapse(stage)
+            stage.add_argument(
+                "--tensorboard", type=Path, metavar="DIR", help="also write every epoch's scores for TensorBoard to DIR"
+            )
+            stage.add_argument(
+                "--from",
+                dest="begin",
+                type=Path,
+                metavar="RUN/stageN",
+                help="begin with a stage that another run has trained, whatever the seed, and go on after it",
+            )
         if name == "all":
             stage.add_argument("--joint", action="store_true", help="train the stages together, none of them frozen")
         stage.add_argument(
@@ -134,7 +157,7 @@ def run_train(args: argparse.Namespace) -> int:
     """Run ``emotrack train`` -> exit code."""
     # torch makes a folder for what it compiles as soon as it has an optimiser; nothing here is compiled.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", gettempdir())
-    commands = {"adapt": _adapt, "plot": _plot} | {name: command.run for name, command in (COMMANDS | FIGURES).items()}
+    commands = {"adapt": _adapt, "plot": _plot} | {name: command.run for name, command in OTHERS.items()}
     return commands.get(args.stage, _train)(args)
 
 
@@ -142,19 +165,27 @@ def _train(args: argparse.Namespace) -> int:
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
+    from emotrack.train.learning.collapse import collapse_accepted
+    from emotrack.train.learning.tensorboard import shown_in_tensorboard
     from emotrack.train.recipes.recipe import load_recipe, misnamed
     from emotrack.train.running.ranks import joined, rank, wait
     from emotrack.train.running.seeds import train_with
+    from emotrack.train.stages.take_over import take_over
 
     steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
     try:
-        recipe = load_recipe(args.recipe)
-        data = dict(args.data)
+        recipe = load_recipe(args.recipe, args.set)
+        data = data_of(args)
         if complaint := misnamed(data, recipe, recipe.needs):
             say(complaint, "emotrack train")
             return EXIT_USAGE
+        if "joint" in steps and recipe.joint is None:
+            say(f"recipe {recipe.name} has no [joint]: how the stages are trained together", "emotrack train")
+            return EXIT_USAGE
 
         def train(out: Path, seed: int) -> Path:
+            if args.begin:
+                take_over(args.begin, out)
             for step in steps:
                 run: Runner = resolve_name(RUNNERS[step])
                 folder = run(recipe, data, out, seed)
@@ -163,11 +194,11 @@ def _train(args: argparse.Namespace) -> int:
                     show(f"{step}: {folder}")
             return folder
 
-        with joined():
+        with joined(), collapse_accepted(accept=args.accept_collapse), shown_in_tensorboard(args.tensorboard):
             whole = train_with(seeds_of(args), args.out, train, "emotrack train")
-    except (TrainError, BundleError, HubError, OSError) as error:
+    except (TrainError, BundleError, HubError, UsageError, OSError) as error:
         say(error, "emotrack train")
-        return EXIT_FAILURE
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     return 0 if whole else EXIT_FAILURE
 
 

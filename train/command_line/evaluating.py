@@ -12,9 +12,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from emotrack.errors import UsageError
 from emotrack.tracker.messages.output import say, show, show_tables
 from emotrack.tracker.messages.plain import plain
-from emotrack.train.command_line.pretraining import EXIT_FAILURE, EXIT_USAGE, add_seeds, seeds_of
+from emotrack.train.command_line.arguments import EXIT_FAILURE, EXIT_USAGE, add_seeds, seeds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 EVALUATE_EPILOG = """\
 corpora, in their official layouts:
   meld         words; voice too where the folders with its clips lie beside the tables
-  iemocap      voice and words, 4 labels; iemocap-6: 6 labels
+  iemocap      voice and words, 4 labels; iemocap-6: 6 labels; session 5 is test, 1 dev
+  iemocap-fold-N, iemocap-6-fold-N   the same, of which session N is test (1 to 5) and the next one dev
   mosi         voice and words; negative or positive, so for a bundle that was trained on it
   emorynlp, goemotions   words
   acted        a folder with index.csv: clips, by voice; or a folder of several such
@@ -55,9 +57,11 @@ examples:
   emotrack evaluate --bundle mini --corpus meld --data text/meld --mode offline --json
   emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
   emotrack evaluate --corpus acted --data speech --session speaker --seed 0 1 2
+  emotrack evaluate --corpus meld --data text/meld --split test --predictions mini.csv   (emotrack train significance)
 """
 
-CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", "acted")
+FOLDS = tuple(f"{name}-fold-{number}" for name in ("iemocap", "iemocap-6") for number in range(1, 6))
+CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", *FOLDS, "acted")
 MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
 
 
@@ -66,8 +70,11 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EVALUATE_EPILOG
     parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
-    parser.add_argument("--corpus", required=True, choices=CORPORA)
+    parser.add_argument("--corpus", required=True, choices=CORPORA, metavar="NAME", help="one of those below")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where the corpus lies")
+    parser.add_argument(
+        "--features", type=Path, metavar="DIR", help="embeddings of its turns, for a bundle that was trained on such"
+    )
     parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
     parser.add_argument(
         "--mode",
@@ -85,6 +92,18 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         help="which clips of acted speech are one session (default clip: each by itself)",
     )
     add_seeds(parser)
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="also write every turn's truth and probabilities, as CSV or Parquet by its ending (.csv, .parquet)",
+    )
+    parser.add_argument(
+        "--drawings",
+        type=Path,
+        metavar="DIR",
+        help="also draw, for each modality, its confusions and how reliable its confidence is (SVG)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
@@ -94,9 +113,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     from emotrack.models.bundle import BundleError, load_bundle
     from emotrack.train.data.dialogues import read_corpus
+    from emotrack.train.data.given import with_given
     from emotrack.train.errors import TrainError
     from emotrack.train.evaluation.drawn_sessions import evaluate_drawn_sessions
     from emotrack.train.evaluation.evaluate import evaluate_corpus
+    from emotrack.train.evaluation.predictions import check_ending, write_predictions
     from emotrack.train.running.ranks import training_device
 
     if complaint := _complaint(args):
@@ -104,15 +125,24 @@ def run_evaluate(args: argparse.Namespace) -> int:
         return EXIT_USAGE
     torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
     try:
+        if args.predictions:
+            check_ending(args.predictions)
         network = load_bundle(args.bundle, str(training_device()))
         corpus = read_corpus(args.corpus, args.data, args.split)
+        if args.features:
+            corpus = with_given(corpus, args.features, args.split)
         if args.session == "clip":
             found = {0: evaluate_corpus(network, corpus, args.mode, args.modalities)}
         else:
             found = evaluate_drawn_sessions(network, corpus, args.session, seeds_of(args), args.modalities)
-    except (TrainError, BundleError, OSError) as error:
+        if args.predictions:
+            scored = {"corpus": args.corpus, "split": args.split, "mode": args.mode}
+            write_predictions(found[0].predictions.items(), scored, args.predictions)
+        if args.drawings:
+            _draw(found[0], f"{network.name}, {args.corpus}, {args.split}, {args.mode}", args.drawings)
+    except (TrainError, BundleError, UsageError, OSError) as error:
         say(error, "emotrack evaluate")
-        return EXIT_FAILURE
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     asked = {
         "bundle": network.name,
         "fingerprint": network.fingerprint,
@@ -129,10 +159,22 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _draw(found: Evaluation, title: str, folder: Path) -> None:
+    from emotrack.train.figures.drawings import draw_confusions, draw_reliability
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for modality, scores in found.scores.items():
+        name = f"{title}, {MODALITIES[modality]}"
+        draw_confusions(name, scores, folder / f"confusions-{modality}.svg")
+        draw_reliability(name, found.predictions[modality], scores.ece, folder / f"reliability-{modality}.svg")
+
+
 def _complaint(args: argparse.Namespace) -> str | None:
     """What does not go together in the command line."""
     if args.session == "clip":
         return "--seed is for --session speaker and corpus, which are drawn" if args.seed else None
+    if args.predictions or args.drawings:
+        return f"--predictions and --drawings are for --session clip, not {args.session}"
     if args.corpus != "acted":
         return f"--session {args.session} is for --corpus acted"
     return f"--session {args.session} is scored online" if args.mode == "offline" else None

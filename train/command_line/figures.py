@@ -1,4 +1,4 @@
-"""The commands ``emotrack train figure3`` and ``figure4``.
+"""The commands ``emotrack train table``, ``figure3`` and ``figure4``.
 
 Importing this module imports nothing heavy, so that ``--help`` answers at once.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.tracker.messages.output import say, show
-from emotrack.train.command_line.pretraining import (
+from emotrack.train.command_line.arguments import (
     EXIT_FAILURE,
     EXIT_USAGE,
     Command,
+    add_changes,
     add_data_and_seeds,
+    data_of,
     named_path,
     seeds_of,
 )
@@ -77,7 +79,64 @@ def _add_figure_arguments(parser: argparse.ArgumentParser, epilog: str) -> None:
         metavar="NAME|FILE",
         help="a packaged one, or a TOML file; several: groups",
     )
+    add_changes(parser)
     add_data_and_seeds(parser)
+
+
+TABLE = """\
+Trains each recipe with each seed, unless that is done, and scores every stage, from words, voice and both, online (each
+turn from the past alone) and offline (each turn sees the whole dialogue).
+
+what is written:
+  OUT/table.csv                   every run's scores: weighted and macro F1, UAR, accuracy, ECE
+  OUT/table.md, table.tex         weighted F1 in %, mean and spread; n of N where a seed diverged
+  OUT/RECIPE/staged/seed-N/       the runs, shared with figure4 of the same --out, and the predictions of every turn,
+                                  which `emotrack train significance` compares; what is finished is not run again
+
+examples:
+  emotrack train table --recipe paper/meld paper/iemocap-4 paper/mosi --seed 0 1 2 3 4 \\
+      --data meld=MELD --data iemocap=IEMOCAP --data mosi=MOSI --out tables
+  emotrack train table --recipe merits-l --corpora meld iemocap --data meld=MELD --data iemocap=IEMOCAP --out tables
+"""
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of ``emotrack train table``."""
+    _add_figure_arguments(parser, TABLE)
+    parser.add_argument(
+        "--corpora", nargs="+", metavar="NAME", help="train each recipe on each of these, in place of its own corpus"
+    )
+    parser.add_argument(
+        "--split", nargs="+", choices=("dev", "test"), default=["dev", "test"], help="what is scored (default: both)"
+    )
+
+
+def run_table(args: argparse.Namespace) -> int:
+    """Run ``emotrack train table`` -> exit code."""
+    from emotrack.models.bundle import BundleError
+    from emotrack.models.hub import HubError
+    from emotrack.train.errors import TrainError
+    from emotrack.train.figures.table import TableOptions, cells, write_table
+    from emotrack.train.recipes.recipe import load_recipe, on_corpus
+    from emotrack.train.running.ranks import joined, rank
+
+    data, options = data_of(args), TableOptions(tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)))
+    try:
+        recipes = [load_recipe(name, args.set) for name in args.recipe]
+        if args.corpora:
+            recipes = [on_corpus(recipe, corpus) for recipe in recipes for corpus in dict.fromkeys(args.corpora)]
+        if complaint := _complaint(recipes, data, args):
+            say(complaint, "emotrack train table")
+            return EXIT_USAGE
+        args.out.mkdir(parents=True, exist_ok=True)
+        with joined():
+            files = write_table(cells(recipes, data, args.out, options), args.out, options)
+            if rank() == 0:
+                show("\n".join(map(str, files)))
+    except (TrainError, BundleError, HubError, OSError) as error:
+        say(error, "emotrack train table")
+        return EXIT_FAILURE
+    return 0
 
 
 def run_figure3(args: argparse.Namespace) -> int:
@@ -94,13 +153,13 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
-    from emotrack.train.figures.figures import annotators, hierarchies, write_figure
+    from emotrack.train.figures.figures import annotators, budgets, hierarchies, write_figure
     from emotrack.train.recipes.recipe import load_recipe
     from emotrack.train.running.ranks import joined, rank
 
-    name, data, seeds = args.stage, dict(args.data), seeds_of(args)
+    name, data, seeds = args.stage, data_of(args), seeds_of(args)
     try:
-        recipes = [load_recipe(recipe) for recipe in args.recipe]
+        recipes = [load_recipe(recipe, args.set) for recipe in args.recipe]
         if complaint := _complaint(recipes, data, args):
             say(complaint, f"emotrack train {name}")
             return EXIT_USAGE
@@ -111,7 +170,8 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
                 if name == "figure3"
                 else hierarchies(recipes, data, args.out, seeds)
             )
-            files = write_figure(title, runs, args.out, name)
+            remarks = [budgets(recipe) for recipe in recipes] if name == "figure4" else []
+            files = write_figure(title, runs, args.out, name, remarks)
             if rank() == 0:
                 show("\n".join(map(str, files)))
     except (TrainError, BundleError, HubError, OSError) as error:
@@ -131,6 +191,8 @@ def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Name
         if odd := next((name for name in called if not re.fullmatch(r"[\w.+-]+", name)), None):
             return f"{odd!r} is no name for a folder"
     for recipe in recipes:
+        if args.stage == "figure4" and recipe.joint is None:
+            return f"recipe {recipe.name} has no [joint]: how the stages are trained together"
         needs = recipe.needs_for_words if args.stage == "figure3" else recipe.needs
         if complaint := misnamed(data, recipe, needs):
             return complaint
@@ -138,6 +200,11 @@ def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Name
 
 
 FIGURES: dict[str, Command] = {
+    "table": Command(
+        "score every stage and modality of recipes over seeds -> table in Markdown, CSV and LaTeX",
+        add_table_arguments,
+        run_table,
+    ),
     "figure3": Command(
         "compare annotators: words after pre-training on the labels of each, and without -> table and plot",
         add_figure3_arguments,

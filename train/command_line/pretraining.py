@@ -6,9 +6,8 @@ Importing this module imports nothing heavy, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,24 +17,24 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import say, show
 from emotrack.tracker.messages.plain import unicode
 from emotrack.tracker.options import PORTS, Bounds
+from emotrack.train.command_line.arguments import (
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    SEED,
+    Command,
+    add_collapse,
+    add_data_and_seeds,
+    add_recipe,
+    data_of,
+    named_path,
+    seeds_of,
+    weights_path,
+)
 
 if TYPE_CHECKING:
     from emotrack.train.pretraining.corpus.work import Engine
 
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
 PRICE = Bounds(0.0, 1e6)
-SEED = Bounds(0, 999_999_999)  # an epoch's own seeds are made of it
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One of them."""
-
-    purpose: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
 
 TRANSCRIBE_EPILOG = """\
 audio:
@@ -189,47 +188,23 @@ def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = PRETRAIN_EPILOG
     parser.add_argument("--corpus", required=True, type=Path, metavar="DIR", help="one annotator's labels")
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged one, or a TOML file")
+    add_recipe(parser)
     add_data_and_seeds(parser)
-
-
-def add_data_and_seeds(parser: argparse.ArgumentParser) -> None:
-    """Give a parser --data, --seed and --out."""
-    parser.add_argument(
-        "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="what it needs; repeat"
-    )
-    add_seeds(parser)
-    parser.add_argument("--out", required=True, type=weights_path, metavar="DIR", help="what is made goes here")
-
-
-def add_seeds(parser: argparse.ArgumentParser) -> None:
-    """Give a parser --seed, of which there may be several."""
-    parser.add_argument(
-        "--seed",
-        nargs="+",
-        action="extend",
-        type=SEED,
-        metavar="N",
-        help="of everything random (default 0); several: a run with each, and a table of results",
-    )
-
-
-def seeds_of(args: argparse.Namespace) -> list[int]:
-    """The seeds that were asked for, each once."""
-    return list(dict.fromkeys(args.seed or [0]))
+    add_collapse(parser)
 
 
 def run_pretrain(args: argparse.Namespace) -> int:
     """Run ``emotrack train pretrain`` -> exit code."""
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
+    from emotrack.train.learning.collapse import collapse_accepted
     from emotrack.train.pretraining.encoders.text import run_pretraining
     from emotrack.train.recipes.recipe import load_recipe, misnamed
     from emotrack.train.running.ranks import joined, rank, wait
     from emotrack.train.running.seeds import train_with
 
     try:
-        recipe, data = load_recipe(args.recipe), dict(args.data)
+        recipe, data = load_recipe(args.recipe, args.set), data_of(args)
         if complaint := misnamed(data, recipe, recipe.needs_for_encoder):
             say(complaint, "emotrack train pretrain")
             return EXIT_USAGE
@@ -241,7 +216,7 @@ def run_pretrain(args: argparse.Namespace) -> int:
                 show(f"pretrain: {made}")
             return made
 
-        with joined():
+        with joined(), collapse_accepted(accept=args.accept_collapse):
             whole = train_with(seeds_of(args), args.out, pretrain, "emotrack train pretrain")
     except (TrainError, HubError, OSError) as error:
         say(error, "emotrack train pretrain")
@@ -278,10 +253,9 @@ def add_care_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = CARE_EPILOG
     parser.add_argument("--corpus", required=True, type=Path, metavar="DIR", help="what transcribe made")
     parser.add_argument("--audio", required=True, type=Path, metavar="DIR|LIST", help="what was transcribed")
-    parser.add_argument(
-        "--recipe", required=True, metavar="NAME|FILE.toml", help="a packaged recipe (mini, merits-l) or a file"
-    )
+    add_recipe(parser)
     parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="of everything random (default 0)")
+    add_collapse(parser)
     parser.add_argument(
         "--data", action="append", default=[], type=named_path, metavar="NAME=PATH", help="the text encoder; see below"
     )
@@ -292,16 +266,17 @@ def run_care(args: argparse.Namespace) -> int:
     """Run ``emotrack train care`` -> exit code."""
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
+    from emotrack.train.learning.collapse import collapse_accepted
     from emotrack.train.pretraining.encoders.care import train_care
     from emotrack.train.recipes.recipe import ActedSpeechRecipe, load_recipe, misnamed
     from emotrack.train.running.ranks import joined, rank
 
     try:
-        recipe, data = load_recipe(args.recipe), dict(args.data)
+        recipe, data = load_recipe(args.recipe, args.set), data_of(args)
         if complaint := misnamed(data, recipe, ["encoder"] if isinstance(recipe.speech, ActedSpeechRecipe) else []):
             say(complaint, "emotrack train care")
             return EXIT_USAGE
-        with joined():
+        with joined(), collapse_accepted(accept=args.accept_collapse):
             made = train_care(recipe, args.corpus, args.audio, data, args.out, args.seed)
             if rank() == 0:
                 show(f"care: {made}")
@@ -309,21 +284,6 @@ def run_care(args: argparse.Namespace) -> int:
         say(error, "emotrack train care")
         return EXIT_FAILURE
     return 0
-
-
-def named_path(argument: str) -> tuple[str, Path]:
-    """``NAME=PATH``, of an argument."""
-    name, separator, path = argument.partition("=")
-    if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"{argument!r} is not NAME=PATH")
-    return name, Path(path)
-
-
-def weights_path(argument: str) -> Path:
-    """A folder for weights, of an argument; the library that writes them refuses some only after hours of training."""
-    if argument != unicode(argument):
-        raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8, and weights cannot be written there")
-    return Path(argument)
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, read_table
@@ -29,6 +30,13 @@ __all__ = [
     "read_text_corpus",
 ]
 
+FOLDS = {
+    f"{name}-fold-{fold}": partial(read, fold=fold)
+    for name, read in (("iemocap", read_iemocap), ("iemocap-6", read_iemocap_6))
+    for fold in range(1, 6)
+}
+"""IEMOCAP with each session as test once."""
+
 READERS: dict[str, Callable[[Path, str], Corpus]] = {
     "meld": read_meld,
     "iemocap": read_iemocap,
@@ -36,12 +44,15 @@ READERS: dict[str, Callable[[Path, str], Corpus]] = {
     "mosi": read_mosi,
     "emorynlp": read_emorynlp,
     "goemotions": read_goemotions,
+    **FOLDS,
 }
+SAME_FOLDER = dict.fromkeys(("iemocap-6", *FOLDS), "iemocap")
+"""Corpora that are read from the folder of another one, unless they have one of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledUtterance:
-    """One labelled utterance; ``labels`` has more than one name where annotators saw several emotions."""
+    """One utterance; ``labels`` has more than one name where annotators saw several emotions, and none in context."""
 
     text: str
     labels: tuple[str, ...]
@@ -51,15 +62,23 @@ class LabelledUtterance:
 
 @dataclass(frozen=True, slots=True)
 class TextCorpus:
-    """The words of one split, utterance by utterance, and the label names of the corpus."""
+    """The words of one split, utterance by utterance, and the label names of the corpus.
+
+    What nobody labelled is there too, where a labelled one of its dialogue may be read with it, and is not learned.
+    """
 
     name: str
     labels: tuple[str, ...]
     utterances: tuple[LabelledUtterance, ...]
 
+    @property
+    def labelled(self) -> tuple[LabelledUtterance, ...]:
+        """The utterances that are learned, or asked for."""
+        return tuple(each for each in self.utterances if each.labels)
+
 
 def read_text_corpus(name: str, folder: Path, split: str) -> TextCorpus:
-    """The labelled utterances of one split that have words.
+    """The utterances of one split that have words.
 
     Raises:
         TrainError: unknown corpus, missing file or column, unknown label.
@@ -71,6 +90,6 @@ def read_text_corpus(name: str, folder: Path, split: str) -> TextCorpus:
         LabelledUtterance(turn.text, turn.labels, turn.speaker, dialogue.name)
         for dialogue in corpus.dialogues
         for turn in dialogue.turns
-        if turn.text is not None and turn.labels
+        if turn.text is not None
     )
     return TextCorpus(name, corpus.labels, utterances)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from torch import Tensor
+
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.text_files import decode
 from emotrack.train.errors import TrainError
@@ -28,6 +30,8 @@ class CorpusTurn:
     """Seconds from where to where in the file; None is all of it."""
     traits: Mapping[str, str] = field(default_factory=dict)
     """What it is of, as far as the corpus tells, so that scores can be told apart by it: corpus, gender, language."""
+    given: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    """Embeddings that another program computed: "text" and "speech", (F,) each."""
 
     @property
     def emotion(self) -> str | None:
@@ -50,6 +54,7 @@ class Corpus:
     name: str
     labels: tuple[str, ...]
     dialogues: tuple[Dialogue, ...]
+    given: str = ""  # content address of the embeddings that its turns are given
 
     @property
     def turns(self) -> list[CorpusTurn]:

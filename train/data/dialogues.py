@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from emotrack.models.bounds import MIN_SPEECH_S, SAMPLE_RATE
 from emotrack.models.features import HOP, LogMel
 from emotrack.models.labels import EMOTIONS, canonical
+from emotrack.tracker.messages.output import say
 from emotrack.train.corpora import READERS, Corpus, CorpusTurn, Dialogue
 from emotrack.train.corpora.acted_corpora import ACTED, Clip, read_conversations, read_index, split_of
 from emotrack.train.data.audio import read_audio
@@ -33,6 +35,7 @@ class LabelledTurn:
     text: str | None
     speaker: str | None
     emotion: str | None  # one of its corpus's labels
+    given: Mapping[str, Tensor] = field(default_factory=dict)  # (F,) each; see CorpusTurn
 
 
 def read_corpus(name: str, folder: Path, split: str) -> Corpus:
@@ -102,7 +105,7 @@ def hear(turn: CorpusTurn) -> LabelledTurn:
         TrainError: its file cannot be read, or is shorter than the turn.
     """
     waveform = None
-    if turn.audio is not None:
+    if turn.audio is not None and "speech" not in turn.given:
         waveform = _samples(turn.audio)  # (samples,)
         if turn.span is not None:
             if turn.span[1] > len(waveform) / SAMPLE_RATE + ROUNDED_S:
@@ -112,7 +115,21 @@ def hear(turn: CorpusTurn) -> LabelledTurn:
             waveform = waveform[start:end]
         if len(waveform) < MIN_SPEECH_S * SAMPLE_RATE:
             raise TrainError(f"{turn.audio}: a turn of {len(waveform) / SAMPLE_RATE:.2f} s, less than {MIN_SPEECH_S} s")
-    return LabelledTurn(waveform, turn.text, turn.speaker, turn.emotion)
+    return LabelledTurn(waveform, turn.text, turn.speaker, turn.emotion, turn.given)
+
+
+def hear_if_readable(turn: CorpusTurn) -> LabelledTurn:
+    """Read a turn's voice; one that cannot be read is left out, which is said on standard error once."""
+    try:
+        return hear(turn)
+    except TrainError as error:
+        _say_left_out(str(error))
+        return hear(replace(turn, audio=None))
+
+
+@cache
+def _say_left_out(fault: str) -> None:
+    say(f"set aside: {fault}", None)
 
 
 @lru_cache(maxsize=1)  # the turns of a conversation follow one another

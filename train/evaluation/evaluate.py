@@ -19,7 +19,9 @@ from rich.progress import Progress
 from torch import Tensor
 
 from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
+from emotrack.models.care import SpeechFeatures
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
@@ -27,6 +29,7 @@ from emotrack.train.corpora import Corpus, CorpusTurn
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, score
+from emotrack.train.evaluation.predictions import Predictions
 
 Mode = Literal["online", "offline"]
 Modalities = Literal["both", "speech", "text"]
@@ -39,6 +42,8 @@ class EncodedTurn:
     embedding: TurnEmbedding
     emotion: str | None  # as its corpus has it
     traits: Mapping[str, str] = field(default_factory=dict)  # of the corpus's turn
+    dialogue: str = ""  # as its corpus calls it
+    name: str = ""  # as its corpus counts or calls it in the dialogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Evaluation:
     """Turns that were not scored, by label: the bundle has no counterpart of it; or "several labels"."""
     by_trait: dict[str, dict[str, Scores]] = field(default_factory=dict)
     """The fullest scores by corpus, gender and language, each where turns of several are known."""
+    predictions: dict[Modalities, Predictions] = field(default_factory=dict)
+    """What the scores are of, turn by turn."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: the fullest scores on top, and the scores of each modality beside them."""
@@ -88,7 +95,10 @@ def evaluate_corpus(
 
 def modalities_of(corpus: Corpus, only: Modalities | None = None) -> list[Modalities]:
     """What a corpus is scored from, the fullest first. Raises ``TrainError`` where it lacks what is asked for."""
-    has = {"speech": any(turn.audio for turn in corpus.turns), "text": any(turn.text for turn in corpus.turns)}
+    has = {
+        "speech": any(turn.audio or "speech" in turn.given for turn in corpus.turns),
+        "text": any(turn.text or "text" in turn.given for turn in corpus.turns),
+    }
     lacking = [name for name in has if only in (name, "both") and not has[name]]
     if lacking:
         raise TrainError(f"this copy of {corpus.name} has no {lacking[0]}: evaluate it without --modalities {only}")
@@ -103,7 +113,7 @@ def encode_corpus(network: EmotionNetwork, corpus: Corpus, only: Modalities | No
     with Progress(console=Console(stderr=True), transient=True) as progress:
         return [
             [
-                replace(encoded, traits=turn.traits)
+                replace(encoded, traits=turn.traits, dialogue=dialogue.name, name=turn.name)
                 for turn, encoded in zip(
                     dialogue.turns,
                     encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns]),
@@ -135,21 +145,26 @@ def scored(
     Raises:
         TrainError: no turn has a label that the bundle knows.
     """
+    if not any(with_only(dialogues, present[0])):
+        raise TrainError(f"nothing of this copy of {corpus.name} can be given to the bundle: see --features")
     left_out = Counter(
         "several labels" if len(turn.labels) > 1 else turn.labels[0]
         for turn in corpus.turns
         if turn.labels and (turn.emotion is None or counterpart(turn.emotion, network.labels) is None)
     )
-    scores = {}
+    scores, predictions = {}, {}
     by_trait: dict[str, dict[str, Scores]] = {}
     for modalities in present:
         heard = with_only(dialogues, modalities)
         probabilities, truth = judge(network, heard, mode, window)  # (N, C), (N,)
         scores[modalities] = score(probabilities.numpy(), truth.numpy(), network.labels)
+        judged = _judged(network, heard)
+        places = [(turn.dialogue, turn.name, turn.embedding.speaker or "") for turn in judged]
+        predictions[modalities] = Predictions(network.labels, places, truth.numpy(), probabilities.numpy())
         if modalities == present[0]:
-            traits = [turn.traits for turn in _judged(network, heard)]
+            traits = [turn.traits for turn in judged]
             by_trait = _by_trait(probabilities.numpy(), truth.numpy(), network.labels, traits)
-    return Evaluation(scores, dict(left_out.most_common()), by_trait)
+    return Evaluation(scores, dict(left_out.most_common()), by_trait, predictions)
 
 
 def _judged(network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]]) -> list[EncodedTurn]:
@@ -180,7 +195,12 @@ def _by_trait(
 
 def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
     """The turn without a modality that is not scored, so that it is not encoded either."""
-    return replace(turn, audio=None if only == "text" else turn.audio, text=None if only == "speech" else turn.text)
+    return replace(
+        turn,
+        audio=None if only == "text" else turn.audio,
+        text=None if only == "speech" else turn.text,
+        given={name: each for name, each in turn.given.items() if only in (None, "both", name)},
+    )
 
 
 def counterpart(emotion: str, labels: Sequence[str]) -> str | None:
@@ -196,19 +216,37 @@ def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]])
 
 def encode_dialogue(network: EmotionNetwork, turns: Sequence[LabelledTurn]) -> list[EncodedTurn]:
     """Run the encoders over one conversation; speech past the encoder's limit is left out."""
-    limit = int(MAX_SPEECH_S * SAMPLE_RATE)
     said: list[str | None] = []
     found = []
     for turn in turns:
         embedding = TurnEmbedding(
-            speech=None if turn.waveform is None else network.embed_speech(turn.waveform[:limit]),
-            text=None if turn.text is None else network.embed_text(turn.text, said),
+            speech=_embedded_speech(network, turn),
+            text=_embedded_text(network, turn, said),
             speaker=turn.speaker,
             words=turn.text,
         )
         found.append(EncodedTurn(embedding, turn.emotion))
         said.append(turn.text)
     return found
+
+
+def _embedded_text(network: EmotionNetwork, turn: LabelledTurn, said: Sequence[str | None]) -> Tensor | None:
+    """(E,) of a turn's words, after those of the turns before it; None where there are none."""
+    if isinstance(network.text_encoder, GivenText):
+        return turn.given.get("text")
+    return None if turn.text is None else network.embed_text(turn.text, said)
+
+
+@torch.inference_mode()
+def _embedded_speech(network: EmotionNetwork, turn: LabelledTurn) -> Tensor | None:
+    """(V,) of a turn's voice; None where there is none."""
+    if isinstance(network.speech_encoder, GivenSpeech):
+        if "speech" not in turn.given:
+            return None
+        layers = turn.given["speech"].to(network.device)[None, None]  # (1, 1, F)
+        found: Tensor = network.speech_head.embed(SpeechFeatures(layers, None))[0]  # (V,)
+        return found
+    return None if turn.waveform is None else network.embed_speech(turn.waveform[: int(MAX_SPEECH_S * SAMPLE_RATE)])
 
 
 def with_only(dialogues: Sequence[Sequence[EncodedTurn]], modalities: Modalities) -> list[list[EncodedTurn]]:

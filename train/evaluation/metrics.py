@@ -46,6 +46,7 @@ class Scores:
             "ece": round(self.ece, 4),
             "ece_by_chance": round(self.ece_by_chance, 4),
             "f1": {label: round(value, 4) for label, value in zip(self.labels, self.f1, strict=True)},
+            "collapsed": self.collapsed,
             "labels": list(self.labels),
             "confusion": [list(row) for row in self.confusion],
         }
@@ -88,7 +89,7 @@ def expected_calibration_error(probabilities: NDArray[np.floating[Any]], truth: 
     """
     confidence = probabilities.max(axis=1)  # (N,)
     correct = probabilities.argmax(axis=1) == truth  # (N,)
-    gaps = np.bincount(_bins(confidence), weights=correct - confidence)  # (bins,)
+    gaps = np.bincount(confidence_bins(confidence), weights=correct - confidence)  # (bins,)
     return float(np.abs(gaps).sum() / len(truth))
 
 
@@ -99,11 +100,11 @@ def calibration_error_by_chance(probabilities: NDArray[np.floating[Any]]) -> flo
     other, it is larger.
     """
     confidence = probabilities.max(axis=1)  # (N,)
-    variance = np.bincount(_bins(confidence), weights=confidence * (1.0 - confidence))  # (bins,)
+    variance = np.bincount(confidence_bins(confidence), weights=confidence * (1.0 - confidence))  # (bins,)
     return float(np.sqrt(variance * 2.0 / np.pi).sum() / len(confidence))
 
 
-def _bins(confidence: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
+def confidence_bins(confidence: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
     """Which of the equally wide bins each of (N,) confidences is in."""
     which: NDArray[np.integer[Any]] = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)  # (N,)
     return which

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import svg
 
@@ -19,43 +20,50 @@ FONT = 12
 
 
 def plot_run(folder: Path, out: Path) -> None:
-    """Draw every ``NAME.jsonl`` of a run's folder, below one another, into an SVG file.
+    """Draw the logs of a run's folder, or those of its seeds, one training below the other, into an SVG file.
+
+    Args:
+        folder: has every ``NAME.jsonl`` of a run; or has one such folder a seed, ``seed-N``, whose curves are drawn
+            over one another.
+        out: the file.
 
     Raises:
-        TrainError: there is none, or one is not a log.
+        TrainError: there is no log, or one is none.
     """
-    logs = sorted(folder.glob("*.jsonl"))
+    logs = [*folder.glob("*.jsonl")] or [*folder.glob("seed-*/*.jsonl")]
     if not logs:
-        raise TrainError(f"{folder}: no logs (*.jsonl) in it")
-    panels = [part for number, log in enumerate(logs) for part in _panel(log, number * HEIGHT)]
+        raise TrainError(f"{folder}: no logs (*.jsonl) in it, nor in any seed-N of it")
+    trainings: dict[str, list[Path]] = {}
+    for log in sorted(logs, key=lambda log: (log.stem, log.parent.name)):
+        trainings.setdefault(log.stem, []).append(log)
+    panels = [part for number, each in enumerate(trainings.values()) for part in _panel(each, number * HEIGHT)]
+    height = HEIGHT * len(trainings)
     drawing = svg.SVG(
-        viewBox=svg.ViewBoxSpec(0, 0, WIDTH, HEIGHT * len(logs)),
+        viewBox=svg.ViewBoxSpec(0, 0, WIDTH, height),
         style=f"font: {FONT}px sans-serif",
-        elements=[svg.Rect(width=WIDTH, height=HEIGHT * len(logs), fill="white"), *panels],
+        elements=[svg.Rect(width=WIDTH, height=height, fill="white"), *panels],
     )
     write_files({out: drawing.as_str()})
 
 
-def _panel(log: Path, top: int) -> list[svg.Element]:
-    try:
-        records = [json.loads(line) for line in log.read_text().splitlines()]
-        score = next((name for name in SCORES if records and name in records[0]), SCORES[0])
-        curves = {name: [float(record[name]) for record in records] for name in (LOSS, score)}
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainError(f"{log}: not the log of a training: {error}") from error
-    if not records:
-        raise TrainError(f"{log}: not the log of a training: it is empty")
-    epochs = f"{len(records)} epoch{'s' if len(records) > 1 else ''}"
+def _panel(logs: Sequence[Path], top: int) -> list[svg.Element]:
+    """One training, of one run or of several seeds."""
+    runs = [_read(log) for log in logs]
+    score = next((name for name in SCORES if all(name in record for run in runs for record in run)), SCORES[0])
+    curves = {name: [_values(log, run, name) for log, run in zip(logs, runs, strict=True)] for name in (LOSS, score)}
+    most = max(len(run) for run in runs)
+    said = f"{len(runs)} seeds, {most} epochs at most" if len(runs) > 1 else f"{most} epoch{'s' if most > 1 else ''}"
     parts: list[svg.Element] = [
-        svg.Text(x=LEFT, y=top + TOP - 16, text=log.stem, font_weight="bold"),
-        svg.Text(x=RIGHT, y=top + BOTTOM + 18, text=epochs, text_anchor="end"),
+        svg.Text(x=LEFT, y=top + TOP - 16, text=logs[0].stem, font_weight="bold"),
+        svg.Text(x=RIGHT, y=top + BOTTOM + 18, text=said, text_anchor="end"),
         svg.Rect(x=LEFT, y=top + TOP, width=RIGHT - LEFT, height=BOTTOM - TOP, fill="none", stroke="#cccccc"),
     ]
-    for (name, values), colour, on_left in zip(curves.items(), COLOURS, (True, False), strict=True):
+    for (name, each), colour, on_left in zip(curves.items(), COLOURS, (True, False), strict=True):
+        low, high = min(map(min, each)), max(map(max, each))
         labels = {
-            f"{max(values):.3f}": TOP + FONT,
+            f"{high:.3f}": TOP + FONT,
             name.removeprefix("weighted_"): (TOP + BOTTOM) // 2,
-            f"{min(values):.3f}": BOTTOM,
+            f"{low:.3f}": BOTTOM,
         }
         parts += [
             svg.Text(
@@ -67,14 +75,34 @@ def _panel(log: Path, top: int) -> list[svg.Element]:
             )
             for text, y in labels.items()
         ]
-        parts.append(svg.Path(d=_curve(values, top), fill="none", stroke=colour, stroke_width=2))
+        parts += [
+            svg.Path(d=_curve(values, (low, high), most, top), fill="none", stroke=colour, stroke_width=2)
+            for values in each
+        ]
     return parts
 
 
-def _curve(values: Sequence[float], top: int) -> list[svg.PathData]:
-    """From the lowest value at the bottom of the panel to the highest at its top."""
-    low, span = min(values), max(values) - min(values) or 1.0
-    step = (RIGHT - LEFT) / max(1, len(values) - 1)
+def _read(log: Path) -> list[dict[str, Any]]:
+    try:
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+    except ValueError as error:
+        raise TrainError(f"{log}: not the log of a training: {error}") from error
+    if not records or not all(isinstance(record, dict) for record in records):
+        raise TrainError(f"{log}: not the log of a training")
+    return records
+
+
+def _values(log: Path, records: Sequence[dict[str, Any]], name: str) -> list[float]:
+    try:
+        return [float(record[name]) for record in records]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainError(f"{log}: not the log of a training: {error}") from error
+
+
+def _curve(values: Sequence[float], scale: tuple[float, float], epochs: int, top: int) -> list[svg.PathData]:
+    """From the lowest value of all at the bottom of the panel to the highest at its top."""
+    low, span = scale[0], scale[1] - scale[0] or 1.0
+    step = (RIGHT - LEFT) / max(1, epochs - 1)
     points = [
         (round(LEFT + epoch * step, 1), round(top + BOTTOM - (value - low) / span * (BOTTOM - TOP), 1))
         for epoch, value in enumerate(values)

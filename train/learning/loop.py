@@ -21,14 +21,16 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emotrack.models.sizes import Count, Dropout, Positive, Weight
-from emotrack.train.errors import CollapsedError, TrainError
+from emotrack.train.errors import DivergedError
+from emotrack.train.learning.collapse import Measured, check_collapse
+from emotrack.train.learning.listening import tell
 from emotrack.train.learning.muon import Muon
 from emotrack.train.running.files import read_whole, write_whole
 from emotrack.train.running.progress import epochs_bar
 from emotrack.train.running.ranks import add_up, add_up_gradients, from_rank_0, rank, ranks, training_device, wait
 
 Batch = TypeVar("Batch", bound=Sequence[Any])
-Found_co = TypeVar("Found_co", bound="Measured", covariant=True)
+Found_co = TypeVar("Found_co", bound=Measured, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,6 @@ class LoopOptions:
     clip: Positive = 1.0  # largest norm of a gradient
     bf16: bool = True  # half-width arithmetic in the forward pass, where the machine has it
     patience: Count | None = None  # epochs without a better one after which it stops early
-
-
-class Measured(Protocol):
-    """The result of an evaluation on dev."""
-
-    @property
-    def collapsed(self) -> str | None:
-        """What the network does instead of telling items apart; None while it does tell them apart."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]: ...
 
 
 class Task(Protocol, Generic[Batch, Found_co]):
@@ -95,7 +86,8 @@ def fit(
         matrices: those of the model that Muon trains, all else is AdamW's.
 
     Raises:
-        TrainError: the loss is no longer finite, or the best epoch does not tell items apart.
+        DivergedError: the loss is no longer finite.
+        CollapsedError: the best epoch does not tell items apart, and that is not accepted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     device = training_device()
@@ -132,7 +124,7 @@ def fit(
                     with _arithmetic(device, options):
                         loss = task.loss(share) * (len(share) / len(batch))
                     if not math.isfinite(loss.item()):
-                        raise TrainError(f"{name}: the loss is no longer finite in epoch {epoch + 1}")
+                        raise DivergedError(f"{name}: the loss is no longer finite in epoch {epoch + 1}")
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.detach()
                 add_up_gradients(parameters)
@@ -148,6 +140,7 @@ def fit(
             if scores is not None:
                 record = {"epoch": epoch + 1, "loss": round(float(total) / len(batches), 4), **scores.to_dict()}
                 state.write(model, optimizer, record, (best, best_epoch), is_best=is_best)
+                tell(name, folder, record)
             progress.update(bar, note=f"{task.metric} {value:.3f}, best {best:.3f}")
     return state.finish(model, task)
 
@@ -268,8 +261,7 @@ class _State:
         wait()
         if rank() == 0:
             self.last.unlink(missing_ok=True)
-        if scores.collapsed:
-            raise CollapsedError(f"{self.name}: collapsed, {scores.collapsed}: lower the learning rate")
+        check_collapse(self.name, scores)
         return scores
 
 

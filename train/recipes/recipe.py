@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -16,7 +17,7 @@ from emotrack.models.config import BaselineHeadConfig, SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.sizes import Count, Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
 from emotrack.models.whisper import WhisperCareConfig
-from emotrack.train.corpora import READERS
+from emotrack.train.corpora import FOLDS, READERS
 from emotrack.train.corpora.acted_corpora import ACTED
 from emotrack.train.data.conversations import ConversationOptions
 from emotrack.train.data.pairing import PairingOptions
@@ -32,7 +33,8 @@ DATA = (
     "speech-encoder",
     "text-teacher",
     "words",
-    *READERS,
+    "features",
+    *(name for name in READERS if name not in FOLDS),
     *ACTED,
 )  # all that a recipe may be made of, by name
 
@@ -79,6 +81,7 @@ class TextRecipe:
     max_tokens: _Tokens = 128
     turns_before: EarlierTurns = 0  # how many earlier turns the encoder reads with a turn
     encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
+    features: bool = False  # or none: the embeddings of --data features=DIR, on which a classifier is trained
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
     dropout: Dropout = 0.1  # of the embedding
@@ -134,6 +137,7 @@ class FrozenSpeechRecipe:
     loop: LoopOptions
     encoder: str | None = None  # hub id or folder of WavLM, HuBERT, wav2vec 2.0 or Whisper
     care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
+    features: bool = False  # or none: the embeddings of --data features=DIR
     pretraining: CareRecipe | None = None  # of that CARE
     loss: LossOptions = Field(default_factory=LossOptions)
     dropout: Dropout = 0.2
@@ -161,6 +165,7 @@ class Recipe:
     stage2: ContextRecipe
     stage3: StageRecipe
     right_when_certain: Share  # share of the certain turns on dev that are to be right
+    joint: StageRecipe | None = None  # all but the speech encoder at once, for comparison
     pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without
 
     @property
@@ -169,7 +174,8 @@ class Recipe:
         acted: list[str] = []
         if (of_actors := self.acted) is not None:
             acted = ["speech-encoder" if isinstance(of_actors, MeasuredSpeechRecipe) else "teacher", *of_actors.draws]
-        return tuple(dict.fromkeys([*self.needs_for_words, *acted]))
+        given = ["features"] if self.text.features or getattr(self.speech, "features", False) else []
+        return tuple(dict.fromkeys([*self.needs_for_words, *acted, *given]))
 
     @property
     def acted(self) -> ActedSpeechRecipe | MeasuredSpeechRecipe | None:
@@ -185,29 +191,35 @@ class Recipe:
     @property
     def needs_for_encoder(self) -> tuple[str, ...]:
         """The names of the data that its text encoder begins with, which may be one of the hub."""
-        return () if self.text.encoder else ("encoder",)
+        return () if self.text.encoder or self.text.features else ("encoder",)
 
 
 def misnamed(data: Collection[str], recipe: Recipe, needs: Iterable[str]) -> str | None:
     """The fault of the data that a command line names: an unknown name, or one that is missing."""
-    if unknown := sorted(set(data) - set(DATA)):
+    if unknown := sorted(set(data) - {*DATA, *FOLDS}):
         return f"no data {unknown[0]!r}: there are {', '.join(DATA)}"
     spared = set(recipe.needs_for_words) - {recipe.corpus} if "words" in data else set()
     missing = next((name for name in needs if name not in data and name not in spared), None)
     return f"recipe {recipe.name} also needs --data {missing}=PATH" if missing else None
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, changes: Sequence[tuple[str, str]] = ()) -> Recipe:
     """Read a packaged recipe or a file.
+
+    Args:
+        name_or_path: of the recipe.
+        changes: where a value stands (``network.hidden``, ``text.phases.0.loop.epochs``), and what is there instead, as
+            TOML has it; what is no TOML is a text.
 
     Raises:
         TrainError: there is none, or it says something that a recipe cannot say.
     """
-    path = PACKAGED / f"{name_or_path}.toml"
+    path = PACKAGED / f"{name_or_path}.toml"  # paper/meld too
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        packaged = ", ".join(sorted(recipe.stem for recipe in PACKAGED.glob("*.toml")))
+        names = (recipe.relative_to(PACKAGED).with_suffix("").as_posix() for recipe in PACKAGED.rglob("*.toml"))
+        packaged = ", ".join(sorted(names))
         raise TrainError(f"no recipe {name_or_path!r}: give a TOML file, or one of {packaged}")
     if path.stat().st_size > MAX_BYTES:
         raise TrainError(f"{path}: not TOML: more than {MAX_BYTES:,} bytes are no recipe")
@@ -215,6 +227,8 @@ def load_recipe(name_or_path: str) -> Recipe:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise TrainError(f"{path}: not TOML: {error}") from error
+    for where, value in changes:
+        _change(document, where, value)
     try:
         recipe = TypeAdapter(Recipe).validate_python(document, extra="forbid")
     except ValidationError as error:
@@ -224,12 +238,46 @@ def load_recipe(name_or_path: str) -> Recipe:
     return recipe
 
 
+def on_corpus(recipe: Recipe, corpus: str) -> Recipe:
+    """The same recipe on another corpus, with that in its name. Raises ``TrainError`` where they do not go together."""
+    last = replace(recipe.text.phases[-1], corpus=corpus)
+    text = replace(recipe.text, phases=(*recipe.text.phases[:-1], last))
+    found = replace(recipe, name=f"{recipe.name}-{corpus}", corpus=corpus, text=text)
+    if complaint := _complaint(found):
+        raise TrainError(f"{recipe.name}: {complaint}")
+    return found
+
+
+def _change(document: dict[str, Any], where: str, value: str) -> None:
+    *path, last = where.split(".")
+    inside: Any = document
+    try:
+        for part in path:
+            inside = inside[int(part)] if isinstance(inside, list) else inside.setdefault(part, {})
+        if isinstance(inside, list):
+            inside[int(last)] = _toml(value)
+        else:
+            inside[last] = _toml(value)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise TrainError(f"--set {where}: there is no such place in the recipe") from error
+
+
+def _toml(value: str) -> object:
+    """A value as TOML has it; what is none is a text."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
 def _complaint(recipe: Recipe) -> str | None:
     """Choices that do not go together in a recipe."""
     if recipe.corpus not in READERS:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
         return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
+    if recipe.text.features and (recipe.text.encoder or recipe.acted is not None or len(recipe.text.phases) > 1):
+        return "text.features: are of the recipe's corpus, and stand alone: no encoder, no other phase, no acted voices"
     if (recipe.acted is not None) != (recipe.pairing is not None):
         return "pairing: acted voices, and no others, are paired with words"
     return _complaint_of_speech(recipe.speech)
@@ -239,8 +287,8 @@ def _complaint_of_speech(speech: ActedSpeechRecipe | MeasuredSpeechRecipe | Froz
     if not isinstance(speech, FrozenSpeechRecipe):
         unknown = sorted(set(speech.draws) - set(ACTED))
         return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
-    if (speech.encoder is None) == (speech.care is None):
-        return "speech: name either an encoder, or the two that care is made of"
+    if (speech.encoder is not None) + (speech.care is not None) + speech.features != 1:
+        return "speech: name either an encoder, or the two that care is made of, or say features = true"
     if speech.pretraining and speech.care is None:
         return "speech.pretraining: is that of a CARE, and there is none"
     return None

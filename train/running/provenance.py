@@ -1,14 +1,21 @@
-"""The data that a stage was trained on, noted in its metrics, so that no run goes on with other data unnoticed."""
+"""What a stage was made of and by what, noted in its metrics, so that no run goes on with other data unnoticed."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+from pydantic import TypeAdapter
+
 from emotrack.train.errors import TrainError
+from emotrack.train.running.ranks import ranks
 
 RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".mp4", ".avi")  # many and large: told apart by name and size
 
@@ -37,6 +44,42 @@ def check_data(measured: Mapping[str, Any], data: Mapping[str, Path], trained: P
     differ = [name for name, found in addresses(data).items() if kept.get(name, found) != found]
     if differ:
         raise TrainError(f"{trained}: was trained on another {' and another '.join(differ)}: choose another --out")
+
+
+def made_by(recipe: object) -> dict[str, Any]:
+    """The program, torch, the device and the recipe that a stage is made with, as JSON takes it.
+
+    Of folders that a recipe names, the name alone is kept.
+    """
+    cuda = torch.cuda.is_available()
+    return {
+        "emotrack": version("emotrack"),
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "processes": ranks(),
+        "recipe": _without_places(TypeAdapter(type(recipe)).dump_python(recipe, mode="json", exclude_none=True)),
+    }
+
+
+@cache
+def _commit() -> str | None:
+    """The commit of the checkout that this is, with "-dirty" where it has been changed; None where it is none."""
+    root = Path(__file__).resolve().parents[2]
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    words = [git, "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() or None
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_places(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_places(each) for each in value]
+    return Path(value).name if isinstance(value, str) and "/" in value and Path(value).expanduser().exists() else value
 
 
 @cache  # a corpus may be large, and every stage of a run asks

@@ -7,13 +7,18 @@ where it is one over turns or frames, of which one rank may have more. Rank 0 al
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
 
+from emotrack.errors import EmotrackError
 from emotrack.tracker.options import Bounds, environment_number
 from emotrack.train.errors import TrainError
 
@@ -37,8 +42,19 @@ def joined() -> Iterator[None]:
         raise TrainError(f"torchrun's environment cannot be used: {' '.join(str(error).split())}") from error
     try:
         yield
+    except EmotrackError as error:
+        _tell_torchrun(error)
+        raise
     finally:
         distributed.destroy_process_group()
+
+
+def _tell_torchrun(error: EmotrackError) -> None:
+    """Note why this rank ends where torchrun looks: it closes with that, below a traceback of its own."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        facts = {"message": {"message": str(error), "extraInfo": {"timestamp": str(int(time.time()))}}}
+        with suppress(OSError):
+            Path(path).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def rank() -> int:

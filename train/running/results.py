@@ -9,14 +9,20 @@ from statistics import mean, stdev
 from typing import Any
 
 from emotrack.models.files import write_files
+from emotrack.train.errors import CollapsedError
 
 METRICS = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "uar": "UAR", "accuracy": "accuracy", "ece": "ECE"}
 
 
-def write_results(bundles: Mapping[int, Path], out: Path) -> Path:
-    """Sum up the ``metrics.json`` of bundles, by their seeds -> ``out/results.md``, beside ``out/results.json``."""
+def write_results(bundles: Mapping[int, Path], out: Path, ended: Mapping[int, CollapsedError] | None = None) -> Path:
+    """Sum up the ``metrics.json`` of bundles, by their seeds -> ``out/results.md``, beside ``out/results.json``.
+
+    Every seed is in both: those whose training collapsed and ``ended`` with what that network scored.
+    """
     runs = {seed: json.loads((bundle / "metrics.json").read_text()) for seed, bundle in bundles.items()}
-    summary = summarise(runs)
+    collapsed = {seed: {"what": "; ".join(found)} for seed, metrics in runs.items() if (found := collapses(metrics))}
+    missing = {seed: {"what": str(error), "scores": error.scores} for seed, error in (ended or {}).items()}
+    summary = summarise(runs) | {"collapsed": collapsed, "ended": missing}
     write_files({out / "results.json": json.dumps(summary, indent=1) + "\n", out / "results.md": table(summary)})
     return out / "results.md"
 
@@ -40,23 +46,32 @@ def summarise(runs: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def scores_in(metrics: Mapping[str, Any], where: str = "") -> dict[str, Mapping[str, float]]:
+def scores_in(metrics: Mapping[str, Any], where: str = "") -> dict[str, Mapping[str, Any]]:
     """All scores in a bundle's metrics, however deep, by the names that lead there."""
     if METRICS.keys() <= metrics.keys():
         return {where: metrics}
-    found: dict[str, Mapping[str, float]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for name, value in metrics.items():
         if isinstance(value, dict):
             found |= scores_in(value, f"{where}: {name}" if where else name)
     return found
 
 
+def collapses(metrics: Mapping[str, Any]) -> list[str]:
+    """The trainings in a bundle's metrics that ended in one answer to everything, and which answer."""
+    trained = {name: scores for name, scores in scores_in(metrics).items() if not name.startswith("dev")}
+    return [f"{name}: {scores['collapsed']}" for name, scores in trained.items() if scores.get("collapsed")]
+
+
 def table(summary: Mapping[str, Any]) -> str:
     """The summary in Markdown."""
-    seeds = ", ".join(str(seed) for seed in summary["seeds"])
+    seeds, ended = summary["seeds"], summary["ended"]
+    asked, counted = len(seeds) + len(ended), f"{len(seeds)} ({', '.join(map(str, seeds))})"
     lines = [
-        f"Mean ± sample standard deviation over seeds {seeds}; in brackets the weighted F1 of each seed.",
+        f"Mean ± sample standard deviation over {counted} of {asked} seeds; in brackets the weighted F1 of each seed.",
         "",
+        *(f"Seed {seed} collapsed, and counts: {run['what']}.\n" for seed, run in summary["collapsed"].items()),
+        *(f"Seed {seed} has no part in the means: {_ending(run)}.\n" for seed, run in ended.items()),
         f"| | {' | '.join(METRICS.values())} | |",
         f"|---|{'---|' * len(METRICS)}---|",
     ]
@@ -65,6 +80,11 @@ def table(summary: Mapping[str, Any]) -> str:
         each = ", ".join(f"{value:.3f}" for value in scores["weighted_f1"]["seeds"].values())
         lines.append(f"| {name} | {' | '.join(values)} | ({each}) |")
     return "\n".join([*lines, ""])
+
+
+def _ending(run: Mapping[str, Any]) -> str:
+    scored = {METRICS[name]: value for name, value in run["scores"].items() if name in METRICS}
+    return "; ".join([run["what"], *(f"{name} {value:.3f}" for name, value in scored.items())])
 
 
 def _summary(values: Mapping[int, float]) -> dict[str, Any]:

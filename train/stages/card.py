@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from emotrack.models.given import GivenTextConfig
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.text_encoder import TextConfig
+from emotrack.train.corpora import SAME_FOLDER
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, MeasuredSpeechRecipe, Recipe
 
 DATA = {
     "meld": "| MELD (sitcom dialogue, English) | words, conversation | repository GPL-3.0; text for research |",
     "emorynlp": "| EmoryNLP (sitcom dialogue, English) | words | as published with MELD |",
     "iemocap": "| IEMOCAP (acted dialogue, English) | words, voice, conversation | its own, for research |",
-    "iemocap-6": "| IEMOCAP (acted dialogue, English) | words, voice, conversation | its own, for research |",
     "mosi": "| CMU-MOSI (video reviews, English) | words, voice | its own, for research |",
     "goemotions": "| GoEmotions (Reddit comments, English) | words | Apache-2.0 / CC BY 4.0 |",
     "ravdess": "| RAVDESS, actors 1-16 (acted, English) | voice | CC BY-NC-SA 4.0 |",
@@ -125,15 +126,18 @@ def model_card(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]
 
 def _data(recipe: Recipe) -> list[str]:
     """The rows of the table of data; a corpus may lend nothing but its vocabulary."""
-    trained = {phase.corpus for phase in recipe.text.phases}
+    trained = {SAME_FOLDER.get(phase.corpus, phase.corpus) for phase in recipe.text.phases}
+    needed = {SAME_FOLDER.get(name, name) for name in recipe.needs}
     return [
         row if name in trained else row.replace("| words |", "| vocabulary |")
         for name, row in DATA.items()
-        if name in recipe.needs
+        if name in needed
     ]
 
 
 def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
+    if isinstance(network.config.text, GivenTextConfig):
+        return f"embeddings that another program computed, `{network.config.text.origin}`, and a classifier on them"
     silver = measured.get("pretraining", {})
     phases = ", then ".join(phase.corpus for phase in recipe.text.phases)
     before = f"; a turn is read with the {recipe.text.turns_before} before it" if recipe.text.turns_before else ""

@@ -9,7 +9,6 @@ Notation: N utterances, L layers, F features, S summary, B batch, C labels.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -18,10 +17,11 @@ from torch import Tensor
 
 from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.care import Care, SpeechFeatures
+from emotrack.models.given import GivenSpeech
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
 from emotrack.train.corpora import Corpus, CorpusTurn
-from emotrack.train.data.dialogues import hear
+from emotrack.train.data.dialogues import hear_if_readable
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, score
 from emotrack.train.learning.loop import fit
@@ -88,13 +88,26 @@ def train_speech_head(
     Raises:
         TrainError: the corpus has no voices, or they cannot be read.
     """
-    labels = corpora[0].labels
     encoder.requires_grad_(False).eval().to(training_device())
     folder.mkdir(parents=True, exist_ok=True)
     features = [
         _encoded(encoder, corpus, folder / f"speech-features-{split}.safetensors")
         for corpus, split in zip(corpora, ("train", "dev"), strict=True)
     ]
+    found = fit_speech_head(encoder, (features[0], features[1]), corpora[0].labels, recipe, folder, seed)
+    encoder.cpu()
+    return found
+
+
+def fit_speech_head(
+    encoder: Care | HubSpeechEncoder | GivenSpeech,
+    features: tuple[dict[str, Tensor], dict[str, Tensor]],
+    labels: tuple[str, ...],
+    recipe: FrozenSpeechRecipe,
+    folder: Path,
+    seed: int,
+) -> tuple[SpeechHead, Scores]:
+    """Train a head on (train, dev) features of an encoder: (N, L, F) layers, (N, S) summary and (N,) targets."""
     torch.manual_seed(seed)
     head = SpeechHead(
         encoder.layers,
@@ -105,9 +118,8 @@ def train_speech_head(
         embedding=recipe.head.embedding,
         dropout=recipe.dropout,
     )
-    task = HeadTask(head, (features[0], features[1]), labels, recipe)
+    task = HeadTask(head, features, labels, recipe)
     scores = fit("speech", head, task, recipe.loop, folder, seed)
-    encoder.cpu()
     return head.cpu(), scores
 
 
@@ -120,25 +132,32 @@ def voiced(corpus: Corpus) -> list[CorpusTurn]:
 
 
 def _encoded(encoder: Care | HubSpeechEncoder, corpus: Corpus, path: Path) -> dict[str, Tensor]:
-    """The features of every labelled utterance with a voice: (N, L, F) layers, (N, S) summary and (N,) targets."""
+    """The features of every labelled utterance whose voice can be read.
+
+    (N, L, F) layers, (N, S) summary and (N,) targets.
+    """
     turns = voiced(corpus)
 
     def compute() -> dict[str, Tensor]:
-        found: dict[str, list[Tensor]] = {"layers": [], "summary": []}
+        found: dict[str, list[Tensor]] = {"layers": [], "summary": [], "targets": []}
         for turn in track(turns, f"encode {path.stem}"):
-            features = _features(encoder, turn)
+            heard = hear_if_readable(turn)
+            if heard.waveform is None:
+                continue
+            features = _features(encoder, heard.waveform)
             found["layers"].append(features.layers[0].half().cpu())  # (L, F)
             if features.summary is not None:
                 found["summary"].append(features.summary[0].half().cpu())  # (S,)
-        targets = torch.tensor([corpus.labels.index(turn.emotion or "") for turn in turns])  # (N,)
-        return {name: torch.stack(parts) for name, parts in found.items() if parts} | {"targets": targets}
+            found["targets"].append(torch.tensor(corpus.labels.index(turn.emotion or "")))  # ()
+        if not found["targets"]:
+            raise TrainError(f"this copy of {corpus.name} has no voice that can be read")
+        return {name: torch.stack(parts) for name, parts in found.items() if parts}
 
     return cached(path, origin_of(encoder.state_dict(), turns), compute)
 
 
-def _features(encoder: Care | HubSpeechEncoder, turn: CorpusTurn) -> SpeechFeatures:
-    """Features of one utterance, a batch of one; what is past the encoder's limit is left out."""
-    waveform = cast("NDArray[np.float32]", hear(turn).waveform)  # (samples,), as it has an audio file
+def _features(encoder: Care | HubSpeechEncoder, waveform: NDArray[np.float32]) -> SpeechFeatures:
+    """Features of one utterance, (samples,), a batch of one; what is past the encoder's limit is left out."""
     samples = torch.from_numpy(waveform[: int(MAX_SPEECH_S * SAMPLE_RATE)]).to(training_device())  # (samples,)
     inputs = encoder.prepare(samples)  # (T0, ...)
     features: SpeechFeatures = encoder(inputs.unsqueeze(0), torch.tensor([len(inputs)], device=inputs.device))

@@ -3,7 +3,7 @@
 The paper's ablation (Fig. 4) sets this against its hierarchical training. As there, the speech encoder is trained
 beforehand and frozen, with its head; the text encoder begins at its pre-trained weights, and learns from the fused
 classification alone, together with a new head, both context networks and the co-attention. Epochs, rate and loss are
-those of the last phase of Stage I's words.
+the recipe's ``[joint]``: most of what is trained begins with nothing, so those of a fine-tuning are too few for it.
 
 Words are embedded while the network learns, so a turn carries the number of what is read in place of an embedding.
 
@@ -26,12 +26,13 @@ from emotrack.models.text_encoder import read_turn
 from emotrack.train.corpora import READERS
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, Recorded
 from emotrack.train.data.pairing import Paired
+from emotrack.train.errors import TrainError
 from emotrack.train.learning.loop import fit
-from emotrack.train.recipes.recipe import Recipe
+from emotrack.train.recipes.recipe import Recipe, StageRecipe
 from emotrack.train.running.ranks import training_device
 from emotrack.train.stages.context_stage import ConversationTask
+from emotrack.train.stages.first_weights import pretrained_words
 from emotrack.train.stages.readings import clip_readings, dev_conversations, line_readings, train_clips
-from emotrack.train.stages.stage_one import pretrained_words
 from emotrack.train.stages.stages import conversations, start, write
 from emotrack.train.stages.text_stage import Reading, embed
 
@@ -43,6 +44,10 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
         BundleError: stage I has not been run.
         TrainError: data that is missing or malformed, or a training that went wrong.
     """
+    if recipe.joint is None:
+        raise TrainError(f"recipe {recipe.name} has no [joint]: how the stages are trained together")
+    if recipe.text.features:
+        raise TrainError(f"recipe {recipe.name}: there is no text encoder to train: its embeddings are given")
     network, measured = start(recipe, data, out, seed, "stage1", stage=3, plan="joint")
     train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
     torch.manual_seed(seed)
@@ -52,8 +57,8 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
     network.requires_grad_(False).to(training_device())
     words = (network.text_encoder, network.text_head, network.text_context)
     trained = nn.ModuleList([*words, network.speech_context, network.co_attention]).requires_grad_(True)
-    task = _JointTask(network, recipe, data, train.both, dev.both)
-    scores = fit("joint", trained, task, recipe.text.phases[-1].loop, out, seed)
+    task = _JointTask(network, recipe, recipe.joint, data, (train.both, dev.both))
+    scores = fit("joint", trained, task, recipe.joint.loop, out, seed)
     return write(network.cpu(), out / "stage3", measured | {"joint": scores.to_dict()})
 
 
@@ -64,20 +69,20 @@ class _JointTask(ConversationTask):
         self,
         network: EmotionNetwork,
         recipe: Recipe,
+        joint: StageRecipe,
         data: dict[str, Path],
-        conversations: Conversations,
-        dev: Sequence[EncodedDialogue],
+        conversations: tuple[Conversations, Sequence[EncodedDialogue]],
     ) -> None:
         self._readings: list[Reading] = []
         self._network = network
-        phase = recipe.text.phases[-1]
+        train, dev = conversations
         super().__init__(
             network,
             "fused",
-            self._numbered(conversations, recipe, data),
+            self._numbered(train, recipe, data),
             [self._dialogue(each) for each in dev],
-            replace(phase.loop, batch=recipe.stage3.loop.batch),
-            phase.loss,
+            joint.loop,
+            joint.loss,
         )
 
     def _collate(self, batch: Sequence[EncodedDialogue]) -> ConversationBatch:

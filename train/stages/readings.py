@@ -24,7 +24,8 @@ from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.audio import read_audio
 from emotrack.train.data.augment import stretch
 from emotrack.train.data.conversations import Conversations, EncodedDialogue, Recorded
-from emotrack.train.data.dialogues import as_turn, converse, hear
+from emotrack.train.data.dialogues import as_turn, converse, hear_if_readable
+from emotrack.train.data.given import read_with_given
 from emotrack.train.data.pairing import Lines, Paired, PairingOptions, Voices
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.evaluate import encode_dialogue
@@ -85,7 +86,7 @@ def training_conversations(
             speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
             both=Paired(lines, voices, recipe.pairing, options),
         )
-    corpus = READERS[recipe.corpus](data[recipe.corpus], "train")
+    corpus = read_with_given(recipe.corpus, data, "train")
     dialogues = _recorded(network, corpus, out / "readings-train.safetensors")
     return Training(
         text=Recorded(dialogues, text_alone),
@@ -96,7 +97,7 @@ def training_conversations(
 
 def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Dev:
     """Encode the dev conversations with the bundle that is judged by them. Raises ``TrainError``."""
-    text = _recorded(network, READERS[recipe.corpus](data[recipe.corpus], "dev"), out / "readings-dev.safetensors")
+    text = _recorded(network, read_with_given(recipe.corpus, data, "dev"), out / "readings-dev.safetensors")
     if recipe.acted is None:
         return Dev(text, text, text)
     acted = _recorded(network, _acted_dev(recipe.acted, data), out / "readings-dev-acted.safetensors")
@@ -259,11 +260,11 @@ def _recorded(network: EmotionNetwork, corpus: Corpus, path: Path) -> list[Encod
         encoded = [
             turn.embedding
             for dialogue in track(corpus.dialogues, f"encode {corpus.name}")
-            for turn in encode_dialogue(network, [hear(turn) for turn in dialogue.turns])
+            for turn in encode_dialogue(network, [hear_if_readable(turn) for turn in dialogue.turns])
         ]
         return _packed(encoded, network)
 
-    tensors = cached(path, _origin(network, corpus.dialogues), compute) if corpus.dialogues else {}
+    tensors = cached(path, _origin(network, (corpus.dialogues, corpus.given)), compute) if corpus.dialogues else {}
     return _unpacked(tensors, corpus, network.labels)
 
 

@@ -14,33 +14,30 @@ from torch import Tensor, nn
 
 from emotrack.models.baseline_head import BaselineHead, build_speech_head
 from emotrack.models.bundle import BundleError, load_bundle, save_bundle
-from emotrack.models.care import Care, CareConfig
 from emotrack.models.config import NetworkConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
-from emotrack.models.hub import load_tokenizer
-from emotrack.models.hub_encoders import HubSpeechEncoder, HubTextEncoder
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
-from emotrack.models.published_care import PublishedCare
-from emotrack.models.text_encoder import TextEncoder
-from emotrack.train.corpora import READERS, Corpus, read_text_corpus
+from emotrack.train.corpora import read_text_corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.conversations import prefixes
+from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.learning.losses import UNLABELLED
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, MeasuredSpeechRecipe, Recipe
-from emotrack.train.running.checkpoint import load_text_encoder
 from emotrack.train.running.files import write_json
 from emotrack.train.running.progress import track
-from emotrack.train.running.provenance import addresses, check_data
+from emotrack.train.running.provenance import addresses, check_data, made_by
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
 from emotrack.train.stages.clip_features import Versions, clip_features
-from emotrack.train.stages.frozen_speech_stage import train_speech_head, voiced
+from emotrack.train.stages.first_weights import frozen_encoder, gather, pretrained_care, pretrained_words
+from emotrack.train.stages.frozen_speech_stage import train_speech_head
+from emotrack.train.stages.given_stage import train_given_voice, train_given_words
 from emotrack.train.stages.measured_stage import HeardClips, fit_head
-from emotrack.train.stages.readings import Dev, conversing, dev_conversations, train_clips, train_features
-from emotrack.train.stages.saved_care import care_address, load_care
+from emotrack.train.stages.readings import Dev, dev_conversations, train_clips, train_features
+from emotrack.train.stages.saved_care import care_address
 from emotrack.train.stages.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.stages.speech_teacher import WhisperEncoder
 from emotrack.train.stages.text_stage import TextClassifier, train_text
@@ -70,8 +67,8 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     if (measured := _measured(out / "stage1")) is not None:
         check_data(measured, data, out / "stage1")
         return out / "stage1"
-    corpus = READERS[recipe.corpus](data[recipe.corpus], "dev")
-    _check(recipe, corpus, data)
+    with rank_0_first():
+        corpus = gather(recipe, data)
     learned_from = addresses(data)
     words, config, tokenizer, scores = train_words(recipe, data, out, seed)
     voice = _voice(recipe, data, out, seed)
@@ -95,7 +92,13 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
     network.eval().to(training_device())
     _calibrate(network, dev_conversations(network, recipe, data, out))
-    metrics = {"seed": seed, **_pretraining(data), "data": learned_from, "stage1": {"text": scores, **voice.metrics}}
+    metrics = {
+        "seed": seed,
+        **_pretraining(data),
+        "data": learned_from,
+        "made": made_by(recipe),
+        "stage1": {"text": scores, **voice.metrics},
+    }
     if rank() == 0:
         save_bundle(network, out / "stage1", metrics, f"# {recipe.name}, stage I\n\nOne stage of three, not for use.\n")
     return out / "stage1"
@@ -154,16 +157,6 @@ def claim(out: Path, recipe: Recipe, seed: int, **made_of: str | None) -> None:
         write_json(kept | run, note)
 
 
-def _check(recipe: Recipe, corpus: Corpus, data: dict[str, Path]) -> None:
-    """Whether the recipe suits its corpora, before hours are spent on them. Raises ``TrainError``."""
-    if recipe.acted is None:
-        voiced(corpus)
-        return
-    if corpus.labels != EMOTIONS:
-        raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {corpus.name} has other labels")
-    conversing(recipe.acted, data)
-
-
 def train_words(
     recipe: Recipe, data: dict[str, Path], out: Path, seed: int
 ) -> tuple[TextClassifier, AnyTextConfig, Tokenizer, dict[str, Any]]:
@@ -173,6 +166,8 @@ def train_words(
     """
     if "words" in data:
         return _trained_words(data["words"])
+    if recipe.text.features:
+        return train_given_words(recipe, data, out, seed)
     encoder, config, tokenizer = pretrained_words(recipe, data)
     for phase in recipe.text.phases:
         train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
@@ -191,36 +186,6 @@ def _trained_words(folder: Path) -> tuple[TextClassifier, AnyTextConfig, Tokeniz
     words.head.load_state_dict(trained.text_head.state_dict())
     scores = trained.metrics.get("stage1", {}).get("text", {})
     return words, trained.config.text, trained.tokenizer, scores
-
-
-def pretrained_words(
-    recipe: Recipe, data: dict[str, Path], *, whole: bool = False
-) -> tuple[TextEncoder | HubTextEncoder, AnyTextConfig, Tokenizer]:
-    """The text encoder as training begins, what it is, and its vocabulary.
-
-    Args:
-        recipe: names a hub encoder, or none.
-        data: ``encoder`` is a folder with one, instead of the recipe's if that names one.
-        whole: keep a small BERT's tokens even where the recipe prunes them.
-    """
-    text = recipe.text
-    if name := hub_name(recipe, data):
-        found = HubTextEncoder.from_hub(name, max_tokens=text.max_tokens, turns_before=text.turns_before)
-        return found, found.config, load_tokenizer(name, max_tokens=text.max_tokens)
-    texts = (
-        utterance.text
-        for corpus in text.vocabulary
-        for utterance in read_text_corpus(corpus, data[corpus], "train").utterances
-    )
-    encoder, tokenizer = load_text_encoder(
-        data["encoder"], None if whole else texts, text.max_tokens, text.turns_before
-    )
-    return encoder, encoder.config, tokenizer
-
-
-def hub_name(recipe: Recipe, data: dict[str, Path]) -> str | None:
-    """Hub id or folder of the hub encoder that a recipe begins with, if it does with one."""
-    return str(data["encoder"].absolute()) if recipe.text.encoder and "encoder" in data else recipe.text.encoder
 
 
 def _pretraining(data: dict[str, Path]) -> dict[str, Any]:
@@ -270,7 +235,7 @@ def _heard_clips(features: Tensor, clips: list[Clip], draws: dict[str, float]) -
 
 def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:
     train, dev = hear_corpora(recipe, data)
-    voice, scores = train_speech(recipe, train, dev, out, seed, _pretrained_care(recipe.encoder, data))
+    voice, scores = train_speech(recipe, train, dev, out, seed, pretrained_care(recipe.encoder, data))
     return Voice(recipe.encoder, voice.encoder, voice.head, {"speech": scores.to_dict()})
 
 
@@ -289,31 +254,11 @@ def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list
 
 
 def _frozen_voice(recipe: FrozenSpeechRecipe, corpus: str, data: dict[str, Path], out: Path, seed: int) -> Voice:
+    train, dev = (read_with_given(corpus, data, split) for split in ("train", "dev"))
+    if recipe.features:
+        config, module, speech_head, found = train_given_voice(recipe, (train, dev), data, out, seed)
+        return Voice(config, module, speech_head, {"speech": found.to_dict()})
     torch.manual_seed(seed)  # of CARE's adapters, which are the same when the run goes on after a kill
-    encoder = _frozen_encoder(recipe, data)
-    train, dev = (READERS[corpus](data[corpus], split) for split in ("train", "dev"))
+    encoder = frozen_encoder(recipe, data)
     head, scores = train_speech_head(encoder, (train, dev), recipe, out, seed)
     return Voice(encoder.config, encoder, head, {"speech": scores.to_dict()})
-
-
-def _frozen_encoder(recipe: FrozenSpeechRecipe, data: dict[str, Path]) -> PublishedCare | HubSpeechEncoder:
-    if recipe.care is None:
-        if "care" in data:
-            raise TrainError(f"{data['care']}: the recipe's voice is no CARE, but {recipe.encoder}")
-        return HubSpeechEncoder.from_hub(str(recipe.encoder))
-    if "care" not in data:
-        return PublishedCare.from_hub(*recipe.care)
-    encoder, _ = load_care(data["care"])
-    if not isinstance(encoder, PublishedCare):
-        raise TrainError(f"{data['care']}: is a small CARE, and the recipe's is made of {' and '.join(recipe.care)}")
-    return encoder
-
-
-def _pretrained_care(config: CareConfig, data: dict[str, Path]) -> Care | None:
-    """The small CARE that training begins with, if it does not begin with nothing."""
-    if "care" not in data:
-        return None
-    encoder, found = load_care(data["care"])
-    if found != config:
-        raise TrainError(f"{data['care']}: is another CARE than the recipe's: {found}")
-    return encoder

@@ -26,7 +26,7 @@ from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, judge, with_on
 from emotrack.train.evaluation.metrics import score
 from emotrack.train.learning.losses import UNLABELLED
 from emotrack.train.recipes.recipe import Recipe
-from emotrack.train.running.provenance import check_data
+from emotrack.train.running.provenance import check_data, made_by
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
 from emotrack.train.stages.card import model_card
 from emotrack.train.stages.context_stage import train_context
@@ -128,9 +128,16 @@ def start(
         claim(out, recipe, seed, **made_of)
     check_data(trained.metrics, data, out / before)
     torch.manual_seed(seed)
-    network = EmotionNetwork(replace(trained.config, stage=stage, conversation=recipe.network), trained.tokenizer)
+    config = replace(
+        trained.config,
+        name=recipe.name,
+        stage=stage,
+        context=recipe.conversations.window,
+        conversation=recipe.network,
+    )
+    network = EmotionNetwork(config, trained.tokenizer)
     network.load_state_dict(network.state_dict() | trained.state_dict())
-    return network.eval().to(training_device()), trained.metrics
+    return network.eval().to(training_device()), trained.metrics | {"made": made_by(recipe)}
 
 
 def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Training:

@@ -60,12 +60,14 @@ def read_dialogue(texts: Sequence[str], tokenizer: Tokenizer, config: AnyTextCon
 
 
 def tokenise(corpus: TextCorpus, tokenizer: Tokenizer, config: AnyTextConfig) -> TokenisedCorpus:
-    """Token ids and targets; an utterance with several labels shares itself among them."""
+    """Token ids and targets of what is labelled; an utterance with several labels shares itself among them."""
     readings: list[Reading] = []
-    for _, dialogue in groupby(corpus.utterances, key=lambda utterance: utterance.dialogue):
-        readings += read_dialogue([utterance.text for utterance in dialogue], tokenizer, config)
-    targets = torch.zeros(len(corpus.utterances), len(corpus.labels))  # (utterances, C)
-    for row, utterance in zip(targets, corpus.utterances, strict=True):
+    for _, utterances in groupby(corpus.utterances, key=lambda utterance: utterance.dialogue):
+        dialogue = list(utterances)
+        read = read_dialogue([utterance.text for utterance in dialogue], tokenizer, config)
+        readings += [reading for reading, utterance in zip(read, dialogue, strict=True) if utterance.labels]
+    targets = torch.zeros(len(corpus.labelled), len(corpus.labels))  # (utterances, C)
+    for row, utterance in zip(targets, corpus.labelled, strict=True):
         for label in utterance.labels:
             row[corpus.labels.index(label)] = 1.0 / len(utterance.labels)
     return TokenisedCorpus(corpus.labels, readings, targets)

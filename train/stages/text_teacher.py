@@ -85,6 +85,11 @@ def opinions(
     return Opinions(kept["opinions"], teacher.share)  # (2 N, C)
 
 
+def teacher_name(teacher: TextTeacher, data: dict[str, Path]) -> str:
+    """Hub id or folder of a teacher."""
+    return str(data["text-teacher"].absolute()) if "text-teacher" in data else teacher.encoder
+
+
 def _teach(
     recipe: TextRecipe,
     teacher: TextTeacher,
@@ -95,7 +100,7 @@ def _teach(
 ) -> tuple[TextClassifier, list[Reading], Tensor]:
     """The trained teacher, the 2 N readings that it is asked of, and (C,) by how much its loss adjusts scores."""
     named = (with_names(corpora[0]), with_names(corpora[1]))
-    name = str(data["text-teacher"].absolute()) if "text-teacher" in data else teacher.encoder
+    name = teacher_name(teacher, data)
     encoder = SentenceEncoder.from_hub(name, max_tokens=recipe.max_tokens, turns_before=recipe.turns_before)
     tokenizer = load_tokenizer(name, max_tokens=recipe.max_tokens)
     freeze(encoder, teacher.frozen)

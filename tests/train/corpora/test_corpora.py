@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from emotrack.models.labels import EMOTIONS
+from emotrack.train.corpora import READERS
 from emotrack.train.corpora import corpus as corpus_module
 from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, checked
 from emotrack.train.data.dialogues import hear, read_corpus
@@ -20,6 +21,22 @@ from tests.train.conftest import RATE, tone, write_audio
 @pytest.fixture(autouse=True)
 def _every_warning_anew() -> None:
     corpus_module._warn.cache_clear()
+
+
+def test_every_session_of_iemocap_is_test_once(whole_iemocap: Path) -> None:
+    for fold in range(1, 6):
+        found = {
+            split: {dialogue.name[:5] for dialogue in READERS[f"iemocap-fold-{fold}"](whole_iemocap, split).dialogues}
+            for split in ("train", "dev", "test")
+        }
+        assert found["test"] == {f"Ses0{fold}"}
+        assert set().union(*found.values()) == {f"Ses0{number}" for number in range(1, 6)}
+        assert sum(map(len, found.values())) == 5  # no session twice
+    published, fifth = (READERS[name](whole_iemocap, "dev") for name in ("iemocap", "iemocap-fold-5"))
+    assert published == fifth
+    six = READERS["iemocap-6-fold-2"](whole_iemocap, "dev")
+    assert {dialogue.name[:5] for dialogue in six.dialogues} == {"Ses03"}
+    assert len(six.labels) == 6
 
 
 def test_iemocap_with_four_labels(iemocap: Path) -> None:

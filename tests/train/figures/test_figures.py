@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from emotrack.command_line import main
-from emotrack.train.errors import CollapsedError
+from emotrack.train.evaluation.metrics import score
 from emotrack.train.figures import figures
 from emotrack.train.figures.bar_chart import draw_bars
-from emotrack.train.figures.figures import Run, annotators, hierarchies, write_figure
+from emotrack.train.figures.figures import Run, annotators, write_figure
+from emotrack.train.learning.collapse import check_collapse
 from emotrack.train.recipes.recipe import DATA, load_recipe
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -66,7 +68,7 @@ def test_figure_3(
     assert made == [(tmp_path / f"figure3.{kind}").read_bytes() for kind in ("csv", "md", "svg")]
 
 
-def test_figure_4(toy: Path, toy_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figure_4(toy: Path, toy_data: list[str], tmp_path: Path) -> None:
     """The staged run is there already."""
     shutil.copytree(toy, tmp_path / "toy/staged/seed-0")
     command = ["train", "figure4", "--recipe", "toy", *toy_data, "--out", str(tmp_path)]
@@ -87,58 +89,61 @@ def test_figure_4(toy: Path, toy_data: list[str], tmp_path: Path, monkeypatch: p
         what = row["group"].removeprefix("meld, ").replace("voice and words", "both")
         what = what.replace("words", "text").replace("voice", "speech")
         assert dev[what]["weighted_f1"] == float(row["weighted_f1"])
-    assert (tmp_path / "toy/joint/seed-0/joint.jsonl").is_file()
+    assert len((tmp_path / "toy/joint/seed-0/joint.jsonl").read_text().splitlines()) == 3  # as [joint] says
+    said = (tmp_path / "figure4.md").read_text()
+    assert "toy, epochs at most: staged 1 + 3 (words, stage I), then 2 (words) and 2 (voice) (stage II)" in said
+    assert "joint 3." in said
+    assert "More than staged, seed by seed." in said
     cards = [(tmp_path / f"toy/{arm}/seed-0/bundle/README.md").read_text() for arm in ("staged", "joint")]
     assert ["**Jointly**" in card for card in cards] == [False, True]
     assert ["fine-tuned on" in card for card in cards] == [True, False]
     assert {"staged", "joint"} <= set(texts(tmp_path / "figure4.svg"))
 
-    def trained(*arguments: Any) -> None:
-        raise AssertionError
-
-    for name in ("run_stage_one", "run_stage_two", "run_stage_three", "run_joint", "run_finish"):
-        monkeypatch.setattr(figures, name, trained)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "toy").rglob("*.safetensors")}
     assert main(command) == 0
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "toy").rglob("*.safetensors")}
 
 
-def test_a_collapsed_run_is_said_and_left_out(tmp_path: Path) -> None:
+def test_a_collapsed_run_counts_and_arms_are_compared_seed_by_seed(tmp_path: Path) -> None:
+    group = "meld, words, online"
     runs = [
-        Run("meld", "staged", 0, None),
-        Run("meld, words, online", "joint", 0, 0.5),
-        Run("meld, words, online", "staged", 1, 0.25),
+        Run(group, "staged", 0, 0.5),
+        Run(group, "joint", 0, 0.25, "joint: every dev item is called joy"),
+        Run(group, "staged", 1, 0.75),
+        Run(group, "joint", 1, 0.625),
+        Run(group, "staged", 2, 0.125),
     ]
-    assert write_figure("Figure", runs[:1], tmp_path, "none")[2].exists() is False
-    table, drawing = write_figure("Figure", runs, tmp_path, "figure")[1:]
+    table, drawing = write_figure("Figure", runs, tmp_path, "figure", ["Equal budgets."])[1:]
     assert table.read_text().splitlines()[2:] == [
         "| | staged | joint |",
         "|---|---|---|",
-        "| meld, words, online | 0.250 (1: 0.250) | 0.500 (0: 0.500) |",
+        f"| {group} | 0.458 ± 0.315 (0: 0.500, 1: 0.750, 2: 0.125) | 0.438 ± 0.265 (0: 0.250, 1: 0.625) |",
         "",
-        "Collapsed, and left out: meld, staged, seed 0.",
+        "More than staged, seed by seed.",
+        "",
+        "| | joint |",
+        "|---|---|",
+        f"| {group} | -0.188 ± 0.088 (0: -0.250, 1: -0.125) |",
+        "",
+        "Collapsed, and counted: joint, seed 0, joint: every dev item is called joy.",
+        "",
+        "Equal budgets.",
     ]
-    assert [text for text in texts(drawing) if text in {"25.0", "50.0"}] == ["25.0", "50.0"]
+    assert [row["collapsed"] for row in rows(tmp_path / "figure.csv")] == ["", runs[1].collapsed, "", "", ""]
+    assert "43.8" in texts(drawing)
 
 
-def test_a_grid_goes_on_after_a_collapse(
-    silver: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def collapsed(*arguments: Any) -> None:
-        raise CollapsedError("pretraining: collapsed")
+def test_a_grid_goes_on_after_a_collapse(silver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fallen = score(np.eye(2)[[0, 0]], np.array([0, 1]), ("joy", "fear"))
 
-    def words(*arguments: Any) -> tuple[dict[str, float]]:
-        return ({"weighted_f1": 0.5},)
+    def words(*arguments: Any) -> tuple[dict[str, Any]]:
+        check_collapse("text-meld", fallen)
+        return (fallen.to_dict(),)
 
-    monkeypatch.setattr(figures, "run_pretraining", collapsed)
     monkeypatch.setattr(figures, "train_words", words)
-    runs = list(annotators([load_recipe("toy")], {"somebody": silver}, {}, tmp_path, [0, 1]))
-    assert [run.weighted_f1 for run in runs] == [0.5, None, 0.5, None]
-    assert f"{tmp_path}/toy/somebody/seed-0: pretraining: collapsed" in capsys.readouterr().err
-    monkeypatch.setattr(figures, "run_stage_one", collapsed)
-    runs = list(hierarchies([load_recipe("toy")], {}, tmp_path, [0]))
-    assert runs == [Run("meld", "staged", 0, None)]
+    (run,) = annotators([load_recipe("toy")], {}, {}, tmp_path, [0])
+    assert run == Run("meld", "no pre-training", 0, 0.3333, "stage1: text: every dev item is called joy")
+    assert list(annotators([load_recipe("toy")], {}, {}, tmp_path, [0])) == [run]  # from what is there
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from emotrack.train.errors import TrainError
+from emotrack.train.errors import CollapsedError, TrainError
 from emotrack.train.evaluation.metrics import Scores, score
 from emotrack.train.learning import loop
+from emotrack.train.learning.collapse import collapse_accepted
 from emotrack.train.learning.loop import LoopOptions, fit, pad, shuffled_batches
 
 POINTS = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
@@ -231,8 +232,12 @@ def test_collapse_is_an_error(tmp_path: Path) -> None:
     model = new_model()
     with torch.no_grad():
         model[-1].bias += torch.tensor([100.0, 0.0])  # type: ignore[index]
-    with pytest.raises(TrainError, match="collapsed, every dev item is called left"):
+    with pytest.raises(CollapsedError, match="collapsed, every dev item is called left") as caught:
         fit("sides", model, Sides(model), LoopOptions(1, 1e-9, 16), tmp_path, seed=0)
+    assert 0.3 < caught.value.scores["accuracy"] < 0.7
+    with collapse_accepted():  # of the folder as it is
+        found = fit("sides", model, Sides(model), LoopOptions(1, 1e-9, 16), tmp_path, seed=0)
+    assert found.to_dict() == caught.value.scores
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:

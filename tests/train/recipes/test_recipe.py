@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emotrack.train.errors import TrainError
-from emotrack.train.recipes.recipe import PACKAGED, ActedSpeechRecipe, FrozenSpeechRecipe, load_recipe
+from emotrack.train.recipes.recipe import PACKAGED, ActedSpeechRecipe, FrozenSpeechRecipe, load_recipe, on_corpus
 
 TOY = (PACKAGED / "toy.toml").read_text()
 MERITS_L = (PACKAGED / "merits-l.toml").read_text()
@@ -61,7 +61,8 @@ PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread =
             "speech.ActedSpeechRecipe.labels: Input should be a finite number",
         ),
         (MERITS_L + PAIRING, "pairing: acted voices, and no others, are paired"),
-        (MERITS_L.replace(CARE, ""), "speech: name either an encoder, or the two that care is made of"),
+        (MERITS_L.replace(CARE, ""), "speech: name either an encoder, or the two that care is made of, or"),
+        (MERITS_L.replace('encoder = "Face', 'features = true\nencoder = "Face'), "text.features: are of the recipe's"),
         (MERITS_L.replace(CARE, CARE + '\nencoder = "microsoft/wavlm-base"'), "speech: name either an encoder"),
     ],
 )
@@ -83,6 +84,51 @@ def test_a_recipe_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 def test_the_packaged_recipes_load() -> None:
     assert [load_recipe(name).name for name in ("mini", "toy", "merits-l")] == ["mini", "toy", "merits-l"]
+
+
+def test_values_of_a_recipe_are_changed_by_name() -> None:
+    changes = [
+        ("network.hidden", "256"),
+        ("text.phases.1.loop.epochs", "5"),
+        ("name", "wide"),
+        ("stage3.loop.bf16", "false"),
+    ]
+    found = load_recipe("toy", changes)
+    assert (found.network.hidden, found.name, found.stage3.loop.bf16) == (256, "wide", False)
+    assert [phase.loop.epochs for phase in found.text.phases] == [1, 5]
+    care = load_recipe("merits-l", [("speech.care.0", "./wavlm")]).speech
+    assert isinstance(care, FrozenSpeechRecipe)
+    assert care.care is not None
+    assert care.care[0] == "./wavlm"
+    for where, value, complaint in (
+        ("network.width", "3", "network.width"),
+        ("network.hidden", "wide", "network.hidden: Input should be a valid integer"),
+        ("text.phases.7.loop.epochs", "5", "--set text.phases.7.loop.epochs: there is no such place"),
+        ("name.first", "x", "--set name.first: there is no such place"),
+    ):
+        with pytest.raises(TrainError, match=complaint):
+            load_recipe("toy", [(where, value)])
+
+
+def test_the_papers_recipes_are_one_recipe_on_four_corpora() -> None:
+    corpora = {"meld": "meld", "iemocap-4": "iemocap", "iemocap-6": "iemocap-6", "mosi": "mosi"}
+    found = [load_recipe(f"paper/{name}") for name in corpora]
+    assert [(each.name, each.corpus) for each in found] == [(f"paper-{name}", of) for name, of in corpora.items()]
+    assert found == [replace(on_corpus(found[0], each.corpus), name=each.name) for each in found]
+    published = found[0].conversations
+    assert (published.cut, published.withhold_speech, published.withhold_text, published.withhold_turn) == (0, 0, 0, 0)
+    assert found[0].joint is not None
+    assert found[0].joint.loop.epochs == 50 + 100 + 100
+    ours = load_recipe("merits-l")
+    assert (found[0].network, found[0].speech.head) == (ours.network, ours.speech.head)
+
+
+def test_a_recipe_on_another_corpus() -> None:
+    found = on_corpus(load_recipe("merits-l"), "mosi")
+    assert (found.name, found.corpus, found.text.phases[-1].corpus) == ("merits-l-mosi", "mosi", "mosi")
+    assert found.needs == ("mosi",)
+    with pytest.raises(TrainError, match="merits-l: corpus: no corpus of conversations 'friends'"):
+        on_corpus(load_recipe("merits-l"), "friends")
 
 
 def test_a_recipe_says_what_it_needs() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,10 @@ def test_every_stage_runs_and_the_bundle_is_whole(toy: Path) -> None:
     assert set(metrics["stage2"]) == {"text", "speech"}
     assert metrics["stage3"]["count"] > 28
     assert metrics["dev"]["text, online"]["count"] == 28
+    made = metrics["made"]
+    assert (made["emotrack"], made["torch"]) == (version("emotrack"), torch.__version__)
+    assert made["recipe"]["network"]["hidden"] == 8
+    assert made["commit"] is None or len(made["commit"].removesuffix("-dirty")) == 40
     assert {name.partition(",")[0] for name in metrics["dev"]} == {"text", "speech", "both"}
     temperatures = network.config.calibration
     assert len({temperatures.text, temperatures.speech, temperatures.both, 1.0}) > 1
@@ -301,7 +306,7 @@ def test_failures_are_one_line(toy: Path, meld: Path, tmp_path: Path, capsys: py
     assert train("all", "--recipe", "toy", "--out", out) == 2
     assert "recipe toy also needs --data encoder=PATH" in capsys.readouterr().err
     assert train("all", "--recipe", "none", "--out", out) == 1
-    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, mini-baseline, toy" in capsys.readouterr().err
+    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, mini-base" in capsys.readouterr().err
     assert evaluate("--bundle", "none", "--corpus", "meld", "--data", str(meld)) == 1
     assert "no bundle 'none'" in capsys.readouterr().err
     assert evaluate("--bundle", f"{toy}/bundle", "--corpus", "meld", "--data", str(tmp_path)) == 1
@@ -332,6 +337,18 @@ def test_trained_stages_are_not_gone_on_with_on_other_data(
         capsys.readouterr()
         assert train(stage, *words, f"meld={tmp_path / 'other'}") == 1
         assert f"run/{trained}: was trained on another meld: choose another --out" in capsys.readouterr().err
+
+
+def test_a_run_begins_with_a_stage_of_another(
+    toy: Path, toy_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--recipe", "toy", "--set", "network.hidden=4", "--set", "name=narrow", *toy_data, "--out", str(tmp_path)]
+    assert train("stage2", *words, "--from", str(toy / "stage1")) == 0
+    assert (tmp_path / "stage1/model.safetensors").read_bytes() == (toy / "stage1/model.safetensors").read_bytes()
+    network = load_bundle(tmp_path / "stage2")
+    assert (network.name, network.config.conversation.hidden, network.config.stage) == ("narrow", 4, 2)
+    assert train("stage2", *words, "--from", str(toy / "stage2")) == 1
+    assert f"{tmp_path}/stage2: is not {toy}/stage2: choose another --out" in capsys.readouterr().err
 
 
 def test_the_commands_help_is_quick_and_imports_no_torch() -> None:

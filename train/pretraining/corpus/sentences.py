@@ -122,7 +122,7 @@ def _of_turns(corpus: Path) -> Iterator[ShardStretch]:
 def _of_a_text_corpus(name: str, folder: Path) -> Iterator[PlainStretch]:
     sentences = [
         Sentence(address(name, utterance.dialogue, str(number), utterance.text), utterance.text)
-        for number, utterance in enumerate(read_text_corpus(name, folder, "train").utterances)
+        for number, utterance in enumerate(read_text_corpus(name, folder, "train").labelled)
     ]
     for start in range(0, len(sentences), ROWS):
         stretch = tuple(sentences[start : start + ROWS])

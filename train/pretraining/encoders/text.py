@@ -27,7 +27,8 @@ from emotrack.train.pretraining.corpus.table import Table, address
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.checkpoint import save_text_encoder
 from emotrack.train.running.ranks import rank, rank_0_first
-from emotrack.train.stages.stage_one import claim, hub_name, pretrained_words
+from emotrack.train.stages.first_weights import hub_name, pretrained_words
+from emotrack.train.stages.stage_one import claim
 from emotrack.train.stages.text_stage import train_text
 
 DEV_SHARE = 0.2  # the paper's

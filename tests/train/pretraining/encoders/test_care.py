@@ -29,8 +29,9 @@ from emotrack.train.pretraining.encoders.care import CareDistillation, CareTask
 from emotrack.train.pretraining.encoders.descriptors import NAMES
 from emotrack.train.pretraining.encoders.meanings import meanings
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, CareRecipe, FrozenSpeechRecipe, Recipe, load_recipe
+from emotrack.train.stages.first_weights import frozen_encoder, pretrained_care
 from emotrack.train.stages.saved_care import care_address, load_care, save_care
-from emotrack.train.stages.stage_one import _frozen_encoder, _pretrained_care, run_stage_one
+from emotrack.train.stages.stage_one import run_stage_one
 from tests.train.conftest import RATE, SENTENCES, tone, write_audio
 from tests.train.test_frozen_speech import CONVOLUTIONS, RECIPE, SHAPE
 
@@ -302,13 +303,13 @@ def test_a_saved_care_is_read_again_and_an_altered_one_refused(tmp_path: Path) -
 
 def test_a_small_voice_begins_with_it(run: Path, tmp_path: Path) -> None:
     toy = cast("ActedSpeechRecipe", toy_recipe().speech)
-    encoder = _pretrained_care(toy.encoder, {"care": run / "care"})
+    encoder = pretrained_care(toy.encoder, {"care": run / "care"})
     assert encoder is not None
     kept = load_file(run / "care/model.safetensors")
     assert all(torch.equal(value.half(), kept[name]) for name, value in encoder.state_dict().items())
-    assert _pretrained_care(toy.encoder, {}) is None
+    assert pretrained_care(toy.encoder, {}) is None
     with pytest.raises(TrainError, match="is another CARE than the recipe's"):
-        _pretrained_care(replace(toy.encoder, width=32), {"care": run / "care"})
+        pretrained_care(replace(toy.encoder, width=32), {"care": run / "care"})
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +366,7 @@ def test_a_voice_that_is_no_care_is_said_so(run: Path, published: tuple[str, str
     small = {"care": run / "care"}
     speech = cast("FrozenSpeechRecipe", load_recipe("merits-l").speech)
     with pytest.raises(TrainError, match="is a small CARE"):
-        _frozen_encoder(speech, small)
+        frozen_encoder(speech, small)
     hub = replace(speech, care=None, encoder=published[0])
     with pytest.raises(TrainError, match="the recipe's voice is no CARE"):
-        _frozen_encoder(hub, small)
+        frozen_encoder(hub, small)

@@ -24,7 +24,8 @@ from emotrack.train.pretraining.encoders.text import labels_address, read_labels
 from emotrack.train.recipes.recipe import PACKAGED, load_recipe
 from emotrack.train.running.checkpoint import load_text_encoder, save_text_encoder
 from emotrack.train.stages.card import model_card
-from emotrack.train.stages.stage_one import pretrained_words, run_stage_one, train_words
+from emotrack.train.stages.first_weights import pretrained_words
+from emotrack.train.stages.stage_one import run_stage_one, train_words
 from tests.train.conftest import SENTIMENTS, save_hub_encoder, write_labels
 
 
@@ -217,6 +218,7 @@ def test_a_seed_that_collapses_leaves_the_others(
     assert train("pretrain", *words, "--seed", "1", "2", "3") == 1
     assert capsys.readouterr().err == "emotrack train pretrain: seed 1: pretraining: collapsed\n"
     assert json.loads((tmp_path / "results.json").read_text())["seeds"] == [2, 3]
+    assert "over 2 (2, 3) of 3 seeds" in (tmp_path / "results.md").read_text()
 
 
 def test_failures_are_one_line(silver: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,45 @@
+"""A training in TensorBoard, and whoever else listens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from emotrack.train.learning.listening import listening
+from emotrack.train.learning.loop import fit
+from emotrack.train.learning.tensorboard import shown_in_tensorboard
+from tests.train.learning.test_loop import OPTIONS, Sides, new_model
+
+
+def test_every_epoch_is_written_as_the_log_has_it(tmp_path: Path) -> None:
+    model = new_model()
+    with shown_in_tensorboard(tmp_path / "board"):
+        fit("sides", model, Sides(model), OPTIONS, tmp_path / "seed-3", seed=0)
+    records = [json.loads(line) for line in (tmp_path / "seed-3/sides.jsonl").read_text().splitlines()]
+    events = EventAccumulator(str(tmp_path / "board/seed-3/sides"))
+    events.Reload()
+    for name in ("loss", "accuracy"):
+        found = [(event.step, event.value) for event in events.Scalars(name)]
+        assert found == [(record["epoch"], pytest.approx(record[name], abs=1e-6)) for record in records]
+    assert [event.value for event in events.Scalars("f1/left")] == pytest.approx(
+        [record["f1"]["left"] for record in records]
+    )
+    assert "epoch" not in events.Tags()["scalars"]
+
+
+def test_whoever_listens_is_told_and_nobody_else(tmp_path: Path) -> None:
+    heard: list[tuple[str, str, int]] = []
+
+    def listen(training: str, folder: Path, record: Mapping[str, Any]) -> None:
+        heard.append((training, folder.name, record["epoch"]))
+
+    with listening(listen), shown_in_tensorboard(None):
+        model = new_model()
+        fit("sides", model, Sides(model), OPTIONS, tmp_path / "first", seed=0)
+    fit("sides", new_model(), Sides(model), OPTIONS, tmp_path / "second", seed=0)
+    assert heard == [("sides", "first", epoch) for epoch in (1, 2, 3, 4)]
