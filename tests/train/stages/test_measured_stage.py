@@ -26,7 +26,8 @@ encoder = { whisper_width = 64, blocks = 2, heads = 1, feed_forward = 24 }
 head = { voice = 12, room = 2.0, speaker = 2.0 }
 draws = { ravdess = 1.0 }
 clips = 6
-copies = 2
+rooms = 1
+stretches = 2
 penalty = 0.1
 
 """
@@ -61,13 +62,13 @@ def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
         speakers = [name for name in names for _ in range(7 * each)]
         noise = 0.3 * torch.randn(len(targets), 10, generator=generator)
         features = torch.stack([own[name] for name in speakers]) + emotions[targets] + noise
-        return HeardClips(features, targets, speakers, torch.ones(len(targets)))
+        return HeardClips(features.unsqueeze(1), targets, speakers, torch.ones(len(targets)))
 
     head = BaselineHead(10, 7, BaselineHeadConfig(voice=10, room=0.5, speaker=0.5))
     stranger = clips(["ravdess-17"], 4)
     fit_head(head, clips([f"ravdess-{number:02}" for number in range(1, 13)], 4), stranger, 0.001)
     with torch.no_grad():
-        voices = head.reduce(stranger.features)
+        voices = head.reduce(stranger.features[:, 0])
         notes = head.note(voices)
         heard = VoiceSums(
             *(tensor.sum(dim=0).expand(len(voices), *tensor.shape[1:]) for tensor in notes.tensors().values())
