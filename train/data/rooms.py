@@ -67,7 +67,8 @@ def _noise(clip: Tensor) -> Tensor:
     """(S,) noise of a room, as loud as it is beside this speech."""
     tilt = _between(NOISE_TILT_DB)
     noise = _filtered(torch.randn(len(clip)), lambda hertz: tilt * torch.log2(hertz / LOWEST_HZ))  # (S,)
-    return noise * (clip.square().mean() / noise.square().mean()).sqrt() * 10.0 ** (-_between(NOISE_DB) / 20.0)
+    below: float = 10.0 ** (-_between(NOISE_DB) / 20.0)
+    return noise * (clip.square().mean() / noise.square().mean()).sqrt() * below
 
 
 def _microphone(hertz: Tensor) -> Tensor:
@@ -88,12 +89,15 @@ def _filtered(clip: Tensor, response: Callable[[Tensor], Tensor]) -> Tensor:
     size = _quick(len(clip))
     hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE).clamp(min=LOWEST_HZ)  # (F,)
     spectrum = torch.fft.rfft(clip, n=size) * 10.0 ** (response(hertz) / 20.0)  # (F,)
-    return torch.fft.irfft(spectrum, n=size)[: len(clip)]
+    heard: Tensor = torch.fft.irfft(spectrum, n=size)[: len(clip)]  # (S,)
+    return heard
 
 
 def _convolved(clip: Tensor, answer: Tensor) -> Tensor:
     size = _quick(len(clip) + len(answer))
-    return torch.fft.irfft(torch.fft.rfft(clip, n=size) * torch.fft.rfft(answer, n=size), n=size)[: len(clip)]
+    spectrum = torch.fft.rfft(clip, n=size) * torch.fft.rfft(answer, n=size)  # (F,)
+    heard: Tensor = torch.fft.irfft(spectrum, n=size)[: len(clip)]  # (S,)
+    return heard
 
 
 def _quick(samples: int) -> int:

@@ -80,6 +80,32 @@ def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
     assert right_alone < 0.7
 
 
+def test_copies_in_other_rooms_teach_what_a_room_leaves_as_it_is() -> None:
+    """Half of the features tell emotions best, but in a room they tell nothing."""
+    generator = torch.Generator().manual_seed(0)
+    firm, fragile = torch.randn(7, 10, generator=generator), 3.0 * torch.randn(7, 10, generator=generator)
+
+    def clips(names: list[str], rooms: int) -> HeardClips:
+        targets = torch.arange(7).repeat(8 * len(names))
+        own = firm[targets] + 0.5 * torch.randn(len(targets), 10, generator=generator)
+        moved = [fragile[targets], *(4.0 * torch.randn(rooms, len(targets), 10, generator=generator))]
+        features = torch.stack([torch.cat([own, each], dim=1) for each in moved], dim=1)
+        speakers = [name for name in names for _ in range(56)]
+        return HeardClips(features, targets, speakers, torch.ones(len(targets)))
+
+    train, dev = clips(["ravdess-01", "ravdess-02"], 2), clips(["ravdess-17"], 1)
+    torch.testing.assert_close(train.shares[0], torch.tensor([0.5, 0.25, 0.25]) / 112.0)
+    right = {}
+    for versions in (1, 3):
+        head = BaselineHead(20, 7, BaselineHeadConfig(voice=20))
+        fit_head(head, train._replace(features=train.features[:, :versions]), dev, 0.001)
+        with torch.no_grad():
+            in_a_room = head.note(head.reduce(dev.features[:, 1])).believed.argmax(dim=1)  # (m,)
+        right[versions] = float((in_a_room == dev.targets).float().mean())
+    assert right[1] < 0.6
+    assert right[3] > 0.85
+
+
 def test_a_toy_that_measures_voices_is_trained(toy_data: list[str], teacher: Path, toy: Path, tmp_path: Path) -> None:
     """With the words of another bundle, as they are."""
     text = (PACKAGED / "toy.toml").read_text()
