@@ -123,7 +123,8 @@ class MeasuredSpeechRecipe:
 
     draws: dict[str, Positive]  # how much each clip of a corpus counts
     clips: Count  # of a speaker at most, from all through their corpus
-    copies: Count  # of every clip, as other recordings of a stretch of it, for stages II and III
+    rooms: Count  # in which every clip is recorded anew, whole
+    stretches: Count  # of every clip, in yet other rooms, for stages II and III
     penalty: Positive  # on the squared weights of both views
     encoder: WhisperCareConfig = Field(default_factory=WhisperCareConfig)
     origin: str = "a Whisper"  # whose encoder --data speech-encoder=FILE has, for the model card

@@ -1,4 +1,4 @@
-"""What a frozen speech encoder says of acted clips: as they are, and of stretches of them that sound recorded anew.
+"""What a frozen speech encoder says of acted clips: as they are, recorded in other rooms, and of stretches of them.
 
 Encoded once and kept on disk: stage I learns from it, and so do stages II and III.
 
@@ -17,7 +17,8 @@ from emotrack.models.care import Care
 from emotrack.models.whisper import WhisperFrontEnd
 from emotrack.train.corpora.acted_corpora import Clip
 from emotrack.train.data.audio import read_audio
-from emotrack.train.data.augment import frame_positions, new_recording, resample, stretch
+from emotrack.train.data.augment import stretch
+from emotrack.train.data.rooms import recorded_elsewhere
 from emotrack.train.learning.loop import pad
 from emotrack.train.running.cache import cached, origin_of
 from emotrack.train.running.progress import track
@@ -29,14 +30,22 @@ FRAME_MULTIPLE = 32
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """How often a clip is heard anew, and how much of it."""
+    """How often a clip is heard anew in other rooms, and how much of it."""
 
-    copies: int
-    unheard: float  # share of a clip that is cut off each
+    whole: int = 0
+    stretches: int = 0
+    unheard: float = 0.0  # share of a clip that is cut off for a stretch
+
+    @property
+    def count(self) -> int:
+        """With the clip as it is."""
+        return 1 + self.whole + self.stretches
 
 
 def clip_features(encoder: Care, clips: list[Clip], versions: Versions, seed: int, path: Path) -> Tensor:
-    """(M, V, F) half precision, the clip as it is first; as ``path`` keeps it, or else computed, and kept there.
+    """(M, V, F) half precision: the clip as it is, then whole copies, then stretches.
+
+    As ``path`` keeps it, or else computed, and kept there.
 
     Raises:
         TrainError: a clip cannot be read.
@@ -48,7 +57,7 @@ def clip_features(encoder: Care, clips: list[Clip], versions: Versions, seed: in
         for first in track(range(0, len(clips), CLIPS_AT_ONCE), "hear clips"):
             heard = [_heard(encoder, clip, versions) for clip in clips[first : first + CLIPS_AT_ONCE]]
             found.append(_encoded(encoder, [frames for each in heard for frames in each]))  # (B V, F)
-        return {"features": torch.cat(found).view(len(clips), 1 + versions.copies, -1)}
+        return {"features": torch.cat(found).view(len(clips), versions.count, -1)}
 
     encoder.to(training_device())
     return cached(path, origin_of(encoder.state_dict(), (clips, versions, seed)), compute)["features"]
@@ -58,9 +67,11 @@ def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:
     """V versions, (T, MELS) each."""
     front_end = encoder.front_end
     assert isinstance(front_end, WhisperFrontEnd)  # noqa: S101
-    log_mel = front_end.log_mel(torch.from_numpy(read_audio(clip.path)).to(training_device())).cpu()  # (T, MELS)
-    anew = [new_recording(resample(log_mel, frame_positions(log_mel))) for _ in range(versions.copies)]
-    return [front_end.read(log_mel), *(stretch(front_end.read(each), versions.unheard) for each in anew)]
+    samples = torch.from_numpy(read_audio(clip.path))  # (samples,)
+    heard = [samples, *(recorded_elsewhere(samples) for _ in range(versions.count - 1))]
+    read = [front_end.prepare(each.to(training_device())).cpu() for each in heard]  # (T, MELS) each
+    whole = 1 + versions.whole
+    return [*read[:whole], *(stretch(each, versions.unheard) for each in read[whole:])]
 
 
 def _encoded(encoder: Care, heard: list[Tensor]) -> Tensor:

@@ -5,7 +5,10 @@ the deviation that one training voice has about its mean. The relative view is f
 its speaker's were heard; the absolute one to the clip as it is. Both are linear, with one ridge penalty, which makes of
 small components what they are: small. All of that has one solution, so there is nothing to be lucky or unlucky with.
 
-Notation: M clips, F features, V numbers that tell a voice, C labels.
+Copies of the clips in other rooms, all of which together count as much as the clip, make both views rely on what a room
+and a microphone leave as it is.
+
+Notation: M clips, W versions of each, F features, V numbers that tell a voice, C labels.
 """
 
 from __future__ import annotations
@@ -28,23 +31,32 @@ LEAST = 1e-4  # deviation of a feature
 class HeardClips(NamedTuple):
     """Clips as the frozen encoder hears them."""
 
-    features: Tensor  # (M, F)
+    features: Tensor  # (M, W, F), the clip as it is first
     targets: Tensor  # (M,) indices into EMOTIONS
     speakers: list[str]
     weights: Tensor  # (M,) how much each counts
+
+    @property
+    def shares(self) -> Tensor:
+        """(M, W) of each version in all: half of a clip's for the clip as it is, where there are copies."""
+        versions = torch.full((self.features.shape[1],), 1.0 / max(self.features.shape[1] - 1, 1))  # (W,)
+        versions[0] = 1.0
+        shares = self.weights.unsqueeze(1) * versions  # (M, W)
+        return shares / shares.sum()
 
 
 def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: float) -> Scores:
     """Fit ``head`` to clips; returns how well it tells single dev clips, of whose speakers nothing else was heard."""
     scale = _fit_voice(head, train)  # (V,)
     with torch.no_grad():
-        voices = head.reduce(train.features.float())  # (M, V)
-        _fit_variance(head, voices, train)
-        heard = _heard_of_speakers(head, voices, train.speakers)
-        views = torch.stack([voices, head.relative(voices, heard, heard)])  # (2, M, V)
+        voices = head.reduce(train.features.float())  # (M, W, V)
+        _fit_variance(head, voices[:, 0], train)
+        relative = [_relative(head, each, train.speakers) for each in voices.unbind(dim=1)]  # (M, V) each
+        views = torch.stack([voices, torch.stack(relative, dim=1)])  # (2, M, W, V)
     _fit_views(head, views, train, penalty)
     with torch.no_grad():
-        alone = head.note(head.reduce(dev.features.float())).believed  # (m, C)
+        heard = dev.features[:, 0].float()  # (m, F)
+        alone = head.note(head.reduce(heard)).believed  # (m, C)
         temperature = fit_temperature(alone, dev.targets)  # what was heard so far is told by what was believed
         head.classify.weight.div_(temperature)
         head.classify.bias.div_(temperature)
@@ -53,7 +65,7 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
         head.reduce.bias.div_(scale)
         head.variance.div_(scale.square())
         head.classify.weight.mul_(scale.repeat(2))
-        voices = head.reduce(dev.features.float())  # (m, V)
+        voices = head.reduce(heard)  # (m, V)
         notes = head.note(voices)
         probabilities = head(head.relate(voices, notes, notes)).softmax(dim=1)  # (m, C)
     return score(probabilities.numpy(), dev.targets.numpy(), EMOTIONS)
@@ -62,11 +74,11 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
 @torch.no_grad()
 def _fit_voice(head: BaselineHead, clips: HeardClips) -> Tensor:
     """Make of the standardised features their principal components; returns the square roots of their deviations."""
-    share = (clips.weights / clips.weights.sum()).unsqueeze(1)  # (M, 1)
-    features = clips.features.float()  # (M, F)
+    share = clips.shares.view(-1, 1)  # (M W, 1)
+    features = clips.features.float().flatten(0, 1)  # (M W, F)
     mean = (share * features).sum(dim=0)  # (F,)
     deviation = (share * (features - mean).square()).sum(dim=0).sqrt() + LEAST  # (F,)
-    standard = (features - mean) / deviation  # (M, F)
+    standard = (features - mean) / deviation  # (M W, F)
     variances, directions = torch.linalg.eigh(standard.T @ (share * standard))  # (F,), (F, F), the largest last
     kept = min(head.voice, len(variances))
     head.reduce.weight.zero_()
@@ -83,26 +95,29 @@ def _fit_variance(head: BaselineHead, voices: Tensor, clips: HeardClips) -> None
     head.variance.copy_(torch.stack(within).mean(dim=0).clamp(min=LEAST))
 
 
-def _heard_of_speakers(head: BaselineHead, voices: Tensor, speakers: list[str]) -> VoiceSums:
-    """What was heard of the speaker of each clip, in all of them; the room is that speaker alone."""
+def _relative(head: BaselineHead, voices: Tensor, speakers: list[str]) -> Tensor:
+    """(M, V) -> (M, V) against what was heard of the speaker of each clip in all of them, alone in the room."""
     notes = head.note(voices).rows()
     sums: dict[str, VoiceSums] = {}
     for name, heard in zip(speakers, notes, strict=True):
         sums[name] = sums[name] + heard if name in sums else heard
-    return VoiceSums.stacked([sums[name] for name in speakers])
+    heard = VoiceSums.stacked([sums[name] for name in speakers])
+    return head.relative(voices, heard, heard)
 
 
 def _fit_views(head: BaselineHead, views: Tensor, clips: HeardClips, penalty: float) -> None:
-    """Both halves of the classifier, each as if it were alone, with one bias: (2, M, V)."""
+    """Both halves of the classifier, each as if it were alone, with one bias: (2, M, W, V)."""
     weights = torch.zeros(2, len(EMOTIONS), head.voice, requires_grad=True)  # (2, C, V)
     bias = torch.zeros(len(EMOTIONS), requires_grad=True)  # (C,)
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=STEPS)
-    share, targets = clips.weights / clips.weights.sum(), clips.targets.expand(2, -1)  # (M,), (2, M)
+    copies = views.shape[2]
+    share, targets = clips.shares.flatten(), clips.targets.repeat_interleave(copies).repeat(2)  # (M W,), (2 M W,)
+    views = views.flatten(1, 2)  # (2, M W, V)
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        scores = views @ weights.mT + bias  # (2, M, C)
-        each = nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")  # (2 M,)
+        scores = views @ weights.mT + bias  # (2, M W, C)
+        each = nn.functional.cross_entropy(scores.flatten(0, 1), targets, reduction="none")  # (2 M W,)
         total = (share * each.view(2, -1)).sum() + penalty * weights.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total

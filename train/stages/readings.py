@@ -202,8 +202,8 @@ def _voices(
 ) -> Tensor:
     """(M, V, E) embeddings of stretches of clips, each as another recording."""
     if isinstance(speech, MeasuredSpeechRecipe):
-        features = train_features(network.speech_encoder, clips, speech.copies, pairing.unheard, out, seed)[:, 1:]
-        parts = features.unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
+        features = train_features(network.speech_encoder, clips, speech, pairing.unheard, out, seed)
+        parts = features[:, -speech.stretches :].unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
         return torch.stack([network.speech_head.embed(SpeechFeatures(each, None)).cpu() for each in parts])
     log_mel = LogMel()
     found = []
@@ -222,11 +222,17 @@ def _voices(
 
 
 def train_features(
-    encoder: Care | HubSpeechEncoder, clips: list[Clip], copies: int, unheard: float, out: Path, seed: int
+    encoder: Care | HubSpeechEncoder,
+    clips: list[Clip],
+    recipe: MeasuredSpeechRecipe,
+    unheard: float,
+    out: Path,
+    seed: int,
 ) -> Tensor:
-    """(M, 1 + copies, F) of training clips as they are, and of stretches of them; see ``clip_features``."""
+    """(M, V, F) of training clips as they are, in other rooms, and of stretches of them; see ``clip_features``."""
     assert isinstance(encoder, Care)  # noqa: S101
-    return clip_features(encoder, clips, Versions(copies, unheard), seed, out / "clip-features.safetensors")
+    versions = Versions(recipe.rooms, recipe.stretches, unheard)
+    return clip_features(encoder, clips, versions, seed, out / "clip-features.safetensors")
 
 
 def conversing(recipe: ActedSpeechRecipe | MeasuredSpeechRecipe, data: dict[str, Path]) -> tuple[str, list[Clip]]:

@@ -214,8 +214,8 @@ def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str
     if not clips or not dev:
         raise TrainError(f"no acted clips of a train and a dev speaker in {', '.join(recipe.draws)}")
     out.mkdir(parents=True, exist_ok=True)
-    features = train_features(encoder, clips, recipe.copies, unheard, out, seed)
-    heard = clip_features(encoder, dev, Versions(0, 0.0), seed, out / "clip-features-dev.safetensors")
+    features = train_features(encoder, clips, recipe, unheard, out, seed)[:, : 1 + recipe.rooms]
+    heard = clip_features(encoder, dev, Versions(), seed, out / "clip-features-dev.safetensors")
     head = build_speech_head(encoder, len(EMOTIONS), recipe.head)
     assert isinstance(head, BaselineHead)  # noqa: S101
     known, others = (_heard_clips(*each, recipe.draws) for each in ((features, clips), (heard, dev)))
@@ -226,7 +226,7 @@ def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str
 def _heard_clips(features: Tensor, clips: list[Clip], draws: dict[str, float]) -> HeardClips:
     corpora = [clip.speaker.partition("-")[0] for clip in clips]  # speakers' names begin with it
     return HeardClips(
-        features[:, 0],
+        features,
         torch.tensor([EMOTIONS.index(clip.emotion) for clip in clips]),
         [clip.speaker for clip in clips],
         torch.tensor([draws[corpus] for corpus in corpora]),

@@ -26,7 +26,8 @@ encoder = { whisper_width = 64, blocks = 2, heads = 1, feed_forward = 24 }
 head = { voice = 12, room = 2.0, speaker = 2.0 }
 draws = { ravdess = 1.0 }
 clips = 6
-copies = 2
+rooms = 1
+stretches = 2
 penalty = 0.1
 
 """
@@ -61,13 +62,13 @@ def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
         speakers = [name for name in names for _ in range(7 * each)]
         noise = 0.3 * torch.randn(len(targets), 10, generator=generator)
         features = torch.stack([own[name] for name in speakers]) + emotions[targets] + noise
-        return HeardClips(features, targets, speakers, torch.ones(len(targets)))
+        return HeardClips(features.unsqueeze(1), targets, speakers, torch.ones(len(targets)))
 
     head = BaselineHead(10, 7, BaselineHeadConfig(voice=10, room=0.5, speaker=0.5))
     stranger = clips(["ravdess-17"], 4)
     fit_head(head, clips([f"ravdess-{number:02}" for number in range(1, 13)], 4), stranger, 0.001)
     with torch.no_grad():
-        voices = head.reduce(stranger.features)
+        voices = head.reduce(stranger.features[:, 0])
         notes = head.note(voices)
         heard = VoiceSums(
             *(tensor.sum(dim=0).expand(len(voices), *tensor.shape[1:]) for tensor in notes.tensors().values())
@@ -77,6 +78,32 @@ def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
         right_alone = (notes.believed.argmax(dim=1) == stranger.targets).float().mean()
     assert right > 0.95
     assert right_alone < 0.7
+
+
+def test_copies_in_other_rooms_teach_what_a_room_leaves_as_it_is() -> None:
+    """Half of the features tell emotions best, but in a room they tell nothing."""
+    generator = torch.Generator().manual_seed(0)
+    firm, fragile = torch.randn(7, 10, generator=generator), 3.0 * torch.randn(7, 10, generator=generator)
+
+    def clips(names: list[str], rooms: int) -> HeardClips:
+        targets = torch.arange(7).repeat(8 * len(names))
+        own = firm[targets] + 0.5 * torch.randn(len(targets), 10, generator=generator)
+        moved = [fragile[targets], *(4.0 * torch.randn(rooms, len(targets), 10, generator=generator))]
+        features = torch.stack([torch.cat([own, each], dim=1) for each in moved], dim=1)
+        speakers = [name for name in names for _ in range(56)]
+        return HeardClips(features, targets, speakers, torch.ones(len(targets)))
+
+    train, dev = clips(["ravdess-01", "ravdess-02"], 2), clips(["ravdess-17"], 1)
+    torch.testing.assert_close(train.shares[0], torch.tensor([0.5, 0.25, 0.25]) / 112.0)
+    right = {}
+    for versions in (1, 3):
+        head = BaselineHead(20, 7, BaselineHeadConfig(voice=20))
+        fit_head(head, train._replace(features=train.features[:, :versions]), dev, 0.001)
+        with torch.no_grad():
+            in_a_room = head.note(head.reduce(dev.features[:, 1])).believed.argmax(dim=1)  # (m,)
+        right[versions] = float((in_a_room == dev.targets).float().mean())
+    assert right[1] < 0.6
+    assert right[3] > 0.85
 
 
 def test_a_toy_that_measures_voices_is_trained(toy_data: list[str], teacher: Path, toy: Path, tmp_path: Path) -> None:
