@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -175,6 +175,11 @@ class Speakers:
         """Of a turn that is remembered."""
         return next((self._name(each.speaker) for each in self._turns if each.turn == turn), None)
 
+    @property
+    def _most(self) -> int:
+        """How many speakers there may be, those counted singly that are one by name."""
+        return self._count + len(self._names) - len(set(self._names.values()))
+
     # -- clustering ----------------------------------------------------------------------------------------------
 
     def _groups(self) -> list[_Group]:
@@ -197,7 +202,7 @@ class Speakers:
         sums = np.stack([group.sum for group in groups])  # (groups, numbers)
         weights = np.array([group.weight for group in groups], dtype=np.float32)
         heard = np.array([group.is_heard for group in groups])
-        most = self._count + len(self._names) - len(set(self._names.values()))
+        most = self._most
         needed_s = self._needed_s()
         products = sums @ sums.T  # (groups, groups), of what are the sums of merged groups, too
         alike = products / np.outer(weights, weights)
@@ -285,7 +290,7 @@ class Speakers:
         numbers = self._kept_numbers(clusters, shares)
         for place in somebody:
             if place not in numbers:
-                numbers[place] = self._new(None)
+                numbers[place] = self._freed(numbers, somebody, clusters) or self._new(None)
         for place, cluster in enumerate(clusters):
             for group in cluster:
                 group.speaker = numbers.get(place)
@@ -297,6 +302,18 @@ class Speakers:
         self._follow(became)
         names = {self._names[speaker]: self._names[into] for speaker, into in became.items()}
         return {speaker: into for speaker, into in names.items() if speaker != into}
+
+    def _freed(
+        self, numbers: dict[int, int], somebody: Collection[int], clusters: Sequence[Sequence[_Group]]
+    ) -> int | None:
+        """Where there are as many speakers as there may be: the number of who said least, and too little for one.
+
+        The first words of a conversation are a speaker's however few they are; whoever says more may be the only one.
+        """
+        least = [place for place in numbers if place not in somebody and numbers[place] not in self._by_person]
+        if not least or len(numbers) < self._most:
+            return None
+        return numbers.pop(min(least, key=lambda place: (_weight(clusters[place]), place)))
 
     def _follow(self, became: Mapping[int, int]) -> None:
         """What is not clustered goes where its speaker has gone."""
@@ -411,7 +428,7 @@ class Speakers:
         return None if speaker is None else self._names.get(speaker)
 
 
-def _weight(cluster: list[_Group]) -> float:
+def _weight(cluster: Sequence[_Group]) -> float:
     return sum(group.weight for group in cluster)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -471,6 +471,7 @@ def spoken(conversation: Sequence[tuple[int, float, bool, str | None]], speakers
 
 
 @settings(deadline=None, max_examples=60)
+@example([(0, 0.6, False, None), (1, 2.0, False, None)], 0, 1)  # the first word counts as a speaker's
 @given(conversations, st.integers(0, 3), st.sampled_from([None, 1, 2]))
 def test_revisions_tell_everything_and_everybody_has_a_name(
     conversation: list[tuple[int, float, bool, str | None]], seed: int, count: int | None
