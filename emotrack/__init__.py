@@ -40,13 +40,15 @@ if TYPE_CHECKING:
         Turn,
     )
     from emotrack.tracker.sources.blocks import Blocks
+    from emotrack.tracker.sources.call import Call
     from emotrack.tracker.sources.file import File
-    from emotrack.tracker.sources.microphone import Microphone
+    from emotrack.tracker.sources.microphone import Microphone, SystemSound
     from emotrack.tracking import Conversation, Tracker, turns
 
 __all__ = [
     "Blocks",
     "BundleError",
+    "Call",
     "CaptionsError",
     "Conversation",
     "Correction",
@@ -67,6 +69,7 @@ __all__ = [
     "SourceRestoredEvent",
     "SpeakerRenamed",
     "SpeakersMerged",
+    "SystemSound",
     "Tracker",
     "Turn",
     "UsageError",
@@ -89,6 +92,8 @@ _MODULE_OF = {
     "Blocks": "tracker.sources.blocks",
     "File": "tracker.sources.file",
     "Microphone": "tracker.sources.microphone",
+    "SystemSound": "tracker.sources.microphone",
+    "Call": "tracker.sources.call",
 }
 
 # A program that uses emotrack decides what is shown; without a handler of its own nothing is.

@@ -194,14 +194,12 @@ def _open_source(arguments: argparse.Namespace) -> Source:
         from emotrack.tracker.web.microphone import WebMicrophone
 
         return WebMicrophone()
-    from emotrack.tracker.sources.microphone import Microphone
+    from emotrack.tracker.sources.microphone import Microphone, SystemSound
 
     if arguments.system is None:
         return Microphone(arguments.mic or None, arguments.channels)
 
-    from emotrack.tracker.sources.pulse import find_monitor
-
-    system = Microphone(find_monitor(arguments.system or None))
+    system = SystemSound(arguments.system or None)
     if arguments.mic is None:
         return system
 

@@ -23,7 +23,7 @@ from emotrack.tracker.sources import ONE_CHANNEL, Channels, usual_speakers
 from emotrack.tracker.sources.capture import Block, Capture
 from emotrack.tracker.sources.devices import InputDevice, find_again, find_device, list_devices
 from emotrack.tracker.sources.mixing import Mixer
-from emotrack.tracker.sources.pulse import PulseCapture, all_inputs, list_pulse_devices
+from emotrack.tracker.sources.pulse import PulseCapture, all_inputs, find_monitor, list_pulse_devices
 from emotrack.tracker.sources.resampler import Chunker, usable
 
 _log = logging.getLogger(__name__)
@@ -161,3 +161,14 @@ class Microphone:
         elif not self._silent_s and self._told_muted:
             self._told_muted = False
             _log.info("%r is heard again", self.name, extra=over("muted"))
+
+
+class SystemSound(Microphone):
+    """What this computer plays, in one channel."""
+
+    def __init__(self, output: str | None = None) -> None:
+        """``output`` is a name of the sound server or a part of one, None for its default.
+
+        Raises SourceError where neither PulseAudio nor PipeWire runs, and when the name fits none or several.
+        """
+        super().__init__(find_monitor(output))

@@ -10,7 +10,7 @@ import pytest
 
 from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.errors import SourceError
-from emotrack.tracker.sources.microphone import Microphone
+from emotrack.tracker.sources.microphone import SystemSound
 from emotrack.tracker.sources.pulse import find_monitor, list_pulse_devices
 from tests.tracker.sources.test_file import write_wave
 from tests.tracker.virtual_microphone import CALL, VirtualMicrophone
@@ -33,7 +33,7 @@ def test_what_an_output_plays_is_recorded(virtual_microphone: VirtualMicrophone,
     path = write_wave(tmp_path / "noise.wav", played, 44_100, 2)
 
     async def record() -> list[Samples]:
-        source = Microphone(find_monitor("headset"))
+        source = SystemSound("headset")
         heard: list[Samples] = []
         stream = source.items()
         async for item in stream:
@@ -54,7 +54,7 @@ def test_what_an_output_plays_is_recorded(virtual_microphone: VirtualMicrophone,
 def test_a_server_that_is_gone_is_waited_for(virtual_microphone: VirtualMicrophone) -> None:
     async def record() -> list[str]:
         kinds: list[str] = []
-        stream = Microphone(find_monitor("headset")).items()
+        stream = SystemSound("headset").items()
         async for item in stream:
             kind = type(item).__name__
             if kind == "AudioChunk" and not kinds:
