@@ -205,7 +205,8 @@ async def _write(writer: asyncio.StreamWriter, message: Event) -> None:
 
 async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Say nothing more, and hear out what is on its way: to close at once could take the answer back."""
-    writer.write_eof()
+    with contextlib.suppress(OSError):  # they have hung up already
+        writer.write_eof()
     async with asyncio.timeout(HANG_UP_S):
         while await reader.read(MAX_LINE_BYTES):
             pass

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import errno
+import gc
 import json
 import re
 import signal
@@ -305,6 +307,30 @@ def test_a_client_that_goes_has_spoken_all_the_same(network: EmotionNetwork) -> 
 
     assert asyncio.run(run()) == SAID
     assert [turn.turn_id for turn in recorder.turns] == [1, 2]
+
+
+def test_who_hangs_up_on_the_answer_leaves_no_traceback(
+    network: EmotionNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_eof(_: asyncio.StreamWriter) -> None:  # as after a reset that the loop has not seen yet
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write_eof", write_eof)
+    failures: list[str] = []
+
+    async def run() -> str:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["message"]))
+        async with served(network) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            await reader.readline()
+            writer.close()
+            await asyncio.sleep(0.1)
+            gc.collect()  # a failure that nobody asks for is told only then
+            return await words(port, pcm(0))
+
+    assert asyncio.run(run()) == SAID
+    assert failures == []
 
 
 def test_too_many_at_once_are_told(network: EmotionNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
