@@ -116,6 +116,9 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
 
 def _predictions(labels: tuple[str, ...], rows: Sequence[dict[str, Any]]) -> Predictions:
     each = [[float(row[f"{PROBABILITY}{label}"]) for label in labels] for row in rows]
+    for row, probabilities in zip(rows, each, strict=True):
+        if not all(0.0 <= p <= 1.0 for p in probabilities):  # nor is NaN
+            raise ValueError(f"turn {row['turn']} of dialogue {row['dialogue']} has a probability outside 0 to 1")
     return Predictions(
         labels,
         [(str(row["dialogue"]), str(row["turn"]), str(row["speaker"])) for row in rows],

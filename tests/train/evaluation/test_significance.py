@@ -142,3 +142,14 @@ def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path, capsys: pyte
     words = ["evaluate", "--corpus", "meld", "--data", str(tmp_path), "--predictions", "a.txt"]
     assert main(words) == 2
     assert "a.txt: predictions are written as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["nan", "inf", "-7", "1.5"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_is_no_probability_is_refused(tmp_path: Path, ending: str, wrong: str) -> None:
+    path = tmp_path / f"said.{ending}"
+    said = predictions(TRUTH, BETTER, DIALOGUES)
+    said.probabilities[3, 0] = float(wrong)
+    write_predictions([("both", said)], SCORED, path)
+    with pytest.raises(TrainError, match="turn 3 of dialogue d1 has a probability outside 0 to 1"):
+        read_predictions(path)
