@@ -99,6 +99,7 @@ class Microphone:
                 self._chunker.skip(lost_s)
                 yield SourceRestored(lost_s)
         finally:
+            self._chunker.flush()  # lets go of the resampler, native memory, though the source may be kept
             await loop.run_in_executor(worker, self._capture.close)
             worker.shutdown(wait=False)
 

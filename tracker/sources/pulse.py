@@ -44,11 +44,13 @@ class _ServerSource(BaseModel):
 
 
 _Answer = TypeVar("_Answer")
+_SERVER = TypeAdapter(_Server)  # here: an adapter keeps the frames it is made in, and all that they hold
+_SOURCES = TypeAdapter(list[_ServerSource])
 
 
 def list_pulse_devices() -> list[InputDevice]:
     """The microphones of the sound server, then its monitors; none where there is no server or no ``pactl``."""
-    server, sources = _ask(_Server, "info"), _ask(list[_ServerSource], "list", "sources")
+    server, sources = _ask(_SERVER, "info"), _ask(_SOURCES, "list", "sources")
     if server is None or sources is None:
         return []
     defaults = (server.default_source_name, f"{server.default_sink_name}.monitor")
@@ -91,7 +93,7 @@ def find_monitor(name: str | None) -> InputDevice:
     return find_device(name, monitors, "output")
 
 
-def _ask(answer: type[_Answer], *words: str) -> _Answer | None:
+def _ask(answer: TypeAdapter[_Answer], *words: str) -> _Answer | None:
     """What ``pactl`` answers; None without an answer of that kind."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}  # or numbers have commas
     command = ["pactl", "--format=json", *words]
@@ -99,7 +101,7 @@ def _ask(answer: type[_Answer], *words: str) -> _Answer | None:
         done = subprocess.run(  # noqa: S603 - words of our own
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
         )
-        return TypeAdapter(answer).validate_json(done.stdout)
+        return answer.validate_json(done.stdout)
     return None
 
 

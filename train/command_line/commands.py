@@ -170,7 +170,7 @@ def _train(args: argparse.Namespace) -> int:
     from emotrack.train.recipes.recipe import load_recipe, misnamed
     from emotrack.train.running.ranks import joined, rank, wait
     from emotrack.train.running.seeds import train_with
-    from emotrack.train.stages.take_over import take_over
+    from emotrack.train.stages.take_over import steps_after, take_over
 
     steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
     try:
@@ -182,6 +182,8 @@ def _train(args: argparse.Namespace) -> int:
         if "joint" in steps and recipe.joint is None:
             say(f"recipe {recipe.name} has no [joint]: how the stages are trained together", "emotrack train")
             return EXIT_USAGE
+        if args.begin:
+            steps = steps_after(args.begin, steps)
 
         def train(out: Path, seed: int) -> Path:
             if args.begin:

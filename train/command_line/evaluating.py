@@ -117,7 +117,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from emotrack.train.errors import TrainError
     from emotrack.train.evaluation.drawn_sessions import evaluate_drawn_sessions
     from emotrack.train.evaluation.evaluate import evaluate_corpus
-    from emotrack.train.evaluation.predictions import check_ending, write_predictions
+    from emotrack.train.evaluation.predictions import check_place, write_predictions
     from emotrack.train.running.ranks import training_device
 
     if complaint := _complaint(args):
@@ -126,7 +126,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # a turn at a time: more threads only wait for each other
     try:
         if args.predictions:
-            check_ending(args.predictions)
+            check_place(args.predictions)
         network = load_bundle(args.bundle, str(training_device()))
         corpus = read_corpus(args.corpus, args.data, args.split)
         if args.features:
@@ -170,7 +170,9 @@ def _draw(found: Evaluation, title: str, folder: Path) -> None:
 
 
 def _complaint(args: argparse.Namespace) -> str | None:
-    """What does not go together in the command line."""
+    """What does not go together in the command line, or cannot be written to."""
+    if args.drawings and args.drawings.exists() and not args.drawings.is_dir():
+        return f"--drawings {args.drawings}: is no folder"
     if args.session == "clip":
         return "--seed is for --session speaker and corpus, which are drawn" if args.seed else None
     if args.predictions or args.drawings:

@@ -44,8 +44,15 @@ class Predictions:
         return found
 
 
-def check_ending(path: Path) -> None:
+def check_place(path: Path) -> None:
     """Whether a table can be written there, before hours are spent. Raises ``UsageError``."""
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise UsageError(f"{path}: {'is a folder' if path.is_dir() else 'its folder is not there'}")
+    check_ending(path)
+
+
+def check_ending(path: Path) -> None:
+    """Whether its ending is that of a table, and what reads and writes such is installed. Raises ``UsageError``."""
     if path.suffix not in ENDINGS:
         raise UsageError(f"{path}: predictions are written as {' or '.join(ENDINGS)}")
     if path.suffix == ".parquet":

@@ -17,11 +17,13 @@ def shown_in_tensorboard(folder: Path | None) -> Iterator[None]:
     """For a while, write loss and scores of every epoch for TensorBoard; without a folder, nothing.
 
     Raises:
-        UsageError: the package is missing.
+        UsageError: the package is missing, or ``folder`` is a file.
     """
     if folder is None:
         yield
         return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--tensorboard {folder}: is no folder")
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

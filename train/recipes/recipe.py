@@ -230,12 +230,13 @@ def load_recipe(name_or_path: str, changes: Sequence[tuple[str, str]] = ()) -> R
         raise TrainError(f"{path}: not TOML: {error}") from error
     for where, value in changes:
         _change(document, where, value)
+    said_by = f"{path}, with --set {', '.join(where for where, _ in changes)}" if changes else path
     try:
         recipe = TypeAdapter(Recipe).validate_python(document, extra="forbid")
     except ValidationError as error:
-        raise TrainError(f"{path}: {fault(error)}") from error
+        raise TrainError(f"{said_by}: {fault(error)}") from error
     if complaint := _complaint(recipe):
-        raise TrainError(f"{path}: {complaint}")
+        raise TrainError(f"{said_by}: {complaint}")
     return recipe
 
 
@@ -254,13 +255,19 @@ def _change(document: dict[str, Any], where: str, value: str) -> None:
     inside: Any = document
     try:
         for part in path:
-            inside = inside[int(part)] if isinstance(inside, list) else inside.setdefault(part, {})
+            inside = inside[_place(part)] if isinstance(inside, list) else inside.setdefault(part, {})
         if isinstance(inside, list):
-            inside[int(last)] = _toml(value)
+            inside[_place(last)] = _toml(value)
         else:
             inside[last] = _toml(value)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise TrainError(f"--set {where}: there is no such place in the recipe") from error
+
+
+def _place(number: str) -> int:
+    if not number.isdecimal():
+        raise ValueError(number)
+    return int(number)
 
 
 def _toml(value: str) -> object:

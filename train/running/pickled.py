@@ -43,8 +43,10 @@ def convert(name: str, out: Path, sha256: str | None) -> Path:
         raise TrainError(f"{name}: has no {PICKLE}")
     with pickle.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if sha256 != found:
+    if sha256 is None:
         raise UsageError(f"{pickle}: is a pickle of the SHA-256 {found}: if you trust it, say --sha256 {found}")
+    if sha256.lower() != found:
+        raise UsageError(f"{pickle}: is another file than the one that is meant: its SHA-256 is {found}")
     weights = _weights(pickle)
     out.mkdir(parents=True, exist_ok=True)
     for each in (file for pattern in DESCRIPTION for file in folder.glob(pattern)):

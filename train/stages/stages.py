@@ -141,8 +141,10 @@ def start(
 
 
 def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Training:
-    """The training conversations, as ``out/stage1`` encodes them."""
-    first = load_bundle(out / "stage1", str(training_device()))
+    """The training conversations, as ``out/stage1`` encodes them, or where a run began later, ``out/stage2``: alike."""
+    first = load_bundle(
+        next(each for each in (out / "stage1", out / "stage2") if each.is_dir()), str(training_device())
+    )
     return training_conversations(first, recipe, data, out, seed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from emotrack.errors import UsageError
 from emotrack.models.bundle import load_bundle
 from emotrack.train.errors import TrainError
 from emotrack.train.running.ranks import rank_0_first
@@ -27,3 +28,20 @@ def take_over(bundle: Path, out: Path) -> Path:
         elif load_bundle(folder).fingerprint != begun.fingerprint:
             raise TrainError(f"{folder}: is not {bundle}: choose another --out")
     return folder
+
+
+def steps_after(bundle: Path, steps: tuple[str, ...]) -> tuple[str, ...]:
+    """What is left of a run's steps where it begins with a stage's bundle.
+
+    Raises:
+        BundleError: it is none.
+        UsageError: these steps do not follow that stage.
+    """
+    stage = load_bundle(bundle).config.stage
+    if f"stage{stage}" in steps:
+        left = steps[steps.index(f"stage{stage}") + 1 :]
+    else:
+        left = steps if steps[0] == f"stage{stage + 1}" else ()
+    if not left:
+        raise UsageError(f"--from {bundle}: is of stage {stage}, after which {', '.join(steps)} cannot go on")
+    return left

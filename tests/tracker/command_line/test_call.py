@@ -33,7 +33,8 @@ def test_nobody_in_a_call_is_heard_twice(virtual_microphone: VirtualMicrophone, 
             player.wait(timeout=40)
         time.sleep(2.0)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=30)
+    assert "leaked" not in err
     turns = {event["turn_id"]: event for event in events(out) if event["type"] == "turn"}.values()  # as last revised
     begins = next(turn["start_s"] for turn in turns) - TRUTH[0]["start"]
     yours = [turn["start_s"] - begins for turn in turns if turn["speaker"] == "you"]

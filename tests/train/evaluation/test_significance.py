@@ -139,9 +139,14 @@ def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path, capsys: pyte
     assert "a.csv: no column 'corpus'" in capsys.readouterr().err
     assert main(["train", "significance", str(tmp_path / "a.txt"), str(tmp_path / "a.csv")]) == 2
     assert "a.txt: predictions are written as .csv or .parquet" in capsys.readouterr().err
-    words = ["evaluate", "--corpus", "meld", "--data", str(tmp_path), "--predictions", "a.txt"]
-    assert main(words) == 2
-    assert "a.txt: predictions are written as" in capsys.readouterr().err
+    words = ["evaluate", "--corpus", "meld", "--data", str(tmp_path)]
+    for option, place, says in (
+        ("--predictions", "a.txt", "a.txt: predictions are written as"),
+        ("--predictions", tmp_path / "nowhere/a.csv", "nowhere/a.csv: its folder is not there"),
+        ("--drawings", tmp_path / "a.csv", "a.csv: is no folder"),
+    ):
+        assert main([*words, option, str(place)]) == 2
+        assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", ["nan", "inf", "-7", "1.5"])

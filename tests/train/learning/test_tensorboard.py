@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from emotrack.errors import UsageError
 from emotrack.train.learning.listening import listening
 from emotrack.train.learning.loop import fit
 from emotrack.train.learning.tensorboard import shown_in_tensorboard
@@ -43,3 +44,9 @@ def test_whoever_listens_is_told_and_nobody_else(tmp_path: Path) -> None:
         fit("sides", model, Sides(model), OPTIONS, tmp_path / "first", seed=0)
     fit("sides", new_model(), Sides(model), OPTIONS, tmp_path / "second", seed=0)
     assert heard == [("sides", "first", epoch) for epoch in (1, 2, 3, 4)]
+
+
+def test_a_file_is_no_place_for_it(tmp_path: Path) -> None:
+    (tmp_path / "board").write_text("")
+    with pytest.raises(UsageError, match="board: is no folder"), shown_in_tensorboard(tmp_path / "board"):
+        pass

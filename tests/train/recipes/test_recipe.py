@@ -105,6 +105,8 @@ def test_values_of_a_recipe_are_changed_by_name() -> None:
         ("network.hidden", "wide", "network.hidden: Input should be a valid integer"),
         ("text.phases.7.loop.epochs", "5", "--set text.phases.7.loop.epochs: there is no such place"),
         ("name.first", "x", "--set name.first: there is no such place"),
+        ("text.phases.-1.loop.epochs", "2", "--set text.phases.-1.loop.epochs: there is no such place"),
+        ("network.hiden", "3", "toy.toml, with --set network.hiden: network.hiden"),
     ):
         with pytest.raises(TrainError, match=complaint):
             load_recipe("toy", [(where, value)])

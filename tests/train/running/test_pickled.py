@@ -36,11 +36,12 @@ def test_a_pickle_becomes_safetensors_once_its_hash_is_named(
 ) -> None:
     out = tmp_path / "out"
     sha256 = hashlib.sha256((pickled / "pytorch_model.bin").read_bytes()).hexdigest()
-    for words in ([], ["--sha256", "0" * 64]):
+    another = f"is another file than the one that is meant: its SHA-256 is {sha256}"
+    for words, says in ((), f"is a pickle of the SHA-256 {sha256}"), (("--sha256", "0" * 64), another):
         assert main(["train", "convert", str(pickled), "--out", str(out), *words]) == 2
-        assert f"pytorch_model.bin: is a pickle of the SHA-256 {sha256}" in capsys.readouterr().err
+        assert f"pytorch_model.bin: {says}" in capsys.readouterr().err
         assert not out.exists()
-    assert main(["train", "convert", str(pickled), "--out", str(out), "--sha256", sha256]) == 0
+    assert main(["train", "convert", str(pickled), "--out", str(out), "--sha256", sha256.upper()]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     weights = torch.load(pickled / "pytorch_model.bin", weights_only=True)
     kept = load_file(out / "model.safetensors")

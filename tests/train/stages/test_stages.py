@@ -347,8 +347,21 @@ def test_a_run_begins_with_a_stage_of_another(
     assert (tmp_path / "stage1/model.safetensors").read_bytes() == (toy / "stage1/model.safetensors").read_bytes()
     network = load_bundle(tmp_path / "stage2")
     assert (network.name, network.config.conversation.hidden, network.config.stage) == ("narrow", 4, 2)
-    assert train("stage2", *words, "--from", str(toy / "stage2")) == 1
+    assert train("stage3", *words, "--from", str(toy / "stage2")) == 1
     assert f"{tmp_path}/stage2: is not {toy}/stage2: choose another --out" in capsys.readouterr().err
+
+
+def test_what_another_run_has_trained_is_not_trained_again(
+    toy: Path, toy_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--recipe", "toy", "--seed", "5", *toy_data, "--out", str(tmp_path), "--from", str(toy / "stage2")]
+    assert train("all", *words, "--joint") == 2
+    assert train("stage2", *words) == 2
+    assert "is of stage 2, after which stage2 cannot go on" in capsys.readouterr().err
+    assert train("all", *words, "--accept-collapse") == 0
+    assert not (tmp_path / "stage1").exists()
+    assert load_bundle(tmp_path / "stage2").fingerprint == load_bundle(toy / "stage2").fingerprint
+    assert load_bundle(tmp_path / "bundle").config.stage == 3
 
 
 def test_the_commands_help_is_quick_and_imports_no_torch() -> None:
