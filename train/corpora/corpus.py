@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.text_files import decode
 from emotrack.train.errors import TrainError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # seconds, which whoever reads a corpus alone does not need
 
 
 @dataclass(frozen=True, slots=True)
