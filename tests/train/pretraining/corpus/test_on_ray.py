@@ -141,6 +141,7 @@ def left_by_ray() -> set[Path]:
     return {*top.glob("ray-*"), *top.glob("ray/session_*")}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_is_killed_and_the_table_is_that_of_the_plain_loop(tmp_path: Path, plain: dict[str, bytes]) -> None:
     killed, out = tmp_path / "killed", tmp_path / "out"
