@@ -15,6 +15,7 @@ import soxr
 from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.sources import ROOM
 from emotrack.tracker.sources.decoder import AudioFile, Decoded
 from emotrack.tracker.sources.mixing import mixed
 
@@ -47,6 +48,8 @@ class Room:
 
     name = "a room"
     channels = 1
+    speakers = ROOM
+    elsewhere = ""
     lossless = False
     dropped_frames = 0
     realtime = False
