@@ -44,7 +44,7 @@ examples:
   emotrack watch mqtt://localhost/                 the dashboard of sites that are tracked elsewhere
   emotrack wyoming --publish mqtt://localhost/     words for Home Assistant, emotions over MQTT
   emotrack report meeting.jsonl                    afterwards: a web page of what was heard
-  emotrack devices                                 what --mic can listen to
+  emotrack devices                                 what --mic and --system can listen to
 
 Estimating emotions from voices at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)), save for
 medical or safety reasons. Make sure that everyone who can be heard knows and agrees.

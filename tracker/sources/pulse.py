@@ -44,7 +44,7 @@ class _ServerSource(BaseModel):
 
 
 _Answer = TypeVar("_Answer")
-_SERVER = TypeAdapter(_Server)  # here: an adapter keeps the frames it is made in, and all that they hold
+_SERVER = TypeAdapter(_Server)
 _SOURCES = TypeAdapter(list[_ServerSource])
 
 

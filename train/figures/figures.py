@@ -19,7 +19,7 @@ from typing import Any
 from emotrack.models.files import whole_file, write_files
 from emotrack.tracker.messages.output import show
 from emotrack.train.figures.bar_chart import draw_bars
-from emotrack.train.figures.runs import STAGED, STAGES, Step, finished, metrics_in, run_folder
+from emotrack.train.figures.runs import HEARD, STAGED, STAGES, Step, finished, metrics_in, run_folder
 from emotrack.train.learning.collapse import collapse_accepted
 from emotrack.train.pretraining.encoders.text import labels_address, run_pretraining
 from emotrack.train.recipes.recipe import Recipe
@@ -32,7 +32,6 @@ from emotrack.train.stages.stages import run_finish
 from emotrack.train.stages.take_over import take_over
 
 UNTRAINED = "no pre-training"
-HEARD = {"text": "words", "speech": "voice", "both": "voice and words"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from emotrack.train.stages.stages import run_finish, run_stage_three, run_stage_
 Step = Callable[[Recipe, dict[str, Path], Path, int], Path]
 
 STAGED = "staged"
+HEARD = {"text": "words", "speech": "voice", "both": "voice and words"}
 STAGES: Sequence[Step] = (run_stage_one, run_stage_two, run_stage_three, run_finish)
 
 

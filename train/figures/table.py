@@ -27,7 +27,7 @@ from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import DivergedError
 from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, scored
 from emotrack.train.evaluation.predictions import write_predictions
-from emotrack.train.figures.runs import STAGED, STAGES, finished, run_folder
+from emotrack.train.figures.runs import HEARD, STAGED, STAGES, finished, run_folder
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.files import write_json
 from emotrack.train.running.provenance import addresses
@@ -36,7 +36,6 @@ from emotrack.train.running.results import METRICS, collapses
 
 FOLDERS = {"I": "stage1", "II": "stage2", "III": "bundle"}
 MODES: tuple[Mode, ...] = ("online", "offline")
-HEARD = {"text": "words", "speech": "voice", "both": "voice and words"}
 
 
 @dataclass(frozen=True, slots=True)

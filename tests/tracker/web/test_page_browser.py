@@ -248,7 +248,7 @@ def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> Non
     heard = hearer.samples[:, 0]
     assert len(heard) >= 3 * SAMPLE_RATE
     seconds = [heard[at : at + SAMPLE_RATE] for at in range(0, len(heard) - SAMPLE_RATE + 1, SAMPLE_RATE // 2)]
-    assert max(likeness(second, speech) for second in seconds) > 0.9  # where the browser is kept waiting, it loses some
+    assert median(likeness(second, speech) for second in seconds) > 0.9  # a browser that is kept waiting loses some
 
 
 def likeness(piece: Samples, whole: Samples) -> float:

@@ -54,7 +54,7 @@ def test_a_worker_is_killed_and_the_other_goes_on_with_its_conversations(mosquit
         assert [turn["turn_id"] for turn in new] == list(range(1, len(new) + 1))
         assert [turn["end_s"] for turn in new] == sorted(turn["end_s"] for turn in new)
         # On the longest silence between two of its lines, a site that changed hands has lost a few seconds.
-        assert new[-1]["end_s"] > SECONDS / 3
+        assert new[-1]["end_s"] > SECONDS / 2
     taken = [line for line in workers[1].notices if "taken over after turn" in line]
     assert len(taken) == len(orphans)
     assert not any("cannot be used" in line for line in workers[1].notices)
