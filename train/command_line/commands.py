@@ -74,7 +74,8 @@ data (which ones a recipe needs, it says when one is missing):
   features   folder with SPLIT.safetensors: text/DIALOGUE/TURN and speech/DIALOGUE/TURN, embeddings that another program
              computed, for a recipe that says so (features = true under [text], [speech] or both)
   text-teacher   folder of the larger encoder that teaches a recipe's words, in place of the one on the hub
-  meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts
+  meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts (iemocap's is also that of iemocap-6
+             and of its folds, mosi's that of mosi-7)
   ravdess, tess, nemo, emodb       folders with an index.csv beside the clips, its columns file, speaker and emotion
              (text too, if known); speakers have the names by which `emotrack evaluate --help` splits them
 

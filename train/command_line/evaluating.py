@@ -31,7 +31,7 @@ corpora, in their official layouts:
   meld         words; voice too where the folders with its clips lie beside the tables
   iemocap      voice and words, 4 labels; iemocap-6: 6 labels; session 5 is test, 1 dev
   iemocap-fold-N, iemocap-6-fold-N   the same, of which session N is test (1 to 5) and the next one dev
-  mosi         voice and words; negative or positive, so for a bundle that was trained on it
+  mosi         voice and words; negative or positive, so for a bundle that was trained on it; mosi-7: -3 to 3
   emorynlp, goemotions   words
   acted        a folder with index.csv: clips, by voice; or a folder of several such
                a folder with acted-*.json: conversations, voice and captions
@@ -43,6 +43,10 @@ corpora, in their official layouts:
 A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
 Where turns of several corpora, genders or languages are known (columns gender and language of index.csv), there are
 scores of each.
+
+On mosi and mosi-7 there are the figures of papers on CMU-MOSI, too. The sentiment of a turn is the mean of -3 to 3 by
+the bundle's probabilities. Two labels tell the direction alone, so for them there is neither MAE nor Acc-7. Acc-2 and
+its weighted F1 are given with the turns that are 0, which count as positive, and without them.
 
 sessions of clips (--session): clips in an order drawn by --seed, scored as live, each from what came before it.
   clip       each by itself
@@ -61,7 +65,7 @@ examples:
 """
 
 FOLDS = tuple(f"{name}-fold-{number}" for name in ("iemocap", "iemocap-6") for number in range(1, 6))
-CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "emorynlp", "goemotions", *FOLDS, "acted")
+CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "mosi-7", "emorynlp", "goemotions", *FOLDS, "acted")
 MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
 
 
@@ -205,6 +209,8 @@ def _show_evaluation(asked: dict[str, str], found: Sequence[Evaluation]) -> None
     """Show one evaluation, or the mean and spread of several, whose tables of confusions would be many."""
     shown: list[RenderableType] = [plain(", ".join(f"{name} {value}" for name, value in asked.items()))]
     shown.append(_summary([_rows(each) for each in found]))
+    if found[0].sentiment:
+        shown.append(_sentiment(found[0]))
     if len(found) == 1:
         shown += _confusions(found[0])
     else:
@@ -230,6 +236,19 @@ def _summary(runs: Sequence[list[tuple[str, Scores]]]) -> Table:
             cells.append(f"{mean(values):.3f}{spread}")
         name, scores = row[0]
         table.add_row(plain(name), str(scores.count), *cells)
+    return table
+
+
+def _sentiment(found: Evaluation) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
+
+    table = Table("sentiment", *SENTIMENT_METRICS.values(), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for modalities, scores in found.sentiment.items():
+        values = (getattr(scores, name) for name in SENTIMENT_METRICS)
+        table.add_row(MODALITIES[modalities], *("" if value is None else f"{value:.3f}" for value in values))
     return table
 
 

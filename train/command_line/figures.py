@@ -89,7 +89,9 @@ turn from the past alone) and offline (each turn sees the whole dialogue).
 
 what is written:
   OUT/table.csv                   every run's scores: weighted and macro F1, UAR, accuracy, ECE
-  OUT/table.md, table.tex         weighted F1 in %, mean and spread; n of N where a seed diverged
+  OUT/table.md, table.tex         weighted F1 in %, mean and spread; n of N where a seed diverged. Of recipes on several
+                                  folds of IEMOCAP, a column has mean and spread over the folds. Of mosi and mosi-7, a
+                                  table has MAE, Corr, Acc-7 and Acc-2 as papers give them (`emotrack evaluate --help`)
   OUT/RECIPE/staged/seed-N/       the runs, shared with figure4 of the same --out, and the predictions of every turn,
                                   which `emotrack train significance` compares; what is finished is not run again
 
@@ -97,6 +99,7 @@ examples:
   emotrack train table --recipe paper/meld paper/iemocap-4 paper/mosi --seed 0 1 2 3 4 \\
       --data meld=MELD --data iemocap=IEMOCAP --data mosi=MOSI --out tables
   emotrack train table --recipe merits-l --corpora meld iemocap --data meld=MELD --data iemocap=IEMOCAP --out tables
+  emotrack train table --recipe paper/mosi --corpora mosi mosi-7 --data mosi=MOSI --out tables
 """
 
 
@@ -116,7 +119,8 @@ def run_table(args: argparse.Namespace) -> int:
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
-    from emotrack.train.figures.table import TableOptions, cells, write_table
+    from emotrack.train.figures.table import cells, write_table
+    from emotrack.train.figures.table_text import TableOptions
     from emotrack.train.recipes.recipe import load_recipe, on_corpus
     from emotrack.train.running.ranks import joined, rank
 

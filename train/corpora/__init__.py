@@ -15,7 +15,7 @@ from emotrack.train.corpora.emorynlp import read_emorynlp
 from emotrack.train.corpora.goemotions import read_goemotions
 from emotrack.train.corpora.iemocap import read_iemocap, read_iemocap_6
 from emotrack.train.corpora.meld import read_meld
-from emotrack.train.corpora.mosi import read_mosi
+from emotrack.train.corpora.mosi import read_mosi, read_mosi_7
 from emotrack.train.errors import TrainError
 
 __all__ = [
@@ -42,11 +42,12 @@ READERS: dict[str, Callable[[Path, str], Corpus]] = {
     "iemocap": read_iemocap,
     "iemocap-6": read_iemocap_6,
     "mosi": read_mosi,
+    "mosi-7": read_mosi_7,
     "emorynlp": read_emorynlp,
     "goemotions": read_goemotions,
     **FOLDS,
 }
-SAME_FOLDER = dict.fromkeys(("iemocap-6", *FOLDS), "iemocap")
+SAME_FOLDER = {**dict.fromkeys(("iemocap-6", *FOLDS), "iemocap"), "mosi-7": "mosi"}
 """Corpora that are read from the folder of another one, unless they have one of their own."""
 
 

@@ -32,6 +32,8 @@ class CorpusTurn:
     """Seconds from where to where in the file; None is all of it."""
     traits: Mapping[str, str] = field(default_factory=dict)
     """What it is of, as far as the corpus tells, so that scores can be told apart by it: corpus, gender, language."""
+    sentiment: float | None = None
+    """From -3, strongly negative, to 3, strongly positive, where the corpus tells how strong it is."""
     given: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     """Embeddings that another program computed: "text" and "speech", (F,) each."""
 

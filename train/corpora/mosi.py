@@ -4,13 +4,15 @@
     Raw/Transcript/Segmented/<video>.annotprocessed           number_DELIM_TEXT
     Raw/Audio/WAV_16000/Segmented/<video>_<number>.wav
 
-Opinions scored below 0 are negative, the others positive. In the order of their names, the first 49 videos are train,
-the next 13 dev and the last 31 test; the last are also the test videos of the authors' own folds.
+Opinions are scored from -3 to 3. ``mosi`` has two labels: those scored below 0 are negative, the others positive.
+``mosi-7`` has seven: the scores themselves, rounded half to even. In the order of their names, the first 49 videos are
+train, the next 13 dev and the last 31 test; the last are also the test videos of the authors' own folds.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from emotrack.train.corpora.corpus import Corpus, CorpusTurn, Counts, Dialogue, 
 from emotrack.train.errors import TrainError
 
 LABELS = ("negative", "positive")
+DEGREES = ("-3", "-2", "-1", "0", "1", "2", "3")
 PUBLISHED = {"train": Counts(None, 49), "dev": Counts(None, 13), "test": Counts(686, 31)}
 FIRST_OF_DEV = "VbQk4H8hgr0"  # so that a copy that lacks a video splits the others in the same way
 FIRST_OF_TEST = "c7UH_rxdZv4"
@@ -25,18 +28,27 @@ EXTREME = 3.0  # of scores, either way
 
 
 def read_mosi(folder: Path, split: str) -> Corpus:
-    """Read one split, each video a dialogue of one speaker.
+    """Read one split with the two labels, each video a dialogue of one speaker.
 
     Raises:
         TrainError: a file is missing, or a line is not of the format.
     """
+    return _read("mosi", LABELS, lambda score: "negative" if score < 0 else "positive", folder, split)
+
+
+def read_mosi_7(folder: Path, split: str) -> Corpus:
+    """Read one split with the seven labels. Raises as ``read_mosi``."""
+    return _read("mosi-7", DEGREES, lambda score: str(round(score)), folder, split)
+
+
+def _read(name: str, labels: tuple[str, ...], label: Callable[[float], str], folder: Path, split: str) -> Corpus:
     raw = folder / "Raw" if (folder / "Raw").is_dir() else folder
     opinions = sorted(opinion for opinion in _opinions(raw) if _split_of(opinion[0]) == split)
     dialogues = [
-        Dialogue(video, _turns(raw, video, [(number, score) for _, number, score in own]))
+        Dialogue(video, _turns(raw, video, label, [(number, score) for _, number, score in own]))
         for video, own in groupby(opinions, key=lambda opinion: opinion[0])
     ]
-    return checked(Corpus("mosi", LABELS, tuple(dialogues)), split, PUBLISHED[split])
+    return checked(Corpus(name, labels, tuple(dialogues)), split, PUBLISHED[split])
 
 
 def _split_of(video: str) -> str:
@@ -60,7 +72,9 @@ def _opinions(raw: Path) -> list[tuple[str, int, float]]:
     return opinions
 
 
-def _turns(raw: Path, video: str, opinions: list[tuple[int, float]]) -> tuple[CorpusTurn, ...]:
+def _turns(
+    raw: Path, video: str, label: Callable[[float], str], opinions: list[tuple[int, float]]
+) -> tuple[CorpusTurn, ...]:
     path = raw / "Transcript/Segmented" / f"{video}.annotprocessed"
     lines = (line.partition("_DELIM_") for line in read_lines(path))
     # They are in capitals throughout, which encoders that know about case read poorly.
@@ -69,9 +83,10 @@ def _turns(raw: Path, video: str, opinions: list[tuple[int, float]]) -> tuple[Co
         CorpusTurn(
             name=str(number),
             text=texts.get(str(number)) or None,
-            labels=("negative" if score < 0 else "positive",),
+            labels=(label(score),),
             speaker=video,
             audio=existing(raw / "Audio/WAV_16000/Segmented" / f"{video}_{number}.wav"),
+            sentiment=score,
         )
         for number, score in opinions
     )

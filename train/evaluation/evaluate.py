@@ -30,6 +30,7 @@ from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, score
 from emotrack.train.evaluation.predictions import Predictions
+from emotrack.train.evaluation.sentiment import SentimentScores, score_sentiment
 
 Mode = Literal["online", "offline"]
 Modalities = Literal["both", "speech", "text"]
@@ -44,6 +45,7 @@ class EncodedTurn:
     traits: Mapping[str, str] = field(default_factory=dict)  # of the corpus's turn
     dialogue: str = ""  # as its corpus calls it
     name: str = ""  # as its corpus counts or calls it in the dialogue
+    sentiment: float | None = None  # of the corpus's turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Evaluation:
     """The fullest scores by corpus, gender and language, each where turns of several are known."""
     predictions: dict[Modalities, Predictions] = field(default_factory=dict)
     """What the scores are of, turn by turn."""
+    sentiment: dict[Modalities, SentimentScores] = field(default_factory=dict)
+    """CMU-MOSI's own figures, where corpus and bundle have them."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: the fullest scores on top, and the scores of each modality beside them."""
@@ -66,12 +70,14 @@ class Evaluation:
             trait: {value: scores.to_dict() for value, scores in values.items()}
             for trait, values in self.by_trait.items()
         }
+        sentiment = {name: scores.to_dict() for name, scores in self.sentiment.items()}
         return {
             "modalities": fullest,
             **each[fullest],
             "left_out": self.left_out,
             "by_modalities": each,
             "by_trait": by_trait,
+            **({"sentiment": sentiment} if sentiment else {}),
         }
 
 
@@ -113,7 +119,7 @@ def encode_corpus(network: EmotionNetwork, corpus: Corpus, only: Modalities | No
     with Progress(console=Console(stderr=True), transient=True) as progress:
         return [
             [
-                replace(encoded, traits=turn.traits, dialogue=dialogue.name, name=turn.name)
+                replace(encoded, traits=turn.traits, dialogue=dialogue.name, name=turn.name, sentiment=turn.sentiment)
                 for turn, encoded in zip(
                     dialogue.turns,
                     encode_dialogue(network, [hear(_needed(turn, only)) for turn in dialogue.turns]),
@@ -154,6 +160,7 @@ def scored(
     )
     scores, predictions = {}, {}
     by_trait: dict[str, dict[str, Scores]] = {}
+    sentiment: dict[Modalities, SentimentScores] = {}
     for modalities in present:
         heard = with_only(dialogues, modalities)
         probabilities, truth = judge(network, heard, mode, window)  # (N, C), (N,)
@@ -161,10 +168,13 @@ def scored(
         judged = _judged(network, heard)
         places = [(turn.dialogue, turn.name, turn.embedding.speaker or "") for turn in judged]
         predictions[modalities] = Predictions(network.labels, places, truth.numpy(), probabilities.numpy())
+        degrees = score_sentiment(probabilities.numpy(), [turn.sentiment for turn in judged], network.labels)
+        if degrees is not None:
+            sentiment[modalities] = degrees
         if modalities == present[0]:
             traits = [turn.traits for turn in judged]
             by_trait = _by_trait(probabilities.numpy(), truth.numpy(), network.labels, traits)
-    return Evaluation(scores, dict(left_out.most_common()), by_trait, predictions)
+    return Evaluation(scores, dict(left_out.most_common()), by_trait, predictions, sentiment)
 
 
 def _judged(network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]]) -> list[EncodedTurn]:

@@ -15,9 +15,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from emotrack.models.bundle import load_bundle
@@ -27,7 +26,9 @@ from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import DivergedError
 from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, scored
 from emotrack.train.evaluation.predictions import write_predictions
+from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
 from emotrack.train.figures.runs import HEARD, STAGED, STAGES, finished, run_folder
+from emotrack.train.figures.table_text import TableCell, TableOptions, latex, markdown
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.files import write_json
 from emotrack.train.running.provenance import addresses
@@ -36,34 +37,6 @@ from emotrack.train.running.results import METRICS, collapses
 
 FOLDERS = {"I": "stage1", "II": "stage2", "III": "bundle"}
 MODES: tuple[Mode, ...] = ("online", "offline")
-
-
-@dataclass(frozen=True, slots=True)
-class TableCell:
-    """What one run scores in one row and column of the table."""
-
-    recipe: str
-    corpus: str
-    split: str
-    mode: str
-    stage: str
-    heard: str
-    seed: int
-    count: int  # turns
-    weighted_f1: float
-    macro_f1: float
-    uar: float
-    accuracy: float
-    ece: float
-    collapsed: str  # which of the run's trainings ended in one answer to everything
-
-
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """What the table is of."""
-
-    splits: tuple[str, ...]
-    seeds: tuple[int, ...]
 
 
 def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: TableOptions) -> Iterator[TableCell]:
@@ -95,7 +68,8 @@ def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path) -> N
     """Write ``scores-SPLIT.json`` and ``predictions/`` of a finished run, unless they are of what is there now."""
     networks = {stage: load_bundle(folder / name, str(training_device())) for stage, name in FOLDERS.items()}
     scored_on = {name: data[name] for name in (recipe.corpus, "features") if name in data}
-    of = {stage: network.fingerprint for stage, network in networks.items()} | addresses(scored_on)
+    of: dict[str, Any] = {stage: network.fingerprint for stage, network in networks.items()} | addresses(scored_on)
+    of["figures"] = [*METRICS, *SENTIMENT_METRICS]
     path = folder / f"scores-{split}.json"
     if path.is_file() and json.loads(path.read_text())["of"] == of:
         return
@@ -115,12 +89,14 @@ def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path) -> N
             )
             for modality, each in found.scores.items():
                 values = {name: getattr(each, name) for name in ("count", *METRICS)}
+                if modality in found.sentiment:
+                    values |= {name: getattr(found.sentiment[modality], name) for name in SENTIMENT_METRICS}
                 scores.append({"mode": mode, "stage": stage, "heard": HEARD[modality], **values})
     write_json({"of": of, "scores": scores}, path)
 
 
 def write_table(found: Iterable[TableCell], out: Path, options: TableOptions) -> list[Path]:
-    """Write ``out/table.csv`` (every run), ``.md`` and ``.tex`` (weighted F1), anew after every run. Returns them."""
+    """Write ``out/table.csv`` (every run), ``.md`` and ``.tex`` (means), anew after every run. Returns them."""
     files = [out / f"table{ending}" for ending in (".csv", ".md", ".tex")]
     so_far: list[TableCell] = []
     for cell in found:
@@ -138,76 +114,3 @@ def _write_rows(found: Sequence[TableCell], path: Path) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(TableCell)])
         writer.writeheader()
         writer.writerows(asdict(cell) for cell in found)
-
-
-def markdown(found: Sequence[TableCell], options: TableOptions) -> str:
-    """A table for each split: stages and modalities by recipes and modes."""
-    lines = []
-    for split in options.splits:
-        own = [cell for cell in found if cell.split == split]
-        columns = _columns(own)
-        lines += [f"{_caption(split, options)}.", "", f"| | {' | '.join(map(', '.join, columns))} |"]
-        lines.append(f"|---|{'---|' * len(columns)}")
-        for row in _rows_of(own):
-            lines.append(f"| {_called(row)} | {' | '.join(_said(own, row, column, options) for column in columns)} |")
-        lines.append("")
-    if collapsed := dict.fromkeys(f"{c.recipe}, seed {c.seed}, {c.collapsed}" for c in found if c.collapsed):
-        lines += [f"Collapsed, and counted: {'; '.join(collapsed)}.", ""]
-    return "\n".join(lines)
-
-
-def latex(found: Sequence[TableCell], options: TableOptions) -> str:
-    """The same for LaTeX, as it needs no package."""
-    lines = []
-    for split in options.splits:
-        own = [cell for cell in found if cell.split == split]
-        columns = _columns(own)
-        lines += [
-            f"% {_caption(split, options)}.",
-            f"\\begin{{tabular}}{{l{'c' * len(columns)}}}",
-            "\\hline",
-            f" & {' & '.join(_escaped(', '.join(column)) for column in columns)} \\\\",
-            "\\hline",
-        ]
-        for row in _rows_of(own):
-            each = (_said(own, row, column, options).replace("±", "$\\pm$") for column in columns)
-            lines.append(f"{_called(row)} & {' & '.join(each)} \\\\")
-        lines += ["\\hline", "\\end{tabular}", ""]
-    return "\n".join(lines)
-
-
-def _caption(split: str, options: TableOptions) -> str:
-    seeds = ", ".join(map(str, options.seeds))
-    return f"Weighted F1 on {split}, %: mean ± sample standard deviation over seeds {seeds}; of fewer, a cell says so"
-
-
-def _columns(found: Sequence[TableCell]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((cell.recipe, cell.mode) for cell in found))
-
-
-def _rows_of(found: Sequence[TableCell]) -> list[tuple[str, str]]:
-    """(heard, stage), the words' first and stage III last."""
-    order = {"words": 0, "voice": 1, "voice and words": 2}
-    rows = dict.fromkeys((cell.heard, cell.stage) for cell in found)
-    return sorted(rows, key=lambda row: (row[1] == "III", order[row[0]], row[1]))
-
-
-def _called(row: tuple[str, str]) -> str:
-    return f"{row[0]}, stage {row[1]}"
-
-
-def _said(found: Sequence[TableCell], row: tuple[str, str], column: tuple[str, str], options: TableOptions) -> str:
-    values = [
-        100.0 * cell.weighted_f1
-        for cell in found
-        if (cell.heard, cell.stage) == row and (cell.recipe, cell.mode) == column
-    ]
-    if not values:
-        return ""
-    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-    fewer = f" ({len(values)} of {len(options.seeds)})" if len(values) < len(options.seeds) else ""
-    return f"{mean(values):.2f}{spread}{fewer}"
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)

@@ -79,6 +79,10 @@ def test_mosi(mosi: Path, split: str, video: str) -> None:
     assert [turn.name for turn in dialogue.turns] == ["1", "2", "10"]
     assert [turn.emotion for turn in dialogue.turns] == ["positive", "positive", "negative"]  # 2.4, 0, -0.2
     assert dialogue.turns[2].text == f"opinion 10 of {video}".lower()
+    assert [turn.sentiment for turn in dialogue.turns] == [2.4, 0.0, -0.2]
+    seven = read_corpus("mosi-7", mosi, split)
+    assert [turn.emotion for turn in seven.turns] == ["2", "0", "0"]
+    assert [float(label) for label in seven.labels] == [-3, -2, -1, 0, 1, 2, 3]
     assert all(hear(turn).waveform is not None for turn in dialogue.turns)
     assert read_corpus("mosi", mosi / "Raw", split).dialogues[0].name == video
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
+from emotrack.command_line import main
 from emotrack.models.bundle import save_bundle
 from emotrack.models.care import CareConfig
 from emotrack.models.config import NetworkConfig, SpeechHeadConfig
@@ -30,6 +31,7 @@ from emotrack.train.corpora.acted_corpora import read_clips
 from emotrack.train.data.dialogues import CORPORA, hear, read_corpus
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.evaluate import EncodedTurn, counterpart, encode, evaluate_corpus, judge, with_only
+from emotrack.train.evaluation.predictions import read_predictions
 
 PIECES = [
     "[PAD]",
@@ -166,6 +168,22 @@ def test_a_corpus_of_other_labels_needs_another_bundle(network: EmotionNetwork, 
         evaluate_corpus(network, corpus)
     found = evaluate_corpus(random_network(("negative", "positive")), corpus)
     assert {name: scores.count for name, scores in found.scores.items()} == {"both": 3, "speech": 3, "text": 3}
+
+
+def test_a_sentiment_from_minus_3_to_3_has_figures_of_its_own(
+    mosi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_bundle(random_network(("-3", "-2", "-1", "0", "1", "2", "3")), tmp_path, {}, "# random\n")
+    words = ["evaluate", "--bundle", str(tmp_path), "--corpus", "mosi-7", "--data", str(mosi)]
+    assert main([*words, "--json", "--predictions", str(tmp_path / "said.csv")]) == 0
+    sentiment = json.loads(capsys.readouterr().out)["sentiment"]
+    said = read_predictions(tmp_path / "said.csv")
+    assert list(sentiment) == list(said) == ["both", "speech", "text"]
+    for modality, each in said.items():
+        numbers = each.probabilities @ np.arange(-3, 4)
+        assert sentiment[modality]["mae"] == pytest.approx(np.abs(numbers - [2.4, 0.0, -0.2]).mean(), abs=1e-4)
+    assert main(words) == 0
+    assert "Corr" in capsys.readouterr().out
 
 
 def test_a_modality_that_a_corpus_lacks(network: EmotionNetwork, meld: Path, ravdess: Path) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from emotrack.command_line import main
+from emotrack.train.corpora import READERS
 from emotrack.train.errors import DivergedError
 from emotrack.train.figures import table
-from emotrack.train.figures.table import TableCell, TableOptions, latex, markdown
+from emotrack.train.figures.table_text import TableCell, TableOptions, latex, markdown
 from emotrack.train.recipes.recipe import load_recipe
+from tests.train.test_given_features import RECIPE
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,48 @@ def test_a_seed_that_diverges_is_counted_as_missing(
     options = TableOptions(("dev",), (0,))
     assert list(table.cells([load_recipe("toy")], {}, tmp_path, options)) == []
     assert "toy/staged/seed-0: stage3: the loss is no longer finite" in capsys.readouterr().err
+
+
+def test_folds_have_their_mean_and_spread() -> None:
+    scores = {1: (0.5, 0.75), 2: (0.25, 0.25), 3: (0.5,)}
+    found = [
+        replace(cell(seed, f1, recipe=f"r-iemocap-fold-{fold}"), corpus=f"iemocap-fold-{fold}")
+        for fold, each in scores.items()
+        for seed, f1 in enumerate(each)
+    ]
+    heading, _, row = markdown(found, TableOptions(("dev",), (0, 1))).splitlines()[2:5]
+    assert heading.endswith("| r-iemocap-fold-3, online | r-iemocap, folds, online |")
+    folds = [62.5, 25.0, 50.0]
+    assert row.endswith(f"| 50.00 (1 of 2) | {mean(folds):.2f} ± {stdev(folds):.2f} (3 folds) |")
+    assert "folds" not in markdown(found[:2], TableOptions(("dev",), (0, 1)))
+
+
+def test_sentiments_have_a_table_of_their_own(mosi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    features = tmp_path / "features"
+    features.mkdir()
+    for split in ("train", "dev", "test"):
+        (dialogue,) = READERS["mosi-7"](mosi, split).dialogues
+        given = {f"text/{dialogue.name}/{turn.name}": torch.tensor([turn.sentiment or 0.0]) for turn in dialogue.turns}
+        save_file(given | {f"speech/{dialogue.name}/1": torch.zeros(1)}, features / f"{split}.safetensors")
+    recipe = tmp_path / "given.toml"
+    recipe.write_text(RECIPE.replace("iemocap", "mosi-7").replace("epochs = 20", "epochs = 1"))
+    words = ["--recipe", str(recipe), "--data", f"mosi={mosi}", "--data", f"features={features}"]
+    assert main(["train", "table", *words, "--split", "dev", "--out", str(tmp_path)]) == 0
+    with (tmp_path / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    capsys.readouterr()
+    bundle = tmp_path / "given/staged/seed-0/bundle"
+    data = ["--corpus", "mosi-7", "--data", str(mosi), "--features", str(features), "--json"]
+    assert main(["evaluate", "--bundle", str(bundle), *data]) == 0
+    whole = json.loads(capsys.readouterr().out)["sentiment"]["both"]
+    (own,) = (row for row in rows if row["stage"] == "III" and row["mode"] == "online")
+    for name, value in whole.items():
+        assert float(own[name]) == pytest.approx(value, abs=1e-4)
+    said = (tmp_path / "table.md").read_text()
+    assert "| | MAE | Corr | Acc-7 | Acc-2 with 0 |" in said
+    row = next(line for line in said.splitlines() if line.startswith("| given, online, voice and words, stage III | "))
+    assert row.split(" | ")[1] == f"{whole['mae']:.2f}"
+    assert row.split(" | ")[3] == f"{100 * whole['acc_7']:.2f}"
 
 
 def cell(
