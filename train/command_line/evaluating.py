@@ -9,22 +9,16 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
-from emotrack.tracker.messages.output import say, show, show_tables
-from emotrack.tracker.messages.plain import plain
+from emotrack.tracker.messages.output import say, show
 from emotrack.train.command_line.arguments import EXIT_FAILURE, EXIT_USAGE, add_seeds, seeds_of
+from emotrack.train.command_line.evaluation_tables import MODALITIES, document, show_evaluation, titles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import RenderableType
-    from rich.table import Table
-
+    from emotrack.train.corpora import Corpus
     from emotrack.train.evaluation.evaluate import Evaluation
-    from emotrack.train.evaluation.metrics import Scores
 
 EVALUATE_EPILOG = """\
 corpora, in their official layouts:
@@ -48,6 +42,11 @@ On mosi and mosi-7 there are the figures of papers on CMU-MOSI, too. The sentime
 the bundle's probabilities. Two labels tell the direction alone, so for them there is neither MAE nor Acc-7. Acc-2 and
 its weighted F1 are given with the turns that are 0, which count as positive, and without them.
 
+recognised words (--transcripts FILE.csv, with the columns split, dialogue, turn, text and recogniser):
+  What FILE says is read in the place of the corpus's own words; a turn that it lacks has none. With --asr, turns with a
+  voice that FILE lacks are recognised first and added to it, so that none is recognised twice; words that would not be
+  believed live are left out. Words alone are scored on the turns that have any, so compare voice and words.
+
 sessions of clips (--session): clips in an order drawn by --seed, scored as live, each from what came before it.
   clip       each by itself
   speaker    the clips of each speaker are a session of one known speaker
@@ -62,11 +61,11 @@ examples:
   emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
   emotrack evaluate --corpus acted --data speech --session speaker --seed 0 1 2
   emotrack evaluate --corpus meld --data text/meld --split test --predictions mini.csv   (emotrack train significance)
+  emotrack evaluate --corpus iemocap --data IEMOCAP --asr moonshine --transcripts moonshine.csv
 """
 
 FOLDS = tuple(f"{name}-fold-{number}" for name in ("iemocap", "iemocap-6") for number in range(1, 6))
 CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "mosi-7", "emorynlp", "goemotions", *FOLDS, "acted")
-MODALITIES = {"both": "voice and words", "speech": "voice", "text": "words"}
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +78,16 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features", type=Path, metavar="DIR", help="embeddings of its turns, for a bundle that was trained on such"
     )
+    parser.add_argument(
+        "--transcripts", type=Path, metavar="FILE.csv", help="words that are read in the place of the corpus's own"
+    )
+    parser.add_argument(
+        "--asr",
+        metavar="moonshine|NAME_OR_PATH|pocketsphinx",
+        help="recognise the turns that --transcripts lacks: moonshine (English, installed), or a faster-whisper size, "
+        "hub id or CTranslate2 folder",
+    )
+    parser.add_argument("--language", metavar="CODE", help="that --asr hears (en, de ...); detected when not given")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
     parser.add_argument(
         "--mode",
@@ -116,8 +125,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     import torch
 
     from emotrack.models.bundle import BundleError, load_bundle
-    from emotrack.train.data.dialogues import read_corpus
-    from emotrack.train.data.given import with_given
+    from emotrack.tracker.errors import RecogniserError
     from emotrack.train.errors import TrainError
     from emotrack.train.evaluation.drawn_sessions import evaluate_drawn_sessions
     from emotrack.train.evaluation.evaluate import evaluate_corpus
@@ -132,19 +140,18 @@ def run_evaluate(args: argparse.Namespace) -> int:
         if args.predictions:
             check_place(args.predictions)
         network = load_bundle(args.bundle, str(training_device()))
-        corpus = read_corpus(args.corpus, args.data, args.split)
-        if args.features:
-            corpus = with_given(corpus, args.features, args.split)
+        corpus = _corpus(args)
         if args.session == "clip":
             found = {0: evaluate_corpus(network, corpus, args.mode, args.modalities)}
         else:
             found = evaluate_drawn_sessions(network, corpus, args.session, seeds_of(args), args.modalities)
         if args.predictions:
-            scored = {"corpus": args.corpus, "split": args.split, "mode": args.mode}
+            scored = {"corpus": args.corpus, "split": args.split, "mode": args.mode, "words": corpus.words or "corpus"}
             write_predictions(found[0].predictions.items(), scored, args.predictions)
         if args.drawings:
-            _draw(found[0], f"{network.name}, {args.corpus}, {args.split}, {args.mode}", args.drawings)
-    except (TrainError, BundleError, UsageError, OSError) as error:
+            title = f"{network.name}, {args.corpus}, {args.split}, {args.mode}"
+            _draw(found[0], titles(corpus.words), title, args.drawings)
+    except (TrainError, BundleError, RecogniserError, UsageError, OSError) as error:
         say(error, "emotrack evaluate")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     asked = {
@@ -154,21 +161,37 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "split": args.split,
         "mode": args.mode,
     }
+    if corpus.words:
+        asked |= {"words": corpus.words}
     if args.session != "clip":
         asked |= {"session": args.session, "seed": ", ".join(map(str, found))}
     if args.json:
-        show(json.dumps(asked | _document(found)))
+        show(json.dumps(asked | document(found)))
     else:
-        _show_evaluation(asked, list(found.values()))
+        show_evaluation(asked, list(found.values()), titles(corpus.words))
     return 0
 
 
-def _draw(found: Evaluation, title: str, folder: Path) -> None:
+def _corpus(args: argparse.Namespace) -> Corpus:
+    """What is scored, with the embeddings and the words that were asked for. Raises as its parts do."""
+    from emotrack.train.data.dialogues import read_corpus
+    from emotrack.train.data.given import with_given
+    from emotrack.train.data.transcripts import recognise, with_transcripts
+
+    corpus = read_corpus(args.corpus, args.data, args.split)
+    if args.features:
+        corpus = with_given(corpus, args.features, args.split)
+    if args.asr:
+        recognise(corpus, args.split, args.transcripts, args.asr, args.language)
+    return with_transcripts(corpus, args.split, args.transcripts) if args.transcripts else corpus
+
+
+def _draw(found: Evaluation, titles: Mapping[str, str], title: str, folder: Path) -> None:
     from emotrack.train.figures.drawings import draw_confusions, draw_reliability
 
     folder.mkdir(parents=True, exist_ok=True)
     for modality, scores in found.scores.items():
-        name = f"{title}, {MODALITIES[modality]}"
+        name = f"{title}, {titles[modality]}"
         draw_confusions(name, scores, folder / f"confusions-{modality}.svg")
         draw_reliability(name, found.predictions[modality], scores.ece, folder / f"reliability-{modality}.svg")
 
@@ -177,6 +200,8 @@ def _complaint(args: argparse.Namespace) -> str | None:
     """What does not go together in the command line, or cannot be written to."""
     if args.drawings and args.drawings.exists() and not args.drawings.is_dir():
         return f"--drawings {args.drawings}: is no folder"
+    if complaint := _complaint_of_words(args):
+        return complaint
     if args.session == "clip":
         return "--seed is for --session speaker and corpus, which are drawn" if args.seed else None
     if args.predictions or args.drawings:
@@ -186,88 +211,11 @@ def _complaint(args: argparse.Namespace) -> str | None:
     return f"--session {args.session} is scored online" if args.mode == "offline" else None
 
 
-def _document(found: Mapping[int, Evaluation]) -> dict[str, Any]:
-    """Evaluations by their seeds, as JSON takes them: one is itself, several are a summary and each of them."""
-    from emotrack.train.running.results import summarise
-
-    runs = {seed: evaluation.to_dict() for seed, evaluation in found.items()}
-    if len(runs) == 1:
-        return next(iter(runs.values()))
-    rows = {seed: {name: scores.to_dict() for name, scores in _rows(each)} for seed, each in found.items()}
-    return {**summarise(rows), "runs": runs}
-
-
-def _rows(found: Evaluation) -> list[tuple[str, Scores]]:
-    """All scores of an evaluation and what each is of: "voice", then "gender f" and the like."""
-    rows = [(MODALITIES[modalities], scores) for modalities, scores in found.scores.items()]
-    return rows + [
-        (f"{trait} {value}", scores) for trait, values in found.by_trait.items() for value, scores in values.items()
-    ]
-
-
-def _show_evaluation(asked: dict[str, str], found: Sequence[Evaluation]) -> None:
-    """Show one evaluation, or the mean and spread of several, whose tables of confusions would be many."""
-    shown: list[RenderableType] = [plain(", ".join(f"{name} {value}" for name, value in asked.items()))]
-    shown.append(_summary([_rows(each) for each in found]))
-    if found[0].sentiment:
-        shown.append(_sentiment(found[0]))
-    if len(found) == 1:
-        shown += _confusions(found[0])
-    else:
-        shown.append(f"mean \N{PLUS-MINUS SIGN} sample standard deviation of {len(found)} seeds")
-    if found[0].left_out:
-        left_out = ", ".join(f"{label} {count:,}" for label, count in found[0].left_out.items())
-        shown.append(plain(f"not scored, as the bundle has no such label, or no single one: {left_out}"))
-    show_tables(*shown)
-
-
-def _summary(runs: Sequence[list[tuple[str, Scores]]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    columns = ("weighted_f1", "macro_f1", "uar", "accuracy", "ece", "ece_by_chance")
-    headings = ("from", "turns", "weighted F1", "macro F1", "UAR", "accuracy", "ECE", "by chance")
-    table = Table(*headings, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for row in zip(*runs, strict=True):
-        cells = []
-        for column in columns:
-            values = [getattr(scores, column) for _, scores in row]
-            spread = f" \N{PLUS-MINUS SIGN} {stdev(values):.3f}" if len(values) > 1 else ""
-            cells.append(f"{mean(values):.3f}{spread}")
-        name, scores = row[0]
-        table.add_row(plain(name), str(scores.count), *cells)
-    return table
-
-
-def _sentiment(found: Evaluation) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
-
-    table = Table("sentiment", *SENTIMENT_METRICS.values(), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for modalities, scores in found.sentiment.items():
-        values = (getattr(scores, name) for name in SENTIMENT_METRICS)
-        table.add_row(MODALITIES[modalities], *("" if value is None else f"{value:.3f}" for value in values))
-    return table
-
-
-def _confusions(found: Evaluation) -> list[Table]:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    tables = []
-    for modalities, scores in found.scores.items():
-        table = Table(
-            "truth",
-            "F1",
-            *(Column(Text(plain(label))) for label in scores.labels),
-            title=f"{MODALITIES[modalities]}; rows: truth, columns: prediction",
-            box=SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-        )
-        for label, f1, row in zip(scores.labels, scores.f1, scores.confusion, strict=True):
-            table.add_row(Text(plain(label)), f"{f1:.3f}", *(str(count) for count in row))
-        tables.append(table)
-    return tables
+def _complaint_of_words(args: argparse.Namespace) -> str | None:
+    if args.asr and not args.transcripts:
+        return "--asr wants --transcripts FILE.csv, where what it recognises is kept"
+    if args.language and not args.asr:
+        return "--language is of what --asr hears"
+    if args.transcripts and not args.transcripts.resolve().parent.is_dir():
+        return f"--transcripts {args.transcripts}: its folder is not there"
+    return None

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotrack.errors import UsageError
 from emotrack.tracker.messages.output import say, show
 from emotrack.train.command_line.arguments import (
     EXIT_FAILURE,
@@ -94,6 +95,7 @@ what is written:
                                   table has MAE, Corr, Acc-7 and Acc-2 as papers give them (`emotrack evaluate --help`)
   OUT/RECIPE/staged/seed-N/       the runs, shared with figure4 of the same --out, and the predictions of every turn,
                                   which `emotrack train significance` compares; what is finished is not run again
+  OUT/transcripts/CORPUS.csv      with --asr: the recognised words, which `emotrack evaluate --transcripts` reads, too
 
 examples:
   emotrack train table --recipe paper/meld paper/iemocap-4 paper/mosi --seed 0 1 2 3 4 \\
@@ -112,20 +114,32 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", nargs="+", choices=("dev", "test"), default=["dev", "test"], help="what is scored (default: both)"
     )
+    parser.add_argument(
+        "--asr",
+        metavar="moonshine|NAME_OR_PATH|pocketsphinx",
+        help="also score the words that this recogniser hears, in rows of their own: moonshine (English, installed), "
+        "or a faster-whisper size, hub id or CTranslate2 folder",
+    )
+    parser.add_argument("--language", metavar="CODE", help="that --asr hears (en, de ...); detected when not given")
 
 
 def run_table(args: argparse.Namespace) -> int:
     """Run ``emotrack train table`` -> exit code."""
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
+    from emotrack.tracker.errors import RecogniserError
+    from emotrack.train.data.transcripts import recogniser_name
     from emotrack.train.errors import TrainError
     from emotrack.train.figures.table import cells, write_table
     from emotrack.train.figures.table_text import TableOptions
     from emotrack.train.recipes.recipe import load_recipe, on_corpus
     from emotrack.train.running.ranks import joined, rank
 
-    data, options = data_of(args), TableOptions(tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)))
+    data = data_of(args)
+    options = TableOptions(tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)), args.asr, args.language)
     try:
+        if args.asr:
+            recogniser_name(args.asr, args.language)  # before hours are spent
         recipes = [load_recipe(name, args.set) for name in args.recipe]
         if args.corpora:
             recipes = [on_corpus(recipe, corpus) for recipe in recipes for corpus in dict.fromkeys(args.corpora)]
@@ -137,9 +151,9 @@ def run_table(args: argparse.Namespace) -> int:
             files = write_table(cells(recipes, data, args.out, options), args.out, options)
             if rank() == 0:
                 show("\n".join(map(str, files)))
-    except (TrainError, BundleError, HubError, OSError) as error:
+    except (TrainError, BundleError, HubError, RecogniserError, UsageError, OSError) as error:
         say(error, "emotrack train table")
-        return EXIT_FAILURE
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     return 0
 
 

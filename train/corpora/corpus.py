@@ -59,6 +59,7 @@ class Corpus:
     labels: tuple[str, ...]
     dialogues: tuple[Dialogue, ...]
     given: str = ""  # content address of the embeddings that its turns are given
+    words: str = ""  # which recogniser its words are of; nothing where they are the corpus's own
 
     @property
     def turns(self) -> list[CorpusTurn]:

@@ -130,6 +130,19 @@ def encode_corpus(network: EmotionNetwork, corpus: Corpus, only: Modalities | No
         ]
 
 
+def reread(
+    network: EmotionNetwork, corpus: Corpus, dialogues: Sequence[Sequence[EncodedTurn]]
+) -> list[list[EncodedTurn]]:
+    """The same voices with the words of this corpus, which are another recogniser's. Raises ``TrainError``."""
+    return [
+        [
+            replace(read, embedding=replace(read.embedding, speech=heard.embedding.speech))
+            for read, heard in zip(*pair, strict=True)
+        ]
+        for pair in zip(encode_corpus(network, corpus, "text"), dialogues, strict=True)
+    ]
+
+
 def scored(
     network: EmotionNetwork,
     corpus: Corpus,

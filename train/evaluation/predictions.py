@@ -1,6 +1,7 @@
 """What a network says of every turn of a corpus, as a table that other programs read: CSV or Parquet, by its ending.
 
 corpus, split, mode, modalities   what was scored
+words                             whose words were read: the corpus's, or a recogniser's
 dialogue, turn, speaker           which turn, as the corpus counts or calls it
 truth, predicted                  labels of the bundle
 p_LABEL                           the probability of each of them
@@ -24,6 +25,7 @@ from emotrack.train.corpora import read_table
 from emotrack.train.errors import TrainError
 
 ENDINGS = (".csv", ".parquet")
+READ = "words"
 COLUMNS = ("corpus", "split", "mode", "modalities", "dialogue", "turn", "speaker", "truth", "predicted")
 PROBABILITY = "p_"
 
@@ -64,7 +66,7 @@ def write_predictions(found: Iterable[tuple[str, Predictions]], scored: dict[str
 
     Args:
         found: what was heard, and the predictions from it.
-        scored: the corpus, split and mode.
+        scored: the corpus, split, mode and words.
         path: of the table; one that is there is replaced.
 
     Raises:
@@ -87,6 +89,7 @@ def _rows(found: Predictions, scored: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {
             **{name: scored[name] for name in COLUMNS[:4]},
+            READ: scored[READ],
             "dialogue": dialogue,
             "turn": turn,
             "speaker": speaker,

@@ -4,6 +4,7 @@
     words, stage II      among its neighbours
     voice, stage I, II   the same
     stage III            voice and words together, or what of them the corpus has
+    words (ASR)          the same where a recogniser's words are read in the place of the corpus's
 
 A recipe's runs lie where Figure 4 has them, so both share what is trained. Beside a run lie its scores and the
 predictions of every turn, which ``emotrack train significance`` compares; both are made anew when its bundle or its
@@ -14,21 +15,24 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from emotrack.models.bundle import load_bundle
 from emotrack.models.files import whole_file, write_files
+from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.messages.output import say, show
+from emotrack.train.corpora import Corpus
 from emotrack.train.data.given import read_with_given
+from emotrack.train.data.transcripts import recognise, with_transcripts
 from emotrack.train.errors import DivergedError
-from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, scored
+from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, reread, scored
 from emotrack.train.evaluation.predictions import write_predictions
 from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
 from emotrack.train.figures.runs import HEARD, STAGED, STAGES, finished, run_folder
-from emotrack.train.figures.table_text import TableCell, TableOptions, latex, markdown
+from emotrack.train.figures.table_text import TableCell, TableOptions, Transcripts, latex, markdown
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.files import write_json
 from emotrack.train.running.provenance import addresses
@@ -47,6 +51,7 @@ def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: 
     Raises:
         TrainError: data that cannot be used, or a training that went wrong.
         HubError: an encoder that cannot be had.
+        RecogniserError: the recogniser cannot be had.
     """
     for recipe, seed in ((recipe, seed) for recipe in recipes for seed in options.seeds):
         folder = run_folder(out, recipe, STAGED, seed)
@@ -58,41 +63,62 @@ def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: 
         collapsed = "; ".join(collapses(measured))
         for split in options.splits:
             if rank() == 0:
-                _score(recipe, data, split, folder)
+                _score(recipe, data, split, folder, options.transcripts(recipe.corpus, out))
             wait()
             for what in json.loads((folder / f"scores-{split}.json").read_text())["scores"]:
                 yield TableCell(recipe.name, recipe.corpus, split, **what, seed=seed, collapsed=collapsed)
 
 
-def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path) -> None:
+def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path, transcripts: Transcripts | None) -> None:
     """Write ``scores-SPLIT.json`` and ``predictions/`` of a finished run, unless they are of what is there now."""
     networks = {stage: load_bundle(folder / name, str(training_device())) for stage, name in FOLDERS.items()}
     scored_on = {name: data[name] for name in (recipe.corpus, "features") if name in data}
+    corpus = read_with_given(recipe.corpus, data, split)
+    if transcripts:
+        transcripts.path.parent.mkdir(exist_ok=True)
+        recognise(corpus, split, transcripts.path, transcripts.asr, transcripts.language)
+        scored_on["transcripts"] = transcripts.path
     of: dict[str, Any] = {stage: network.fingerprint for stage, network in networks.items()} | addresses(scored_on)
     of["figures"] = [*METRICS, *SENTIMENT_METRICS]
     path = folder / f"scores-{split}.json"
     if path.is_file() and json.loads(path.read_text())["of"] == of:
         return
-    corpus = read_with_given(recipe.corpus, data, split)
-    present = modalities_of(corpus)
-    encoded: list[list[EncodedTurn]] = encode_corpus(networks["I"], corpus)  # which every later stage keeps frozen
+    encoded = encode_corpus(networks["I"], corpus)  # which every later stage keeps frozen
     (folder / "predictions").mkdir(exist_ok=True)
-    scores: list[dict[str, Any]] = []
+    scores = _scored_stages(networks, corpus, encoded, split, folder)
+    if transcripts:
+        read = with_transcripts(corpus, split, transcripts.path)
+        scores += _scored_stages(networks, read, reread(networks["I"], read, encoded), split, folder)
+    write_json({"of": of, "scores": scores}, path)
+
+
+def _scored_stages(
+    networks: Mapping[str, EmotionNetwork],
+    corpus: Corpus,
+    encoded: Sequence[Sequence[EncodedTurn]],
+    split: str,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Every stage's scores, and its predictions as files; of recognised words, only what these have a part in."""
+    present = modalities_of(corpus)
+    scores = []
     for stage, network in networks.items():
         heard = present[:1] if stage == "III" else [each for each in present if each != "both"]
+        heard = [each for each in heard if not (corpus.words and each == "speech")]
         for mode in MODES:
             found = scored(network, corpus, encoded, heard, mode)
             write_predictions(
                 found.predictions.items(),
-                {"corpus": recipe.corpus, "split": split, "mode": mode},
-                folder / f"predictions/{split}-{mode}-stage-{stage}.csv",
+                {"corpus": corpus.name, "split": split, "mode": mode, "words": corpus.words or "corpus"},
+                folder / f"predictions/{split}-{mode}-stage-{stage}{'-recognised' if corpus.words else ''}.csv",
             )
             for modality, each in found.scores.items():
                 values = {name: getattr(each, name) for name in ("count", *METRICS)}
                 if modality in found.sentiment:
                     values |= {name: getattr(found.sentiment[modality], name) for name in SENTIMENT_METRICS}
-                scores.append({"mode": mode, "stage": stage, "heard": HEARD[modality], **values})
-    write_json({"of": of, "scores": scores}, path)
+                named = {"mode": mode, "stage": stage, "heard": HEARD[modality], "words": corpus.words}
+                scores.append({**named, **values})
+    return scores
 
 
 def write_table(found: Iterable[TableCell], out: Path, options: TableOptions) -> list[Path]:
@@ -102,7 +128,7 @@ def write_table(found: Iterable[TableCell], out: Path, options: TableOptions) ->
     for cell in found:
         so_far.append(cell)
         if rank() == 0:
-            heard = f"{cell.heard}, stage {cell.stage}, {cell.mode}"
+            heard = f"{cell.called}, {cell.mode}"
             show(f"{cell.recipe}, {cell.split}, {heard}, seed {cell.seed}: {cell.weighted_f1:.4f}")
             _write_rows(so_far, files[0])
             write_files({files[1]: markdown(so_far, options), files[2]: latex(so_far, options)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, stdev
 
 from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
@@ -35,6 +36,7 @@ class TableCell:
     uar: float
     accuracy: float
     ece: float
+    words: str  # which recogniser's were read; nothing where they are the corpus's own
     collapsed: str  # which of the run's trainings ended in one answer to everything
     mae: float | None = None  # this and what follows: ``evaluation.sentiment``, of CMU-MOSI alone
     corr: float | None = None
@@ -45,10 +47,25 @@ class TableCell:
     non0_f1: float | None = None
 
     @property
+    def called(self) -> str:
+        """What was heard, of whom, and the stage."""
+        heard = f"{self.heard} ({self.words})" if self.words else self.heard
+        return f"{heard}, stage {self.stage}"
+
+    @property
     def without_fold(self) -> str:
         """What the recipe is called on all folds of its corpus; nothing where it is not on one."""
         corpus, fold, _ = self.corpus.partition(FOLD)
         return self.recipe.replace(self.corpus, corpus) if fold else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcripts:
+    """Where a recogniser's words are kept, and which recogniser's."""
+
+    path: Path
+    asr: str
+    language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,12 @@ class TableOptions:
 
     splits: tuple[str, ...]
     seeds: tuple[int, ...]
+    asr: str | None = None  # a recogniser whose words are read, too
+    language: str | None = None  # that it hears; detected where this is None
+
+    def transcripts(self, corpus: str, out: Path) -> Transcripts | None:
+        """The words of a corpus that the table is of, beside its own."""
+        return Transcripts(out / f"transcripts/{corpus}.csv", self.asr, self.language) if self.asr else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,39 +139,35 @@ def _weighted_f1(found: Sequence[TableCell], caption: str, options: TableOptions
     if folds:
         caption += "; of folds: over the folds' means"
     rows = []
-    for heard, stage in _rows_of(found):
-        own = [cell for cell in found if (cell.heard, cell.stage) == (heard, stage)]
+    for called in _rows_of(found):
+        own = [cell for cell in found if cell.called == called]
         of_seeds = ([cell for cell in own if (cell.recipe, cell.mode) == column] for column in columns)
         of_folds = ([cell for cell in own if (cell.without_fold, cell.mode) == column] for column in folds)
         cells = [_mean([100.0 * cell.weighted_f1 for cell in each], options) for each in of_seeds]
-        rows.append((_called(heard, stage), (*cells, *map(_mean_of_folds, of_folds))))
-    called = [*(f"{recipe}, {mode}" for recipe, mode in columns), *(f"{name}, folds, {mode}" for name, mode in folds)]
-    return TextTable(caption, tuple(called), tuple(rows))
+        rows.append((called, (*cells, *map(_mean_of_folds, of_folds))))
+    names = [*(f"{recipe}, {mode}" for recipe, mode in columns), *(f"{name}, folds, {mode}" for name, mode in folds)]
+    return TextTable(caption, tuple(names), tuple(rows))
 
 
 def _sentiment(found: Sequence[TableCell], caption: str, options: TableOptions) -> TextTable:
     rows = []
     for recipe, mode in dict.fromkeys((cell.recipe, cell.mode) for cell in found):
         column = [cell for cell in found if (cell.recipe, cell.mode) == (recipe, mode)]
-        for heard, stage in _rows_of(column):
-            own = [cell for cell in column if (cell.heard, cell.stage) == (heard, stage)]
+        for called in _rows_of(column):
+            own = [cell for cell in column if cell.called == called]
             cells = []
             for name in SENTIMENT_METRICS:
                 values = [value for cell in own if (value := getattr(cell, name)) is not None]
                 in_percent = name not in NOT_SHARES
                 cells.append(_mean([100.0 * value if in_percent else value for value in values], options))
-            rows.append((f"{recipe}, {mode}, {_called(heard, stage)}", tuple(cells)))
+            rows.append((f"{recipe}, {mode}, {called}", tuple(cells)))
     return TextTable(caption, tuple(SENTIMENT_METRICS.values()), tuple(rows))
 
 
-def _rows_of(found: Iterable[TableCell]) -> list[tuple[str, str]]:
-    """(heard, stage), the words' first and stage III last."""
-    rows = dict.fromkeys((cell.heard, cell.stage) for cell in found)
-    return sorted(rows, key=lambda row: (row[1] == "III", HEARD_ORDER.index(row[0]), row[1]))
-
-
-def _called(heard: str, stage: str) -> str:
-    return f"{heard}, stage {stage}"
+def _rows_of(found: Iterable[TableCell]) -> list[str]:
+    """What the rows are called, the words' first and stage III last; below each, that of a recogniser's words."""
+    cells = sorted(found, key=lambda cell: (cell.stage == "III", HEARD_ORDER.index(cell.heard), cell.stage, cell.words))
+    return list(dict.fromkeys(cell.called for cell in cells))
 
 
 def _mean(values: Sequence[float], options: TableOptions) -> str:

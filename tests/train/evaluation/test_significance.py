@@ -19,7 +19,7 @@ from emotrack.train.evaluation.significance import compare
 from tests.train.evaluation.test_evaluate import random_network
 
 LABELS = ("neutral", "joy", "anger")
-SCORED = {"corpus": "meld", "split": "dev", "mode": "online"}
+SCORED = {"corpus": "meld", "split": "dev", "mode": "online", "words": "corpus"}
 
 
 def predictions(truth: list[int], said: list[int], dialogues: list[int]) -> Predictions:

@@ -133,10 +133,20 @@ def test_sentiments_have_a_table_of_their_own(mosi: Path, tmp_path: Path, capsys
     assert row.split(" | ")[3] == f"{100 * whole['acc_7']:.2f}"
 
 
+def test_recognised_words_have_rows_of_their_own() -> None:
+    found = [cell(0, 0.5, heard="words"), replace(cell(0, 0.25, heard="words"), words="moonshine")]
+    rows = markdown([*found, cell(0, 0.75, "II", "words")], TableOptions(("dev",), (0,))).splitlines()[4:7]
+    assert rows == [
+        "| words, stage I | 50.00 |",
+        "| words (moonshine), stage I | 25.00 |",
+        "| words, stage II | 75.00 |",
+    ]
+
+
 def cell(
     seed: int, f1: float, stage: str = "I", heard: str = "voice", recipe: str = "a_b", collapsed: str = ""
 ) -> TableCell:
-    return TableCell(recipe, "meld", "dev", "online", stage, heard, seed, 10, f1, f1, f1, f1, 0.1, collapsed)
+    return TableCell(recipe, "meld", "dev", "online", stage, heard, seed, 10, f1, f1, f1, f1, 0.1, "", collapsed)
 
 
 def test_means_spreads_and_how_many() -> None:
