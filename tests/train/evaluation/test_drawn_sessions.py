@@ -99,7 +99,10 @@ def test_conversations_are_not_drawn(network: EmotionNetwork, conversations: Pat
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--corpus", "acted", "--seed", "1"], "--seed is for --session speaker and corpus, which are drawn"),
+        (
+            ["--corpus", "acted", "--seed", "1"],
+            "--seed is for --missing, and --session speaker and corpus, which are drawn",
+        ),
         (["--corpus", "meld", "--session", "speaker"], "--session speaker is for --corpus acted"),
         (["--corpus", "acted", "--session", "corpus", "--mode", "offline"], "--session corpus is scored online"),
     ],
