@@ -58,6 +58,8 @@ class NetworkConfig:
 
     name: Name
     labels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = EMOTIONS
+    stands_for: dict[Name, tuple[Name, ...]] = field(default_factory=dict)
+    """Of each label, those of a corpus that it stands for, where whoever trained it said so; else its name decides."""
     sample_rate: Literal[16_000] = SAMPLE_RATE  # Hz
     stage: Stage = 3  # how far it is trained: 1 each turn alone, 2 each modality alone, 3 everything
     context: Context = 16  # turns in the rolling window, the newest included

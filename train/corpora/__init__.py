@@ -16,6 +16,7 @@ from emotrack.train.corpora.goemotions import read_goemotions
 from emotrack.train.corpora.iemocap import read_iemocap, read_iemocap_6
 from emotrack.train.corpora.meld import read_meld
 from emotrack.train.corpora.mosi import read_mosi, read_mosi_7
+from emotrack.train.corpora.own_labels import LabelMap, relabelled
 from emotrack.train.errors import TrainError
 
 __all__ = [
@@ -78,15 +79,15 @@ class TextCorpus:
         return tuple(each for each in self.utterances if each.labels)
 
 
-def read_text_corpus(name: str, folder: Path, split: str) -> TextCorpus:
-    """The utterances of one split that have words.
+def read_text_corpus(name: str, folder: Path, split: str, labels: LabelMap | None = None) -> TextCorpus:
+    """The utterances of one split that have words, with labels of one's own where these are named.
 
     Raises:
         TrainError: unknown corpus, missing file or column, unknown label.
     """
     if name not in READERS:
         raise TrainError(f"no text corpus {name!r}: there are {', '.join(READERS)}")
-    corpus = READERS[name](folder, split)
+    corpus = relabelled(READERS[name](folder, split), labels or {})
     utterances = tuple(
         LabelledUtterance(turn.text, turn.labels, turn.speaker, dialogue.name)
         for dialogue in corpus.dialogues

@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from emotrack.train.corpora import READERS, Corpus, CorpusTurn
+from emotrack.train.corpora.own_labels import LabelMap, relabelled
 from emotrack.train.errors import TrainError
 from emotrack.train.running.files import read_whole
 from emotrack.train.running.provenance import addresses
@@ -21,13 +22,19 @@ from emotrack.train.running.provenance import addresses
 MODALITIES = ("text", "speech")
 
 
-def read_with_given(name: str, data: Mapping[str, Path], split: str) -> Corpus:
+def read_with_given(name: str, data: Mapping[str, Path], split: str, labels: LabelMap) -> Corpus:
     """One split of a corpus of conversations, with the embeddings of ``data["features"]`` where that is there.
+
+    Args:
+        name: of the corpus.
+        data: where it and the embeddings lie.
+        split: train, dev or test.
+        labels: of a recipe's own; its corpus's where there are none.
 
     Raises:
         TrainError: data that is missing or malformed.
     """
-    corpus = READERS[name](data[name], split)
+    corpus = relabelled(READERS[name](data[name], split), labels)
     return with_given(corpus, data["features"], split) if "features" in data else corpus
 
 

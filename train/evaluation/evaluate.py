@@ -20,6 +20,7 @@ from torch import Tensor
 
 from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.care import SpeechFeatures
+from emotrack.models.config import NetworkConfig
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.labels import canonical
@@ -41,7 +42,7 @@ class EncodedTurn:
     """A turn as the encoders hand it on, with its truth; one without ``emotion`` is context and is not scored."""
 
     embedding: TurnEmbedding
-    emotion: str | None  # as its corpus has it
+    emotion: str | None  # the network's label for it
     traits: Mapping[str, str] = field(default_factory=dict)  # of the corpus's turn
     dialogue: str = ""  # as its corpus calls it
     name: str = ""  # as its corpus counts or calls it in the dialogue
@@ -169,7 +170,7 @@ def scored(
     left_out = Counter(
         "several labels" if len(turn.labels) > 1 else turn.labels[0]
         for turn in corpus.turns
-        if turn.labels and (turn.emotion is None or counterpart(turn.emotion, network.labels) is None)
+        if turn.labels and (turn.emotion is None or counterpart(turn.emotion, network.config) is None)
     )
     scores, predictions = {}, {}
     by_trait: dict[str, dict[str, Scores]] = {}
@@ -178,7 +179,7 @@ def scored(
         heard = with_only(dialogues, modalities)
         probabilities, truth = judge(network, heard, mode, window)  # (N, C), (N,)
         scores[modalities] = score(probabilities.numpy(), truth.numpy(), network.labels)
-        judged = _judged(network, heard)
+        judged = _judged(heard)
         places = [(turn.dialogue, turn.name, turn.embedding.speaker or "") for turn in judged]
         predictions[modalities] = Predictions(network.labels, places, truth.numpy(), probabilities.numpy())
         degrees = score_sentiment(probabilities.numpy(), [turn.sentiment for turn in judged], network.labels)
@@ -190,14 +191,9 @@ def scored(
     return Evaluation(scores, dict(left_out.most_common()), by_trait, predictions, sentiment)
 
 
-def _judged(network: EmotionNetwork, dialogues: Iterable[Sequence[EncodedTurn]]) -> list[EncodedTurn]:
+def _judged(dialogues: Iterable[Sequence[EncodedTurn]]) -> list[EncodedTurn]:
     """The N turns that ``judge`` scores, in its order."""
-    return [
-        turn
-        for dialogue in dialogues
-        for turn in dialogue
-        if turn.emotion is not None and counterpart(turn.emotion, network.labels) is not None
-    ]
+    return [turn for dialogue in dialogues for turn in dialogue if turn.emotion is not None]
 
 
 def _by_trait(
@@ -226,10 +222,12 @@ def _needed(turn: CorpusTurn, only: Modalities | None) -> CorpusTurn:
     )
 
 
-def counterpart(emotion: str, labels: Sequence[str]) -> str | None:
-    """The label, of these, for an emotion of a corpus; None if none of them means it."""
+def counterpart(emotion: str, config: NetworkConfig) -> str | None:
+    """The network's label for an emotion of a corpus; None if none of them means it."""
+    if config.stands_for:
+        return next((label for label, sources in config.stands_for.items() if emotion in sources), None)
     names = (emotion, canonical(emotion))
-    return next((name for name in names if name in labels), None)
+    return next((name for name in names if name in config.labels), None)
 
 
 def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> list[list[EncodedTurn]]:
@@ -248,7 +246,8 @@ def encode_dialogue(network: EmotionNetwork, turns: Sequence[LabelledTurn]) -> l
             speaker=turn.speaker,
             words=turn.text,
         )
-        found.append(EncodedTurn(embedding, turn.emotion))
+        known = None if turn.emotion is None else counterpart(turn.emotion, network.config)
+        found.append(EncodedTurn(embedding, known))
         said.append(turn.text)
     return found
 
@@ -316,10 +315,9 @@ def judge(
             context = scorer.new_context(window)
             found = [scorer.estimate(context, turn) for turn in turns]
         for turn, estimate in zip(dialogue, found, strict=True):
-            known = None if turn.emotion is None else counterpart(turn.emotion, network.labels)
-            if known is not None:
+            if turn.emotion is not None:
                 probabilities.append(estimate.probabilities)
-                truth.append(network.labels.index(known))
+                truth.append(network.labels.index(turn.emotion))
     if not truth:
         raise TrainError(f"no turn has one of the bundle's labels ({', '.join(network.labels)})")
     return torch.tensor(probabilities), torch.tensor(truth)  # (N, C), (N,)

@@ -73,7 +73,7 @@ def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path, tran
     """Write ``scores-SPLIT.json`` and ``predictions/`` of a finished run, unless they are of what is there now."""
     networks = {stage: load_bundle(folder / name, str(training_device())) for stage, name in FOLDERS.items()}
     scored_on = {name: data[name] for name in (recipe.corpus, "features") if name in data}
-    corpus = read_with_given(recipe.corpus, data, split)
+    corpus = read_with_given(recipe.corpus, data, split, {})  # which the bundle reads in its own labels
     if transcripts:
         transcripts.path.parent.mkdir(exist_ok=True)
         recognise(corpus, split, transcripts.path, transcripts.asr, transcripts.language)

@@ -166,6 +166,8 @@ class Recipe:
     stage2: ContextRecipe
     stage3: StageRecipe
     right_when_certain: Share  # share of the certain turns on dev that are to be right
+    labels: dict[Name, tuple[Name, ...]] = Field(default_factory=dict)
+    """Of one's own, and which of its corpus's labels each stands for; turns with any other are context."""
     joint: StageRecipe | None = None  # all but the speech encoder at once, for comparison
     pairing: PairingOptions | None = None  # how acted voices are given to the corpus's words; it has its own without
 
@@ -288,7 +290,20 @@ def _complaint(recipe: Recipe) -> str | None:
         return "text.features: are of the recipe's corpus, and stand alone: no encoder, no other phase, no acted voices"
     if (recipe.acted is not None) != (recipe.pairing is not None):
         return "pairing: acted voices, and no others, are paired with words"
-    return _complaint_of_speech(recipe.speech)
+    return _complaint_of_labels(recipe) or _complaint_of_speech(recipe.speech)
+
+
+def _complaint_of_labels(recipe: Recipe) -> str | None:
+    sources = [source for each in recipe.labels.values() for source in each]
+    if twice := next((source for source in sources if sources.count(source) > 1), None):
+        return f"labels: {twice!r} is named twice"
+    if empty := next((label for label, each in recipe.labels.items() if not each), None):
+        return f"labels.{empty}: names no label of the corpus"
+    if len(recipe.labels) == 1:
+        return "labels: with one label there is nothing to tell apart"
+    if recipe.labels and recipe.acted is not None:
+        return "labels: acted voices show emotions of their own: leave [labels] out"
+    return None
 
 
 def _complaint_of_speech(speech: ActedSpeechRecipe | MeasuredSpeechRecipe | FrozenSpeechRecipe) -> str | None:

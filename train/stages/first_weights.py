@@ -15,6 +15,7 @@ from emotrack.models.published_care import PublishedCare
 from emotrack.models.text_encoder import TextEncoder
 from emotrack.train.corpora import Corpus, read_text_corpus
 from emotrack.train.corpora.acted_corpora import read_clips
+from emotrack.train.corpora.own_labels import check_every_label_occurs
 from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
@@ -35,10 +36,11 @@ def gather(recipe: Recipe, data: dict[str, Path]) -> Corpus:
         TrainError: data that is missing or malformed, or does not suit the recipe.
         HubError: an encoder that cannot be had.
     """
-    dev = read_with_given(recipe.corpus, data, "dev")
+    dev = read_with_given(recipe.corpus, data, "dev", recipe.labels)
     if recipe.acted is not None and dev.labels != EMOTIONS:
         raise TrainError(f"acted voices show {', '.join(EMOTIONS)}: {dev.name} has other labels")
-    train = read_with_given(recipe.corpus, data, "train")
+    train = read_with_given(recipe.corpus, data, "train", recipe.labels)
+    check_every_label_occurs(train, recipe.labels, "train")
     _gather_words(recipe, data)
     speech = recipe.speech
     if isinstance(speech, FrozenSpeechRecipe):

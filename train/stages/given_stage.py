@@ -67,7 +67,7 @@ def train_given_words(
     recipe: Recipe, data: dict[str, Path], out: Path, seed: int
 ) -> tuple[TextClassifier, GivenTextConfig, Tokenizer, dict[str, Any]]:
     """The trained classifier, what stands for its encoder, a vocabulary of nothing, and its scores."""
-    train, dev = (read_with_given(recipe.corpus, data, split) for split in ("train", "dev"))
+    train, dev = (read_with_given(recipe.corpus, data, split, recipe.labels) for split in ("train", "dev"))
     config = GivenTextConfig(given_width(train, "text"), data["features"].name)
     torch.manual_seed(seed)
     model = TextClassifier(GivenText(config), config.given, len(train.labels), recipe.text.dropout)

@@ -86,7 +86,7 @@ def training_conversations(
             speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
             both=Paired(lines, voices, recipe.pairing, options),
         )
-    corpus = read_with_given(recipe.corpus, data, "train")
+    corpus = read_with_given(recipe.corpus, data, "train", recipe.labels)
     dialogues = _recorded(network, corpus, out / "readings-train.safetensors")
     return Training(
         text=Recorded(dialogues, text_alone),
@@ -97,7 +97,8 @@ def training_conversations(
 
 def dev_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Dev:
     """Encode the dev conversations with the bundle that is judged by them. Raises ``TrainError``."""
-    text = _recorded(network, read_with_given(recipe.corpus, data, "dev"), out / "readings-dev.safetensors")
+    corpus = read_with_given(recipe.corpus, data, "dev", recipe.labels)
+    text = _recorded(network, corpus, out / "readings-dev.safetensors")
     if recipe.acted is None:
         return Dev(text, text, text)
     acted = _recorded(network, _acted_dev(recipe.acted, data), out / "readings-dev-acted.safetensors")

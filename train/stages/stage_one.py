@@ -19,7 +19,7 @@ from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.network import EmotionNetwork
-from emotrack.train.corpora import read_text_corpus
+from emotrack.train.corpora import Corpus, read_text_corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.conversations import prefixes
 from emotrack.train.data.given import read_with_given
@@ -76,6 +76,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         NetworkConfig(
             name=recipe.name,
             labels=corpus.labels,
+            stands_for=recipe.labels,
             stage=1,
             context=recipe.conversations.window,
             text=config,
@@ -170,7 +171,8 @@ def train_words(
         return train_given_words(recipe, data, out, seed)
     encoder, config, tokenizer = pretrained_words(recipe, data)
     for phase in recipe.text.phases:
-        train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split) for split in ("train", "dev"))
+        labels = recipe.labels if phase.corpus == recipe.corpus else None
+        train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split, labels) for split in ("train", "dev"))
         says = None
         if recipe.text.teacher and phase is recipe.text.phases[-1]:
             says = opinions(recipe.text, recipe.text.teacher, (train, dev), data, out, seed)
@@ -204,7 +206,8 @@ def _voice(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Voice
     if isinstance(recipe.speech, MeasuredSpeechRecipe):
         unheard = recipe.pairing.unheard if recipe.pairing is not None else 0.0
         return _measured_voice(recipe.speech, unheard, data, out, seed)
-    return _frozen_voice(recipe.speech, recipe.corpus, data, out, seed)
+    corpora = [read_with_given(recipe.corpus, data, split, recipe.labels) for split in ("train", "dev")]
+    return _frozen_voice(recipe.speech, (corpora[0], corpora[1]), data, out, seed)
 
 
 def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str, Path], out: Path, seed: int) -> Voice:
@@ -253,12 +256,13 @@ def hear_corpora(recipe: ActedSpeechRecipe, data: dict[str, Path]) -> tuple[list
     return standardise(found["train"]), found["dev"]
 
 
-def _frozen_voice(recipe: FrozenSpeechRecipe, corpus: str, data: dict[str, Path], out: Path, seed: int) -> Voice:
-    train, dev = (read_with_given(corpus, data, split) for split in ("train", "dev"))
+def _frozen_voice(
+    recipe: FrozenSpeechRecipe, corpora: tuple[Corpus, Corpus], data: dict[str, Path], out: Path, seed: int
+) -> Voice:
     if recipe.features:
-        config, module, speech_head, found = train_given_voice(recipe, (train, dev), data, out, seed)
+        config, module, speech_head, found = train_given_voice(recipe, corpora, data, out, seed)
         return Voice(config, module, speech_head, {"speech": found.to_dict()})
     torch.manual_seed(seed)  # of CARE's adapters, which are the same when the run goes on after a kill
     encoder = frozen_encoder(recipe, data)
-    head, scores = train_speech_head(encoder, (train, dev), recipe, out, seed)
+    head, scores = train_speech_head(encoder, corpora, recipe, out, seed)
     return Voice(encoder.config, encoder, head, {"speech": scores.to_dict()})

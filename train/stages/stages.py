@@ -127,6 +127,8 @@ def start(
     with rank_0_first():
         claim(out, recipe, seed, **made_of)
     check_data(trained.metrics, data, out / before)
+    if trained.config.stands_for != recipe.labels:
+        raise TrainError(f"{out / before}: was trained on other [labels] than the recipe's: choose another --out")
     torch.manual_seed(seed)
     config = replace(
         trained.config,

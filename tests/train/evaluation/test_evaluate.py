@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,21 @@ def test_acted_clips_that_show_something_else_are_counted(
     assert "smug" not in {clip.emotion for clip in read_clips(tmp_path)}  # nothing is learned from it
 
 
+def of_labels(labels: tuple[str, ...]) -> NetworkConfig:
+    return NetworkConfig("some", labels)
+
+
 def test_a_bundle_keeps_its_own_name_for_an_emotion() -> None:
-    assert counterpart("excitement", EMOTIONS) == "joy"
-    assert counterpart("excitement", ("joy", "excitement")) == "excitement"
-    assert counterpart("frustration", EMOTIONS) is None
-    assert counterpart("surprise", ("neutral", "joy")) is None
+    assert counterpart("excitement", of_labels(EMOTIONS)) == "joy"
+    assert counterpart("excitement", of_labels(("joy", "excitement"))) == "excitement"
+    assert counterpart("frustration", of_labels(EMOTIONS)) is None
+    assert counterpart("surprise", of_labels(("neutral", "joy"))) is None
+
+
+def test_what_labels_stand_for_decides_alone() -> None:
+    config = replace(of_labels(("joy", "calm")), stands_for={"joy": ("excitement",), "calm": ("neutral", "sadness")})
+    answers = {name: counterpart(name, config) for name in ("excitement", "joy", "calm", "neutral", "sadness")}
+    assert answers == {"excitement": "joy", "joy": None, "calm": None, "neutral": "calm", "sadness": "calm"}
 
 
 def test_a_corpus_of_other_labels_needs_another_bundle(network: EmotionNetwork, mosi: Path) -> None:
