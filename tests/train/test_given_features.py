@@ -138,6 +138,8 @@ def test_embeddings_of_other_turns_are_refused(features: Path, whole_iemocap: Pa
         save_file(tensors, tmp_path / "dev.safetensors")
         with pytest.raises(TrainError, match=complaint):
             with_given(corpus, tmp_path, "dev")
+    with pytest.raises(TrainError, match=r"dev\.safetensors: is no folder with dev\.safetensors in it"):
+        with_given(corpus, tmp_path / "dev.safetensors", "dev")
     with pytest.raises(TrainError, match=r"train\.safetensors: No such file"):
         with_given(corpus, tmp_path, "train")
 

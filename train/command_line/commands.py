@@ -79,8 +79,8 @@ data (which ones a recipe needs, it says when one is missing):
   ravdess, tess, nemo, emodb       folders with an index.csv beside the clips, its columns file, speaker and emotion
              (text too, if known); speakers have the names by which `emotrack evaluate --help` splits them
 
-labels of one's own: [labels] in the recipe, or --set 'labels.joy=["joy", "excitement"]' and so on for each; turns with any
-label that none of them names are context. The labels of meld, iemocap and the others have MELD's names where they can.
+labels of one's own: [labels] in the recipe, or --set 'labels.joy=["joy", "excitement"]' and so on for each. Turns with
+a label that none of them names are context. Corpora's labels have MELD's names where they can: joy, not happy.
 
 examples:
   emotrack train all --recipe mini --out runs/mini --seed 0 1 2 \\

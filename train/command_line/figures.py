@@ -6,7 +6,6 @@ Importing this module imports nothing heavy, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,13 +199,13 @@ def _run_figure(args: argparse.Namespace, title: str) -> int:
 
 def _complaint(recipes: list[Recipe], data: dict[str, Path], args: argparse.Namespace) -> str | None:
     """The fault of a figure's command line: a name missing, given twice or unknown."""
-    from emotrack.train.recipes.recipe import misnamed
+    from emotrack.train.recipes.recipe import FOLDER_NAME, misnamed
 
     names = [recipe.name for recipe in recipes], [name for name, _ in getattr(args, "labels", [])]
     for what, called in zip(("recipes", "annotators"), names, strict=True):
         if twice := next((name for name in called if called.count(name) > 1), None):
             return f"two {what} are called {twice}"
-        if odd := next((name for name in called if not re.fullmatch(r"[\w.+-]+", name)), None):
+        if odd := next((name for name in called if not FOLDER_NAME.fullmatch(name)), None):
             return f"{odd!r} is no name for a folder"
     for recipe in recipes:
         if args.stage == "figure4" and recipe.joint is None:

@@ -112,6 +112,8 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         TrainError: the file or a column is missing, or it is no CSV.
     """
     text = _text(path)
+    if not text.strip():
+        raise TrainError(f"{path}: is empty")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)

@@ -40,6 +40,8 @@ def read_with_given(name: str, data: Mapping[str, Path], split: str, labels: Lab
 
 def with_given(corpus: Corpus, folder: Path, split: str) -> Corpus:
     """A corpus whose turns have the embeddings of a folder. Raises ``TrainError``."""
+    if not folder.is_dir():
+        raise TrainError(f"{folder}: is no folder with {split}.safetensors in it")
     path = folder / f"{split}.safetensors"
     if not path.is_file():
         raise TrainError(f"{path}: No such file")

@@ -125,6 +125,8 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
 
 
 def _predictions(labels: tuple[str, ...], rows: Sequence[dict[str, Any]]) -> Predictions:
+    if unknown := next((row["truth"] for row in rows if row["truth"] not in labels), None):
+        raise ValueError(f"a truth is {unknown}, and there is no column {PROBABILITY}{unknown}")
     each = [[float(row[f"{PROBABILITY}{label}"]) for label in labels] for row in rows]
     for row, probabilities in zip(rows, each, strict=True):
         if not all(0.0 <= p <= 1.0 for p in probabilities):  # nor is NaN

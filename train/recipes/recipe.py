@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -40,6 +41,7 @@ DATA = (
 
 
 MAX_BYTES = 1 << 20
+FOLDER_NAME = re.compile(r"\w[\w.+-]*")  # of a run: it leads nowhere else, and is no option
 
 _Tokens = Annotated[int, Field(strict=True, ge=8, le=8_192)]
 _Frozen = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -281,7 +283,9 @@ def _toml(value: str) -> object:
 
 
 def _complaint(recipe: Recipe) -> str | None:
-    """Choices that do not go together in a recipe."""
+    """Choices that do not go together in a recipe, or a name that leads out of its folder."""
+    if not FOLDER_NAME.fullmatch(recipe.name):
+        return f"name: {recipe.name!r} is no name for a folder"
     if recipe.corpus not in READERS:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:

@@ -137,6 +137,15 @@ def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path, capsys: pyte
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
     assert main(["train", "significance", str(tmp_path / "a.csv"), str(tmp_path / "a.csv")]) == 1
     assert "a.csv: no column 'corpus'" in capsys.readouterr().err
+    columns = "corpus,split,mode,modalities,dialogue,turn,speaker,truth,predicted"
+    for text, says in (
+        ("", "a.csv: is empty"),
+        (columns, "a.csv: no predictions in it"),
+        (f"{columns}\nmeld,dev,online,text,0,0,Ana,joy,joy", "a truth is joy, and there is no column p_joy"),
+    ):
+        (tmp_path / "a.csv").write_text(text)
+        assert main(["train", "significance", str(tmp_path / "a.csv"), str(tmp_path / "a.csv")]) == 1
+        assert says in capsys.readouterr().err
     assert main(["train", "significance", str(tmp_path / "a.txt"), str(tmp_path / "a.csv")]) == 2
     assert "a.txt: predictions are written as .csv or .parquet" in capsys.readouterr().err
     words = ["evaluate", "--corpus", "meld", "--data", str(tmp_path)]

@@ -26,6 +26,10 @@ PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread =
         ("name =", "not TOML"),
         ("name = 'x'", "corpus: Field required"),
         (TOY + "\nextra = 1", "extra"),
+        *(
+            (TOY.replace('name = "toy"', f'name = "{name}"'), rf"name: '{name}' is no name for a folder")
+            for name in ("../x", "..", ".hidden", "a/b", "-v")
+        ),
         (TOY.replace("epochs = 4", "epochs = 0"), "epochs: Input should be greater than or equal to 1"),
         (TOY.replace("focal = 2.0", "focal = -2.0"), "focal: Input should be greater than or equal to 0"),
         (TOY.replace("focal = 2.0", "focus = 2.0"), "focus"),
