@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -138,10 +142,43 @@ def test_embeddings_of_other_turns_are_refused(features: Path, whole_iemocap: Pa
         save_file(tensors, tmp_path / "dev.safetensors")
         with pytest.raises(TrainError, match=complaint):
             with_given(corpus, tmp_path, "dev")
-    with pytest.raises(TrainError, match=r"dev\.safetensors: is no folder with dev\.safetensors in it"):
-        with_given(corpus, tmp_path / "dev.safetensors", "dev")
-    with pytest.raises(TrainError, match=r"train\.safetensors: No such file"):
-        with_given(corpus, tmp_path, "train")
+    for folder, split in ((tmp_path, "train"), (tmp_path / "dev.safetensors", "dev")):
+        with pytest.raises(TrainError, match=rf"has neither {split}\.safetensors nor {split}\.parquet"):
+            with_given(corpus, folder, split)
+
+
+def test_embeddings_may_be_a_table(features: Path, whole_iemocap: Path, tmp_path: Path) -> None:
+    corpus = read_iemocap(whole_iemocap, "dev")
+    wanted = with_given(corpus, features, "dev")
+    rows: list[dict[str, Any]] = [
+        {"dialogue": dialogue.name, "turn": turn.name}
+        | {name: turn.given[name].tolist() if name in turn.given else None for name in ("text", "speech")}
+        for dialogue in wanted.dialogues
+        for turn in dialogue.turns
+    ]
+    for kind in (pa.list_(pa.float64()), pa.large_list(pa.float32())):
+        schema = pa.schema([("dialogue", pa.string()), ("turn", pa.string()), ("text", kind), ("speech", kind)])
+        pa.parquet.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "dev.parquet")
+        found = with_given(corpus, tmp_path, "dev")
+        for turn, same in zip(found.turns, wanted.turns, strict=True):
+            assert turn.given.keys() == same.given.keys()
+            assert all(torch.equal(turn.given[name], same.given[name]) for name in turn.given)
+    first = rows[0]
+    for wrong, complaint in (
+        ([*rows, first], "a turn has two rows"),
+        ([{"turn": "a", "text": [1.0]}], "no column 'dialogue'"),
+        ([{"dialogue": "a", "turn": "a"}], "neither a column 'text' nor 'speech'"),
+        ([first | {"text": 1.0, "speech": None}], "is no list of numbers"),
+        ([first | {"text": ["a"], "speech": None}], "is no list of numbers"),
+        ([first | {"text": [1.0, None], "speech": None}], "infinite or none"),
+        ([first | {"dialogue": "z", "text": [1.0], "speech": None}], "names are of no turn of iemocap, text/z/"),
+    ):
+        pa.parquet.write_table(pa.Table.from_pylist(wrong), tmp_path / "dev.parquet")
+        with pytest.raises(TrainError, match=complaint):
+            with_given(corpus, tmp_path, "dev")
+    shutil.copy(features / "dev.safetensors", tmp_path)
+    with pytest.raises(TrainError, match=r"has both dev\.safetensors and dev\.parquet"):
+        with_given(corpus, tmp_path, "dev")
 
 
 def test_other_embeddings_are_other_data(

@@ -71,8 +71,9 @@ data (which ones a recipe needs, it says when one is missing):
   teacher    model.safetensors of openai/whisper-tiny.en, or of another Whisper of 80 mels; its encoder is read
   speech-encoder   the same for a voice that begins with a Whisper's encoder and keeps it as it is (mini-baseline)
   words      a bundle whose words (stages 1 and 2) are taken as they are, in place of text encoders and their corpora
-  features   folder with SPLIT.safetensors: text/DIALOGUE/TURN and speech/DIALOGUE/TURN, embeddings that another program
-             computed, for a recipe that says so (features = true under [text], [speech] or both)
+  features   folder with SPLIT.safetensors (text/DIALOGUE/TURN and speech/DIALOGUE/TURN) or SPLIT.parquet (dialogue,
+             turn, text, speech): embeddings that another program computed, for a recipe that says so (features = true
+             under [text], [speech] or both)
   text-teacher   folder of the larger encoder that teaches a recipe's words, in place of the one on the hub
   meld, iemocap, mosi, emorynlp, goemotions    folders with the official layouts (iemocap's is also that of iemocap-6
              and of its folds, mosi's that of mosi-7)

@@ -1,6 +1,7 @@
 """Embeddings of a corpus's turns that another program computed, and the corpus with them.
 
     FOLDER/{train,dev,test}.safetensors    text/DIALOGUE/TURN and speech/DIALOGUE/TURN, each (F,)
+    FOLDER/{train,dev,test}.parquet        or these: dialogue, turn, and text, speech or both, each a list of F numbers
 
 Dialogues and turns are called as ``emotrack evaluate --predictions`` calls them. A turn without one lacks the modality.
 """
@@ -10,16 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from emotrack.train.corpora import READERS, Corpus, CorpusTurn
 from emotrack.train.corpora.own_labels import LabelMap, relabelled
 from emotrack.train.errors import TrainError
 from emotrack.train.running.files import read_whole
+from emotrack.train.running.parquet import read_parquet
 from emotrack.train.running.provenance import addresses
 
 MODALITIES = ("text", "speech")
+ENDINGS = (".safetensors", ".parquet")
 
 
 def read_with_given(name: str, data: Mapping[str, Path], split: str, labels: LabelMap) -> Corpus:
@@ -40,12 +45,13 @@ def read_with_given(name: str, data: Mapping[str, Path], split: str, labels: Lab
 
 def with_given(corpus: Corpus, folder: Path, split: str) -> Corpus:
     """A corpus whose turns have the embeddings of a folder. Raises ``TrainError``."""
-    if not folder.is_dir():
-        raise TrainError(f"{folder}: is no folder with {split}.safetensors in it")
-    path = folder / f"{split}.safetensors"
-    if not path.is_file():
-        raise TrainError(f"{path}: No such file")
-    tensors, _ = read_whole(path)
+    names = [f"{split}{ending}" for ending in ENDINGS]
+    there = [folder / name for name in names if (folder / name).is_file()]
+    if len(there) != 1:
+        has = f"both {' and '.join(names)}" if there else f"neither {' nor '.join(names)}"
+        raise TrainError(f"{folder}: has {has}")
+    (path,) = there
+    tensors = _read_parquet(path) if path.suffix == ".parquet" else read_whole(path)[0]
     _check(tensors, path)
     dialogues = tuple(
         replace(dialogue, turns=tuple(_with(turn, dialogue.name, tensors) for turn in dialogue.turns))
@@ -73,6 +79,36 @@ def given_width(corpus: Corpus, modality: str) -> int:
 def _with(turn: CorpusTurn, dialogue: str, tensors: Mapping[str, Tensor]) -> CorpusTurn:
     names = {modality: f"{modality}/{dialogue}/{turn.name}" for modality in MODALITIES}
     return replace(turn, given={each: tensors[name].float() for each, name in names.items() if name in tensors})
+
+
+def _read_parquet(path: Path) -> dict[str, Tensor]:
+    """The embeddings of a table, called as safetensors call them."""
+    table = read_parquet(path)
+    modalities = [name for name in MODALITIES if name in table.column_names]
+    if missing := [name for name in ("dialogue", "turn") if name not in table.column_names]:
+        raise TrainError(f"{path}: no column {missing[0]!r}")
+    if not modalities:
+        raise TrainError(f"{path}: neither a column 'text' nor 'speech'")
+    turns = [f"{row['dialogue']}/{row['turn']}" for row in table.select(["dialogue", "turn"]).to_pylist()]
+    if len(set(turns)) != len(turns):
+        raise TrainError(f"{path}: a turn has two rows")
+    return {
+        f"{modality}/{turn}": _as_tensor(value, f"{path}: {modality} of {turn}")
+        for modality in modalities
+        for turn, value in zip(turns, table.column(modality), strict=True)
+        if value.is_valid
+    }
+
+
+def _as_tensor(value: Any, what: str) -> Tensor:
+    """A list of Arrow's -> (F,)."""
+    numbers = getattr(value, "values", None)
+    if numbers is None:
+        raise TrainError(f"{what} is no list of numbers")
+    try:
+        return torch.from_numpy(numbers.to_numpy(zero_copy_only=False).copy())  # (F,)
+    except TypeError as error:
+        raise TrainError(f"{what} is no list of numbers") from error
 
 
 def _check(tensors: Mapping[str, Tensor], path: Path) -> None:

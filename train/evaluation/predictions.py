@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrack.errors import UsageError
-from emotrack.models.extras import missing_extra
 from emotrack.models.files import whole_file
 from emotrack.train.corpora import read_table
 from emotrack.train.errors import TrainError
+from emotrack.train.running.parquet import pyarrow, read_parquet
 
 ENDINGS = (".csv", ".parquet")
 READ = "words"
@@ -58,7 +58,7 @@ def check_ending(path: Path) -> None:
     if path.suffix not in ENDINGS:
         raise UsageError(f"{path}: predictions are written as {' or '.join(ENDINGS)}")
     if path.suffix == ".parquet":
-        _pyarrow()
+        pyarrow()
 
 
 def write_predictions(found: Iterable[tuple[str, Predictions]], scored: dict[str, str], path: Path) -> None:
@@ -76,7 +76,7 @@ def write_predictions(found: Iterable[tuple[str, Predictions]], scored: dict[str
     rows = [row for modalities, each in found for row in _rows(each, {**scored, "modalities": modalities})]
     with whole_file(path) as unfinished:
         if path.suffix == ".parquet":
-            arrow = _pyarrow()
+            arrow = pyarrow()
             arrow.parquet.write_table(arrow.Table.from_pylist(rows), unfinished)
             return
         with unfinished.open("w", encoding="utf-8", newline="") as file:
@@ -111,7 +111,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         UsageError: an ending that stands for no kind of table, or a package for it that is missing.
     """
     check_ending(path)
-    rows = _read_parquet(path) if path.suffix == ".parquet" else read_table(path, COLUMNS)
+    rows = read_parquet(path).to_pylist() if path.suffix == ".parquet" else read_table(path, COLUMNS)
     if not rows:
         raise TrainError(f"{path}: no predictions in it")
     labels = tuple(name.removeprefix(PROBABILITY) for name in rows[0] if name.startswith(PROBABILITY))
@@ -137,21 +137,3 @@ def _predictions(labels: tuple[str, ...], rows: Sequence[dict[str, Any]]) -> Pre
         np.array([labels.index(row["truth"]) for row in rows]),
         np.array(each, dtype=np.float32),
     )
-
-
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    arrow = _pyarrow()
-    try:
-        rows: list[dict[str, Any]] = arrow.parquet.read_table(path).to_pylist()
-    except (OSError, arrow.ArrowInvalid) as error:
-        raise TrainError(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
-    return rows
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UsageError(missing_extra(error) or f"pyarrow cannot be imported: {error}") from error
-    return pa
