@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -22,6 +23,8 @@ from emotrack.tracker.understanding.loading import _load_network
 from emotrack.train.corpora.iemocap import read_iemocap
 from emotrack.train.data.given import with_given
 from emotrack.train.errors import TrainError
+from emotrack.train.evaluation import missing
+from emotrack.train.figures import table
 
 RECIPE = """
 name = "given"
@@ -116,6 +119,29 @@ def test_it_is_scored_on_embeddings(
     assert {name: each["count"] for name, each in scores.items()} == {"both": 4, "speech": 3, "text": 4}
     assert scores["text"]["accuracy"] == 1.0
     assert (run.parents[2] / "table.md").read_text().count("| words, stage") == 2
+
+
+def test_the_table_sweeps_over_missing_words_and_voices(
+    run: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missing, "SHARES", (0.0, 0.5, 1.0))
+    for seed in (0, 1):
+        shutil.copytree(run, tmp_path / f"given/staged/seed-{seed}")
+        note = tmp_path / f"given/staged/seed-{seed}/run.json"
+        note.write_text(json.dumps(json.loads(note.read_text()) | {"seed": seed}))
+    command = ["train", "table", *words, "--split", "test", "--seed", "0", "1", "--out", str(tmp_path)]
+    assert main([*command, "--missing"]) == 0
+    with (tmp_path / "missing/given-test-online.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["seed"], row["mode"]) for row in rows} == {("0", "online"), ("1", "online")}
+    assert len(rows) == 2 * 2 * (1 + 5 + 1)
+    with (tmp_path / "table.csv").open(newline="") as file:
+        whole = next(row for row in csv.DictReader(file) if (row["stage"], row["mode"]) == ("III", "online"))
+    assert {row["weighted_f1"] for row in rows if row["share"] == "0.0"} == {whole["weighted_f1"]}
+    assert "of 5 draws with each of 2 seeds" in (tmp_path / "missing/given-test-offline.md").read_text()
+    monkeypatch.setattr(table, "encode_corpus", None)
+    assert main([*command, "--missing"]) == 0, "what is scored is not scored again"
+    assert main(command) == 0
 
 
 def test_it_cannot_listen_or_read_by_itself(

@@ -71,7 +71,6 @@ examples:
   emotrack evaluate --corpus iemocap --data IEMOCAP --asr moonshine --transcripts moonshine.csv
 """
 
-DRAWS = 5  # of turns that lack something
 FOLDS = tuple(f"{name}-fold-{number}" for name in ("iemocap", "iemocap-6") for number in range(1, 6))
 CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "mosi-7", "emorynlp", "goemotions", *FOLDS, "acted")
 
@@ -196,7 +195,7 @@ def _corpus(args: argparse.Namespace) -> Corpus:
 def _evaluate(network: EmotionNetwork, corpus: Corpus, args: argparse.Namespace) -> Evaluation:
     """Score a corpus as it is, and write what was asked for. Raises as its parts do."""
     from emotrack.train.evaluation.evaluate import encode_corpus, modalities_of, scored
-    from emotrack.train.evaluation.missing import sweep
+    from emotrack.train.evaluation.missing import DRAWS, sweep
     from emotrack.train.evaluation.predictions import write_predictions
     from emotrack.train.figures.missing_chart import write_missing
 

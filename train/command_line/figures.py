@@ -94,6 +94,7 @@ what is written:
                                   table has MAE, Corr, Acc-7 and Acc-2 as papers give them (`emotrack evaluate --help`)
   OUT/RECIPE/staged/seed-N/       the runs, shared with figure4 of the same --out, and the predictions of every turn,
                                   which `emotrack train significance` compares; what is finished is not run again
+  OUT/missing/RECIPE-SPLIT-MODE.csv, .md, .svg    with --missing: see `emotrack evaluate --help`
   OUT/transcripts/CORPUS.csv      with --asr: the recognised words, which `emotrack evaluate --transcripts` reads, too
 
 examples:
@@ -119,6 +120,11 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         help="also score the words that this recogniser hears, in rows of their own: moonshine (English, installed), "
         "or a faster-whisper size, hub id or CTranslate2 folder",
     )
+    parser.add_argument(
+        "--missing",
+        action="store_true",
+        help="also score the whole network with ever more turns that lack their words or their voice",
+    )
     parser.add_argument("--language", metavar="CODE", help="that --asr hears (en, de ...); detected when not given")
 
 
@@ -129,13 +135,15 @@ def run_table(args: argparse.Namespace) -> int:
     from emotrack.tracker.errors import RecogniserError
     from emotrack.train.data.transcripts import recogniser_name
     from emotrack.train.errors import TrainError
-    from emotrack.train.figures.table import cells, write_table
+    from emotrack.train.figures.table import cells, write_missing_tables, write_table
     from emotrack.train.figures.table_text import TableOptions
     from emotrack.train.recipes.recipe import load_recipe, on_corpus
     from emotrack.train.running.ranks import joined, rank
 
     data = data_of(args)
-    options = TableOptions(tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)), args.asr, args.language)
+    options = TableOptions(
+        tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)), args.asr, args.language, args.missing
+    )
     try:
         if args.asr:
             recogniser_name(args.asr, args.language)  # before hours are spent
@@ -149,6 +157,7 @@ def run_table(args: argparse.Namespace) -> int:
         with joined():
             files = write_table(cells(recipes, data, args.out, options), args.out, options)
             if rank() == 0:
+                files += write_missing_tables(recipes, args.out, options)
                 show("\n".join(map(str, files)))
     except (TrainError, BundleError, HubError, RecogniserError, UsageError, OSError) as error:
         say(error, "emotrack train table")

@@ -19,6 +19,7 @@ from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, judge, with_on
 from emotrack.train.evaluation.metrics import score
 
 Missing = Literal["words", "voice"]
+DRAWS = 5  # by default
 SHARES = tuple(tenth / 10 for tenth in range(11))
 
 
@@ -26,8 +27,10 @@ SHARES = tuple(tenth / 10 for tenth in range(11))
 class MissingScore:
     """What one draw scores at one share."""
 
+    mode: Mode
     missing: Missing
     share: float  # of the turns that have both
+    seed: int | None  # that the network was trained with, where several are compared
     draw: int  # its seed
     count: int  # turns that are scored
     weighted_f1: float
@@ -37,9 +40,20 @@ class MissingScore:
 
 
 def sweep(
-    network: EmotionNetwork, dialogues: Sequence[Sequence[EncodedTurn]], mode: Mode, draws: Sequence[int]
+    network: EmotionNetwork,
+    dialogues: Sequence[Sequence[EncodedTurn]],
+    mode: Mode,
+    draws: Sequence[int] = range(DRAWS),
+    seed: int | None = None,
 ) -> Iterator[MissingScore]:
     """Score a network at every share of missing words, then of missing voices; where nothing is drawn, once.
+
+    Args:
+        network: the network to judge.
+        dialogues: its encoded turns.
+        mode: the turns of its dialogue that a turn may see.
+        draws: a seed for each draw.
+        seed: of the network, to be noted.
 
     Raises:
         TrainError: no turn has both, or none has a label that the bundle knows.
@@ -62,7 +76,7 @@ def sweep(
                 probabilities, truth = judge(network, _without(heard, missing, lacking), mode)  # (N, C), (N,)
                 found = score(probabilities.numpy(), truth.numpy(), network.labels)
                 scores = (found.weighted_f1, found.macro_f1, found.uar, found.accuracy)
-                yield MissingScore(missing, share, draw, found.count, *scores)
+                yield MissingScore(mode, missing, share, seed, draw, found.count, *scores)
 
 
 def _without(

@@ -21,10 +21,10 @@ TICK = 5.0  # points of F1
 Curve = dict[float, list[float]]  # weighted F1 of every draw in %, by share
 
 
-def write_missing(title: str, found: Sequence[MissingScore], folder: Path) -> list[Path]:
-    """Write ``missing.csv``, ``.md`` and ``.svg`` into a folder, which is made. Returns them."""
+def write_missing(title: str, found: Sequence[MissingScore], folder: Path, name: str = "missing") -> list[Path]:
+    """Write ``name.csv``, ``.md`` and ``.svg`` into a folder, which is made. Returns them."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"missing{ending}" for ending in (".csv", ".md", ".svg")]
+    files = [folder / f"{name}{ending}" for ending in (".csv", ".md", ".svg")]
     with whole_file(files[0]) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(MissingScore)])
         writer.writeheader()
@@ -44,9 +44,9 @@ def curves(found: Sequence[MissingScore]) -> dict[str, Curve]:
 def missing_table(title: str, found: Sequence[MissingScore]) -> str:
     """The means in Markdown, a row a share."""
     each = curves(found)
-    draws = len({point.draw for point in found})
+    draws, seeds = len({point.draw for point in found}), len({point.seed for point in found})
     shares = dict.fromkeys(point.share for point in found)
-    spread = f"mean ± sample standard deviation of {draws} draws"
+    spread = f"mean ± sample standard deviation of {draws} draws{f' with each of {seeds} seeds' if seeds > 1 else ''}"
     lines = [
         f"{title}: weighted F1, %, where a share of the turns with voice and words lacks one of them; {spread}.",
         "",

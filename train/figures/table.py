@@ -29,8 +29,10 @@ from emotrack.train.data.given import read_with_given
 from emotrack.train.data.transcripts import recognise, with_transcripts
 from emotrack.train.errors import DivergedError
 from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, reread, scored
+from emotrack.train.evaluation.missing import MissingScore, sweep
 from emotrack.train.evaluation.predictions import write_predictions
 from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
+from emotrack.train.figures.missing_chart import write_missing
 from emotrack.train.figures.runs import HEARD, STAGED, STAGES, finished, run_folder
 from emotrack.train.figures.table_text import TableCell, TableOptions, Transcripts, latex, markdown
 from emotrack.train.recipes.recipe import Recipe
@@ -63,14 +65,22 @@ def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: 
         collapsed = "; ".join(collapses(measured))
         for split in options.splits:
             if rank() == 0:
-                _score(recipe, data, split, folder, options.transcripts(recipe.corpus, out))
+                _score(recipe, data, split, (folder, seed), options.transcripts(recipe.corpus, out), options)
             wait()
             for what in json.loads((folder / f"scores-{split}.json").read_text())["scores"]:
                 yield TableCell(recipe.name, recipe.corpus, split, **what, seed=seed, collapsed=collapsed)
 
 
-def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path, transcripts: Transcripts | None) -> None:
+def _score(
+    recipe: Recipe,
+    data: dict[str, Path],
+    split: str,
+    run: tuple[Path, int],
+    transcripts: Transcripts | None,
+    options: TableOptions,
+) -> None:
     """Write ``scores-SPLIT.json`` and ``predictions/`` of a finished run, unless they are of what is there now."""
+    folder, seed = run
     networks = {stage: load_bundle(folder / name, str(training_device())) for stage, name in FOLDERS.items()}
     scored_on = {name: data[name] for name in (recipe.corpus, "features") if name in data}
     corpus = read_with_given(recipe.corpus, data, split, {})  # which the bundle reads in its own labels
@@ -81,7 +91,8 @@ def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path, tran
     of: dict[str, Any] = {stage: network.fingerprint for stage, network in networks.items()} | addresses(scored_on)
     of["figures"] = [*METRICS, *SENTIMENT_METRICS]
     path = folder / f"scores-{split}.json"
-    if path.is_file() and json.loads(path.read_text())["of"] == of:
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    if kept.get("of") == of and (kept["missing"] is not None or not options.missing):
         return
     encoded = encode_corpus(networks["I"], corpus)  # which every later stage keeps frozen
     (folder / "predictions").mkdir(exist_ok=True)
@@ -89,7 +100,10 @@ def _score(recipe: Recipe, data: dict[str, Path], split: str, folder: Path, tran
     if transcripts:
         read = with_transcripts(corpus, split, transcripts.path)
         scores += _scored_stages(networks, read, reread(networks["I"], read, encoded), split, folder)
-    write_json({"of": of, "scores": scores}, path)
+    missing: list[dict[str, Any]] | None = [] if options.missing else None
+    if options.missing and "both" in modalities_of(corpus):
+        missing = [asdict(each) for mode in MODES for each in sweep(networks["III"], encoded, mode, seed=seed)]
+    write_json({"of": of, "scores": scores, "missing": missing}, path)
 
 
 def _scored_stages(
@@ -132,6 +146,22 @@ def write_table(found: Iterable[TableCell], out: Path, options: TableOptions) ->
             show(f"{cell.recipe}, {cell.split}, {heard}, seed {cell.seed}: {cell.weighted_f1:.4f}")
             _write_rows(so_far, files[0])
             write_files({files[1]: markdown(so_far, options), files[2]: latex(so_far, options)})
+    return files
+
+
+def write_missing_tables(recipes: Sequence[Recipe], out: Path, options: TableOptions) -> list[Path]:
+    """Write ``out/missing/RECIPE-SPLIT-MODE.csv``, ``.md`` and ``.svg`` over all seeds. Returns them."""
+    files: list[Path] = []
+    if not options.missing:
+        return files
+    for recipe, split in ((recipe, split) for recipe in recipes for split in options.splits):
+        runs = (run_folder(out, recipe, STAGED, seed) / f"scores-{split}.json" for seed in options.seeds)
+        scored = [json.loads(run.read_text())["missing"] or [] for run in runs if run.is_file()]
+        found = [MissingScore(**each) for points in scored for each in points]
+        for mode in MODES:
+            if own := [each for each in found if each.mode == mode]:
+                title = f"{recipe.name}, {split}, {mode}"
+                files += write_missing(title, own, out / "missing", f"{recipe.name}-{split}-{mode}")
     return files
 
 

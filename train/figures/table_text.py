@@ -76,6 +76,7 @@ class TableOptions:
     seeds: tuple[int, ...]
     asr: str | None = None  # a recogniser whose words are read, too
     language: str | None = None  # that it hears; detected where this is None
+    missing: bool = False  # whether ever more turns lack their words or their voice, too
 
     def transcripts(self, corpus: str, out: Path) -> Transcripts | None:
         """The words of a corpus that the table is of, beside its own."""

@@ -73,7 +73,9 @@ def test_words_alone_have_nothing_to_lose(network: EmotionNetwork, encoded: list
 
 def test_means_and_spreads() -> None:
     scores = {(0.0, 0): 0.75, (0.5, 0): 0.5, (0.5, 1): 0.25, (1.0, 0): 0.125}
-    found = [MissingScore("voice", share, draw, 9, f1, f1, f1, f1) for (share, draw), f1 in scores.items()]
+    found = [
+        MissingScore("online", "voice", share, None, draw, 9, f1, f1, f1, f1) for (share, draw), f1 in scores.items()
+    ]
     assert missing_table("a, dev", found).splitlines()[2:] == [
         "| share | lack voice |",
         "|---|---|",
