@@ -52,6 +52,7 @@ class Room:
     elsewhere = ""
     lossless = False
     dropped_frames = 0
+    late_s = 0.0
     realtime = False
 
     def __init__(self, audio: Samples, seconds: float) -> None:

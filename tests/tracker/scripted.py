@@ -31,6 +31,7 @@ class ScriptedSource:
     name = "script"
     elsewhere = ""
     dropped_frames = 0
+    late_s = 0.0
     realtime = False
 
     def __init__(self, items: Sequence[SourceItem | Exception], channels: int = 1, lossless: bool = True) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import AsyncGenerator
+from itertools import count
 
 import numpy as np
 import pytest
 
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
-from emotrack.tracker.audio import SAMPLE_RATE, SourceItem
+from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, SourceItem
 from emotrack.tracker.events import Event, OverloadEvent, Turn
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.session.hearing import PATIENCE
@@ -103,6 +104,31 @@ def test_rooms_say_what_is_left_out_and_recover(engine: Engine, monkeypatch: pyt
     ended = recorder.events[-1].model_dump()
     assert ended["type"] == "session_ended"
     assert ended["text_skipped"] == len(without)
+
+
+def test_rooms_whose_audio_waits_to_be_heard_are_late_though_no_model_is(engine: Engine) -> None:
+    """The models of a single room wait for nothing: what is late is only what the room hears."""
+    source = ScriptedSource([], lossless=False)
+    source.late_s = 1.2
+
+    def follow(event: Event) -> None:
+        if isinstance(event, OverloadEvent):
+            source.late_s = 0.0
+            if event.left_out == "nothing":
+                live.controls.stop()
+
+    async def endless() -> AsyncGenerator[SourceItem, None]:
+        for start in count(0, SAMPLE_RATE // 10):
+            await asyncio.sleep(0.01)
+            yield AudioChunk(np.zeros((SAMPLE_RATE // 10, 1), np.float32), start)
+
+    source.items = endless  # type: ignore[method-assign]
+    recorder = Recorder(follow)
+    live = session_of(engine, source, recorder)
+    run(live)
+    engine.close()
+    told = [event.left_out for event in recorder.events if isinstance(event, OverloadEvent)]
+    assert told == ["speakers", "nothing"]
 
 
 def test_nothing_is_kept_of_turns_long_past() -> None:

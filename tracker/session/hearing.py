@@ -75,7 +75,9 @@ class Hearing:
 
         A file waits until the models are ready for more of it, and loses nothing.
         """
-        return nullcontext() if self._source.lossless else self._engine.overload.watched_by(self._leave_out)
+        if self._source.lossless:
+            return nullcontext()
+        return self._engine.overload.watched_by(self._leave_out, lambda: self._source.late_s)
 
     @property
     def why_no_speech(self) -> str:

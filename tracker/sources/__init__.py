@@ -58,4 +58,8 @@ class Source(Protocol):
     def dropped_frames(self) -> int:
         """Device blocks thrown away because nobody read them in time."""
 
+    @property
+    def late_s(self) -> float:
+        """For how many seconds the audio that is read now has been waiting; 0 where none does, and if lossless."""
+
     def items(self) -> AsyncGenerator[SourceItem, None]: ...

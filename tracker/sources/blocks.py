@@ -35,6 +35,7 @@ class Blocks:
 
     lossless = True
     dropped_frames = 0
+    late_s = 0.0
     elsewhere = ""
 
     def __init__(

@@ -39,6 +39,11 @@ class Call:
         """Blocks of either device that were thrown away."""
         return sum(source.dropped_frames for source in self._sources)
 
+    @property
+    def late_s(self) -> float:
+        """Of the device that is heard later."""
+        return max(source.late_s for source in self._sources)
+
     async def items(self) -> AsyncGenerator[SourceItem, None]:
         """Chunks of whole frames until it is closed. Raises SourceError when a device cannot be opened at the start.
 

@@ -29,6 +29,7 @@ class File:
     """A file that PyAV decodes; waits for its reader and loses nothing."""
 
     lossless = True
+    late_s = 0.0
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
@@ -59,6 +60,7 @@ class Microphone:
         self.speakers = usual_speakers(self.channels)
         self.dropped_frames = 0
         """Blocks that were thrown away, and times that the device itself lost audio."""
+        self.late_s = 0.0
         self._chunker = Chunker(self.channels, FRAME_SAMPLES)
         self._mixer = Mixer()
         self._next_number = self._next_frame = 0  # of the block that follows, if none is dropped
@@ -109,8 +111,10 @@ class Microphone:
     async def _blocks_from(self, block: Block | None) -> AsyncIterator[Block]:
         """``block`` and what follows, until none comes for ``WATCHDOG_S``."""
         while block is not None:
+            self.late_s = time.monotonic() - block.heard_at
             yield block
             block = await self._capture.blocks.get(WATCHDOG_S)
+        self.late_s = 0.0
 
     async def _recover(self, worker: ThreadPoolExecutor) -> Block:
         """The first block that the device delivers once it is back, however long that takes."""

@@ -78,17 +78,22 @@ class Lateness:
     """For an encoder, the context network or the event loop; each needs some 10 ms for a turn."""
     recognition_s: float
     """For the recogniser, which may need a second for a turn."""
+    hearing_s: float = 0.0
+    """For audio to be heard; sources throw it away after 4 s at the earliest. Audio that was held up on its way comes all at
+    once and is heard ten times as quickly as it was spoken: that alone is no overload."""
 
     def calls_for(self, share: float = 1.0) -> LeftOut:
         """The level that it is late enough for, with all bounds at a ``share`` of their size."""
-        encoding_s, recognition_s = self.encoding_s / share, self.recognition_s / share
-        if encoding_s >= 2.0:
+        encoding_s, recognition_s, hearing_s = (
+            late_s / share for late_s in (self.encoding_s, self.recognition_s, self.hearing_s)
+        )
+        if encoding_s >= 2.0 or hearing_s >= 2.5:
             return LeftOut.SHORT_TURNS
-        if encoding_s >= 1.0 or recognition_s >= 4.0:
+        if encoding_s >= 1.0 or recognition_s >= 4.0 or hearing_s >= 2.0:
             return LeftOut.WORDS
-        if encoding_s >= 0.25 or recognition_s >= 1.0:
+        if encoding_s >= 0.25 or recognition_s >= 1.0 or hearing_s >= 1.5:
             return LeftOut.EXTRAS
-        if encoding_s >= 0.2 or recognition_s >= 0.8:
+        if encoding_s >= 0.2 or recognition_s >= 0.8 or hearing_s >= 1.0:
             return LeftOut.SPEAKERS
         return LeftOut.NOTHING
 
@@ -131,7 +136,7 @@ class Overload:
     def __init__(self, lateness: Callable[[], Lateness]) -> None:
         self._lateness = lateness
         self._policy = OverloadPolicy()
-        self._watchers: list[Callable[[LeftOut], None]] = []
+        self._watchers: list[tuple[Callable[[LeftOut], None], Callable[[], float]]] = []
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -139,18 +144,23 @@ class Overload:
         return self._policy.level
 
     @contextmanager
-    def watched_by(self, watcher: Callable[[LeftOut], None]) -> Iterator[None]:
-        """Tell ``watcher`` of every change of the level, and at once of one that is not the usual."""
+    def watched_by(
+        self, watcher: Callable[[LeftOut], None], hearing_s: Callable[[], float] = lambda: 0.0
+    ) -> Iterator[None]:
+        """Tell ``watcher`` of every change of the level, and at once of one that is not the usual.
+
+        ``hearing_s``: for how many seconds the oldest audio of its conversation has been waiting to be heard.
+        """
         if self._looking is None:
             self._policy = OverloadPolicy()
             self._looking = asyncio.get_running_loop().create_task(self._look())
-        self._watchers.append(watcher)
+        self._watchers.append(watching := (watcher, hearing_s))
         try:
             if self.level:
                 watcher(self.level)
             yield
         finally:
-            self._watchers.remove(watcher)
+            self._watchers.remove(watching)
             if not self._watchers:
                 self._looking.cancel()
                 self._looking = None
@@ -162,10 +172,11 @@ class Overload:
             now_s = time.perf_counter()
             lateness = self._lateness()
             late_s = max(lateness.encoding_s, now_s - due_s)  # the event loop may be what is late
-            if self._policy.look(replace(lateness, encoding_s=late_s), now_s):
+            hearing_s = max(waiting_s() for _, waiting_s in self._watchers)
+            if self._policy.look(replace(lateness, encoding_s=late_s, hearing_s=hearing_s), now_s):
                 if self.level > LeftOut.NOTHING:
                     _log.warning("%s", _NOTICES[self.level], extra=lasting("overload"))
                 else:
                     _log.info("%s", _NOTICES[self.level], extra=over("overload"))
-                for watcher in list(self._watchers):
+                for watcher, _ in list(self._watchers):
                     watcher(self.level)

@@ -52,6 +52,7 @@ class WebMicrophone:
     def __init__(self) -> None:
         self.is_connected = False
         """Whether somebody sends."""
+        self.late_s = 0.0
         self._blocks: asyncio.Queue[_SentBlock] = asyncio.Queue(MAX_WAITING)
         self._senders = 0
 
@@ -88,11 +89,14 @@ class WebMicrophone:
             latest = block
 
     async def _next(self, within_s: float | None) -> _SentBlock | None:
+        self.late_s = 0.0
         try:
             async with asyncio.timeout(within_s):
-                return await self._blocks.get()
+                block = await self._blocks.get()
         except TimeoutError:
             return None
+        self.late_s = time.monotonic() - block.heard_at
+        return block
 
 
 def _lost_s(latest: _SentBlock | None, block: _SentBlock) -> float:

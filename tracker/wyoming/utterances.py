@@ -30,6 +30,7 @@ class UtteranceSource:
     lossless = True  # who sends too fast waits
     realtime = True
     dropped_frames = 0
+    late_s = 0.0
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -267,6 +267,28 @@ def test_a_stalled_reader_loses_the_oldest(fake: FakeDevice, monkeypatch: pytest
         assert chunk.samples[0, 0] == pytest.approx(chunk.start / 512 % 1000 / 1000, abs=1e-6)
 
 
+def test_it_tells_how_late_the_device_is_heard(fake: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphone, "WATCHDOG_S", 0.1)
+
+    async def run() -> list[float]:
+        source, late_s = Microphone(None, "mix"), list[float]()
+        stream = source.items()
+        async for item in stream:
+            late_s.append(source.late_s)
+            if isinstance(item, SourceLost):
+                break
+            if len(late_s) == 5:
+                await asyncio.sleep(0.2)  # the reader is busy
+            elif len(late_s) == 10:
+                fake.plugged.clear()
+        await stream.aclose()
+        return late_s
+
+    late_s = asyncio.run(run())
+    assert late_s[5] > 0.1
+    assert late_s[-1] == 0.0
+
+
 def test_a_device_that_falls_silent_is_reopened(fake: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(microphone, "WATCHDOG_S", 0.1)
     monkeypatch.setattr(microphone, "RETRY_S", (0.05,))

@@ -53,6 +53,11 @@ class Looks:
         (Lateness(1.2, 0.0), LeftOut.WORDS),
         (Lateness(0.0, 60.0), LeftOut.WORDS),
         (Lateness(3.0, 0.0), LeftOut.SHORT_TURNS),
+        (Lateness(0.0, 0.0, 0.9), LeftOut.NOTHING),
+        (Lateness(0.0, 0.0, 1.1), LeftOut.SPEAKERS),
+        (Lateness(0.0, 0.0, 1.6), LeftOut.EXTRAS),
+        (Lateness(0.0, 0.0, 2.1), LeftOut.WORDS),
+        (Lateness(0.0, 0.0, 2.6), LeftOut.SHORT_TURNS),
     ],
 )
 def test_the_later_things_are_the_more_is_left_out(lateness: Lateness, level: LeftOut) -> None:

@@ -14,12 +14,21 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from emotrack.models.network import EmotionNetwork
-from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
+from emotrack.tracker.audio import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    AudioChunk,
+    Samples,
+    SourceItem,
+    SourceLost,
+    SourceRestored,
+)
 from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.live_session import LiveSession
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.web import microphone
+from emotrack.tracker.web.messages import AudioFormat
 from emotrack.tracker.web.microphone import WebMicrophone
 from emotrack.tracker.web.viewer import BAD_MESSAGE
 from tests.tracker.mqtt.waiting import until
@@ -73,6 +82,20 @@ async def sending(page: ServedPage, **declared: Any) -> AsyncIterator[ClientConn
         await say(connection, **{"type": "audio", "rate": 16_000, **declared})
         await hear(connection, "listening")
         yield connection
+
+
+async def test_it_tells_how_late_what_was_sent_is_heard() -> None:
+    source = WebMicrophone()
+    with source.sender(AudioFormat(type="audio", rate=16_000)) as sender:
+        await sender.put(bytes(2 * FRAME_SAMPLES))
+        await asyncio.sleep(0.1)
+        stream = source.items()
+        await anext(stream)
+        assert source.late_s >= 0.1
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0.01)
+        assert source.late_s == 0.0
+        waiting.cancel()
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (48_000, 1), (44_100, 2)])

@@ -45,6 +45,8 @@ class _Piece:
     rate: int  # Hz
     sample: int | None  # the sender's number for the first of them
     arrival: Arrival
+    put_at: float
+    """Seconds, ``time.monotonic``."""
 
 
 class SiteSource:
@@ -77,12 +79,17 @@ class SiteSource:
     def dropped_frames(self) -> int:
         return self.dropped["overrun"]
 
+    @property
+    def late_s(self) -> float:
+        """For how many seconds the oldest message has been waiting."""
+        return time.monotonic() - self._waiting[0].put_at if self._waiting else 0.0
+
     def put(self, payload: bytes, content_type: str | None, sample: int | None, at_s: float | None) -> None:
         """Take a message that arrived at ``at_s`` (monotonic seconds; None: unknown). Raises ``AudioPayloadError``."""
         samples, rate = decode_audio(payload, content_type, self._mixer)
-        seconds = len(samples) / rate
-        self.pace.take(seconds, time.monotonic())
-        self._waiting.append(_Piece(samples, rate, sample, Arrival(at_s, seconds, zlib.crc32(payload))))
+        seconds, now_s = len(samples) / rate, time.monotonic()
+        self.pace.take(seconds, now_s)
+        self._waiting.append(_Piece(samples, rate, sample, Arrival(at_s, seconds, zlib.crc32(payload)), now_s))
         self._waiting_s += seconds
         while self._waiting_s > MAX_WAITING_S and len(self._waiting) > 1:
             self._overrun_s += self._take().arrival.seconds

@@ -175,6 +175,22 @@ def test_too_much_at_once_costs_the_oldest_and_the_clock_knows() -> None:
     assert source.dropped_frames == start
 
 
+def test_it_tells_how_late_the_oldest_of_what_waits_is() -> None:
+    async def run() -> list[float]:
+        source = SiteSource("kitchen", idle_s=0.3)
+        nothing = source.late_s
+        put(source, 0, 0.0)
+        put(source, 1, FRAME_S)
+        await asyncio.sleep(0.1)
+        put(source, 2, 2 * FRAME_S)
+        oldest = source.late_s
+        return [nothing, oldest, *[source.late_s async for _ in source.items()]]
+
+    nothing, oldest, younger, *_, end = asyncio.run(run())  # a chunk has two messages
+    assert nothing == end == 0.0
+    assert oldest >= 0.1 > younger
+
+
 def test_a_site_without_audio_ends() -> None:
     items, _ = listen(lambda _: None)
     assert items == []
