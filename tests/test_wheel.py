@@ -8,6 +8,7 @@ import subprocess
 import sys
 import venv
 from email import message_from_bytes
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -59,8 +60,55 @@ def requirements(wheel: Path) -> list[Requirement]:
         return [Requirement(line) for line in message_from_bytes(file.read(name)).get_all("Requires-Dist", [])]
 
 
-@pytest.mark.parametrize("allowed", [pytest.param("everything", marks=pytest.mark.long), "torch"])
-def test_the_wheel_tracks_a_conversation_in_a_bare_environment(wheel: Path, tmp_path: Path, allowed: str) -> None:
+def needed(requirements: list[Requirement], extras: set[str] | None = None) -> dict[str, Distribution]:
+    """The installed packages that requirements ask for, and what these ask for in turn, by name."""
+    found: dict[str, Distribution] = {}
+    for one in requirements:
+        if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras or {""}):
+            package = distribution(one.name)
+            found |= {one.name: package} | needed([Requirement(each) for each in package.requires or []], one.extras)
+    return found
+
+
+def tracks_a_conversation(emotrack: Path, folder: Path) -> None:
+    """All that a user needs is there, and nothing that only an extra brings."""
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([emotrack, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+
+    recording, captions = CONVERSATION.with_suffix(".flac"), CONVERSATION.with_suffix(".vtt")
+    result = run("live", "--fast", "--json", "--file", recording, "--captions", captions)
+    assert result.returncode == 0, result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    truth = json.loads(CONVERSATION.with_suffix(".json").read_text())["turns"]
+    first_heard = [event["text"] for event in events[1:-1] if not event["revision"]]
+    assert first_heard == [turn["text"] for turn in truth]
+    assert events[0]["bundle"]["name"] == "mini"
+
+    bare = run("train", "annotate", "--corpus", "goemotions=.", "--llm", "vader", "--out", "labels")
+    line = "emotrack: pyarrow is not installed: pip install '.[pretrain]' in emotrack's checkout\n"
+    assert (bare.returncode, bare.stdout, bare.stderr) == (1, "", line)
+
+
+def test_the_wheel_tracks_a_conversation_with_nothing_but_what_it_requires(
+    wheel: Path, requirements: list[Requirement], tmp_path: Path
+) -> None:
+    """The installed packages that it requires are linked into an environment of its own."""
+    venv.create(tmp_path / "bare")
+    (packages,) = tmp_path.glob("bare/lib/python*/site-packages")
+    for package in needed(requirements).values():
+        for name in {file.parts[0] for file in package.files or []} - {".."}:
+            if not (packages / name).exists():
+                (packages / name).symlink_to(Path(str(package.locate_file(name))))
+    python = tmp_path / "bare" / "bin" / "python"
+    install = (*QUIETLY, "--python", python, "install", "--no-compile", "--no-deps", "--no-index", wheel)
+    subprocess.run([sys.executable, *install], check=True, timeout=120)
+    tracks_a_conversation(python.with_name("emotrack"), tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("allowed", ["everything", "torch"])
+def test_the_wheel_tracks_a_conversation_where_pip_has_installed_it(wheel: Path, tmp_path: Path, allowed: str) -> None:
     """With the versions that are tested, and with the newest of everything but torch, which is large."""
     pins = (ROOT / "constraints.txt").read_text().splitlines()
     chosen = tmp_path / "constraints.txt"
@@ -69,25 +117,10 @@ def test_the_wheel_tracks_a_conversation_in_a_bare_environment(wheel: Path, tmp_
     python = tmp_path / "bare" / "bin" / "python"
     # Compiled is only what is used, when it is.
     subprocess.run([python, *QUIETLY, "install", "--no-compile", "-c", chosen, wheel], check=True, timeout=900)
-
-    def emotrack(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [tmp_path / "bare" / "bin" / "emotrack", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
-
-    recording, captions = CONVERSATION.with_suffix(".flac"), CONVERSATION.with_suffix(".vtt")
-    result = emotrack("live", "--fast", "--json", "--file", recording, "--captions", captions)
-    assert result.returncode == 0, result.stderr
-    events = [json.loads(line) for line in result.stdout.splitlines()]
-    truth = json.loads(CONVERSATION.with_suffix(".json").read_text())["turns"]
-    first_heard = [event["text"] for event in events[1:-1] if not event["revision"]]
-    assert first_heard == [turn["text"] for turn in truth]
-    assert events[0]["bundle"]["name"] == "mini"
-
-    bare = emotrack("train", "annotate", "--corpus", "goemotions=.", "--llm", "vader", "--out", "labels")
-    line = "emotrack: pyarrow is not installed: pip install '.[pretrain]' in emotrack's checkout\n"
-    assert (bare.returncode, bare.stdout, bare.stderr) == (1, "", line)
+    tracks_a_conversation(python.with_name("emotrack"), tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", ["pip==24.2", "pip==25.3", "pip"])
 def test_every_pip_reads_its_requirements_whatever_the_kernel_is_called(
     wheel: Path, tmp_path: Path, release: str

@@ -79,8 +79,8 @@ class Lateness:
     recognition_s: float
     """For the recogniser, which may need a second for a turn."""
     hearing_s: float = 0.0
-    """For audio to be heard; sources throw it away after 4 s at the earliest. Audio that was held up on its way comes all at
-    once and is heard ten times as quickly as it was spoken: that alone is no overload."""
+    """For audio to be heard; sources throw it away after 4 s at the earliest. Audio that was held up on its way comes
+    all at once and is heard ten times as quickly as it was spoken: that alone is no overload."""
 
     def calls_for(self, share: float = 1.0) -> LeftOut:
         """The level that it is late enough for, with all bounds at a ``share`` of their size."""

@@ -26,7 +26,8 @@ from tests.tracker.terminal import read_to_end
 from tests.tracker.virtual_microphone import VirtualMicrophone, missing
 
 EMOTRACK = [sys.executable, "-m", "emotrack.command_line"]
-FAST = ["live", "--file", str(AUDIO), "--fast", "--json"]
+# Voices are told apart in test_voices.py; here that would be half of the work.
+FAST = ["live", "--file", str(AUDIO), "--fast", "--json", "--speakers", "off"]
 
 
 def emotrack(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -70,7 +71,7 @@ def test_the_bundled_conversation_from_end_to_end(tmp_path: Path) -> None:
 
 
 def test_json_is_the_default_where_stdout_is_no_terminal_and_nothing_is_recorded(tmp_path: Path) -> None:
-    result = emotrack("live", "--file", AUDIO, "--fast", "--asr", "none", cwd=tmp_path)
+    result = emotrack("live", "--file", AUDIO, "--fast", "--asr", "none", "--speakers", "off", cwd=tmp_path)
     assert result.returncode == 0
     assert events(result.stdout)[1]["modalities"] == ["speech"]
     assert "Nothing is recorded." in result.stderr
@@ -302,7 +303,7 @@ def test_a_full_disk_under_save_costs_the_file_only() -> None:
 
 def test_on_a_terminal_the_dashboard_leaves_a_summary() -> None:
     master, slave = pty.openpty()
-    command = [*EMOTRACK, "live", "--file", str(AUDIO), "--fast", "--captions", str(CAPTIONS)]
+    command = [*EMOTRACK, *(word for word in FAST if word != "--json"), "--captions", str(CAPTIONS)]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
         os.close(slave)

@@ -17,11 +17,12 @@ import pytest
 
 import emotrack as package
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
-from tests.tracker.command_line.test_main import EMOTRACK, FAST, emotrack, events, fails
+from tests.tracker.command_line.test_main import EMOTRACK, emotrack, events, fails
 from tests.tracker.kitchen_table import AUDIO, TRUTH, samples
 from tests.tracker.terminal import Terminal
 from tests.tracker.virtual_microphone import VirtualMicrophone
 
+FAST = ["live", "--file", str(AUDIO), "--fast", "--json"]
 ANA, BEN = 0, 1  # channels
 
 

@@ -29,7 +29,7 @@ from tests.tracker.mqtt.mosquitto import Mosquitto
 from tests.tracker.mqtt.tracker_process import TrackerProcess
 from tests.tracker.mqtt.waiting import until
 
-FILE = ("live", "--file", AUDIO, "--fast", "--json", "--captions", CAPTIONS)
+FILE = ("live", "--file", AUDIO, "--fast", "--json", "--captions", CAPTIONS, "--speakers", "off")
 
 
 def test_a_recording_is_published_as_it_is_written(mosquitto: Mosquitto) -> None:
@@ -64,7 +64,18 @@ def test_a_recording_is_published_as_it_is_written(mosquitto: Mosquitto) -> None
 
 def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) -> None:
     saved = tmp_path / "talk.jsonl"
-    command = ("--file", str(AUDIO), "--asr", "none", "--publish", mosquitto.url, "--save", str(saved))
+    command = (
+        "--file",
+        str(AUDIO),
+        "--asr",
+        "none",
+        "--speakers",
+        "off",
+        "--publish",
+        mosquitto.url,
+        "--save",
+        str(saved),
+    )
     got: list[Message] = []
 
     async def run() -> None:
@@ -151,7 +162,7 @@ def test_a_second_tracker_of_the_same_site_is_refused_until_the_first_has_ended(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", *command)
+    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command)
     got: list[Message] = []
 
     async def run() -> None:
@@ -183,7 +194,7 @@ def test_a_site_whose_tracker_is_stalled_is_free_and_the_tracker_learns_that(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", *command)
+    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command)
     got: list[Message] = []
 
     async def run() -> None:
@@ -239,7 +250,7 @@ def test_a_site_is_forgotten_from_the_command_line(mosquitto: Mosquitto) -> None
 
 def test_a_site_that_is_served_ends_when_it_is_forgotten(mosquitto: Mosquitto, tmp_path: Path) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    tracker = TrackerProcess(tmp_path, "tracker", "--file", str(AUDIO), "--asr", "none", *command)
+    tracker = TrackerProcess(tmp_path, "tracker", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command)
     try:
         tracker.wait_until_ready()
         deadline = time.monotonic() + 60
@@ -376,7 +387,18 @@ def test_sites_end_at_once_where_the_broker_will_never_do() -> None:
 
 
 def test_no_commands_are_taken_where_they_are_off(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    command = ("--file", str(AUDIO), "--asr", "none", "--publish", mosquitto.url, "--commands", "off")
+    command = (
+        "--file",
+        str(AUDIO),
+        "--asr",
+        "none",
+        "--speakers",
+        "off",
+        "--publish",
+        mosquitto.url,
+        "--commands",
+        "off",
+    )
     got: list[Message] = []
 
     async def run() -> TrackerProcess:
