@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.noticing import noticed
 from tests.strace import Tracer, missing
@@ -15,6 +16,10 @@ from tests.strace import Tracer, missing
 # Turns are scored one at a time: more threads than one only wait for each other, and very long on a busy machine.
 # Set before torch is imported, here and in the processes that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What an example takes is the machine's business: on a busy one, any may take long.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_a_speaker_who_is_two_is_pure_and_only_one_of_them_right() -> None:
     assert Turns(1, 1, 1) + Turns(3, 1, 2) == Turns(4, 2, 3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 1000))
 def test_pairs_agree_as_much_as_any(rows: int, columns: int, seed: int) -> None:
     agree = np.random.default_rng(seed).integers(0, 20, (rows, columns))

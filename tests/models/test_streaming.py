@@ -32,7 +32,7 @@ ANYTHING = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(turns=ANYTHING, size=st.integers(1, 5))
 def test_streaming_equals_the_same_prefix_scored_offline(turns: list[TurnEmbedding], size: int) -> None:
     context = SCORER.new_context(size)
@@ -44,7 +44,7 @@ def test_streaming_equals_the_same_prefix_scored_offline(turns: list[TurnEmbeddi
         assert len(context) == min(place + 1, size)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(turns=ANYTHING, size=st.integers(1, 4))
 def test_what_left_the_window_does_not_matter(turns: list[TurnEmbedding], size: int) -> None:
     long, short = SCORER.new_context(size), SCORER.new_context(size)

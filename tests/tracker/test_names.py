@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from emotrack.tracker.sessions.correct.audio_player import audio_path
 from emotrack.tracker.sessions.reading.reader import read_session
 from tests.tracker.dashboard.made_up import started, turn
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS
+from tests.warm import warm
 
 LATIN_1 = os.fsdecode(b"caf\xe9 \xff")
 SHOWN = "caf\ufffd \ufffd"
@@ -39,8 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def emotrack(*arguments: object) -> bytes:
     """What a command that succeeds prints."""
-    command = [sys.executable, "-m", "emotrack.command_line", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(warm(*arguments), capture_output=True, timeout=120, check=False)
     done.stderr.decode()
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
@@ -89,8 +88,7 @@ def test_what_cannot_be_had_is_one_line_of_utf_8(folder: Path, tiny_whisper: Pat
         (("train", "stage1", "--recipe", LATIN_1, "--out", "out"), 1),
         (("train", "stage1", "--recipe", "toy", "--out", folder / "out"), 2),  # before hours of training, not after
     ):
-        command = [sys.executable, "-m", "emotrack.command_line", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+        done = subprocess.run(warm(*arguments), capture_output=True, timeout=120, check=False)
         assert done.returncode == code, done.stderr
         assert b"Traceback" not in done.stderr
         assert done.stderr.decode().splitlines()[-1].startswith("emotrack")

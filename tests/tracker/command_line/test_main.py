@@ -24,6 +24,7 @@ from tests.models.test_files import umask
 from tests.tracker.kitchen_table import AUDIO, CAPTIONS, TRUTH, samples
 from tests.tracker.terminal import read_to_end
 from tests.tracker.virtual_microphone import VirtualMicrophone, missing
+from tests.warm import warm
 
 EMOTRACK = [sys.executable, "-m", "emotrack.command_line"]
 # Voices are told apart in test_voices.py; here that would be half of the work.
@@ -31,8 +32,7 @@ FAST = ["live", "--file", str(AUDIO), "--fast", "--json", "--speakers", "off"]
 
 
 def emotrack(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [*EMOTRACK, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(warm(*arguments), capture_output=True, text=True, timeout=120, check=False, **options)
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -222,8 +222,7 @@ def test_silence_is_no_failure_and_is_said(tmp_path: Path) -> None:
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    command = [*EMOTRACK, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(warm(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -303,7 +302,7 @@ def test_a_full_disk_under_save_costs_the_file_only() -> None:
 
 def test_on_a_terminal_the_dashboard_leaves_a_summary() -> None:
     master, slave = pty.openpty()
-    command = [*EMOTRACK, *(word for word in FAST if word != "--json"), "--captions", str(CAPTIONS)]
+    command = warm(*(word for word in FAST if word != "--json"), "--captions", CAPTIONS)
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
         os.close(slave)
@@ -399,9 +398,7 @@ def test_nothing_is_written_into_what_is_read(tmp_path: Path) -> None:
     fails(emotrack(*live, "--save", tmp_path / "talk.jsonl", "--keep-audio"), 2, "--keep-audio would be written into")
     fails(emotrack(*live, "--save", tmp_path / "new.audio", "--keep-audio"), 2, "is the folder of --keep-audio")
     with recording.open("ab") as out:
-        appended = subprocess.run(
-            [*EMOTRACK, *map(str, live)], stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=120
-        )
+        appended = subprocess.run(warm(*live), stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
     fails(appended, 2, "standard output would be written into")
     fails(emotrack(*FAST, "--asr", "none", "--save", recording), 1, "is no saved session")
     assert (recording.read_bytes(), captions.read_bytes()) == before

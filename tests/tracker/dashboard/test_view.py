@@ -106,7 +106,7 @@ def test_the_frame_has_exactly_the_size_of_the_screen(situation: str, size: tupl
     assert {cell_len(line) for line in lines} == {size[0]}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(1, 260), st.integers(1, 70), st.sampled_from(sorted(situations())))
 def test_any_size_of_screen_is_filled_exactly(width: int, height: int, situation: str) -> None:
     lines = lines_of(*situations()[situation], width, height)
@@ -114,7 +114,7 @@ def test_any_size_of_screen_is_filled_exactly(width: int, height: int, situation
     assert {cell_len(line) for line in lines} == {width}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=120), st.text(max_size=30), st.text(min_size=1, max_size=20), st.sampled_from(SIZES))
 def test_no_text_moves_a_border_or_reaches_the_terminal_raw(
     text: str, speaker: str, emotion: str, size: tuple[int, int]

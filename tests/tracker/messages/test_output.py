@@ -18,6 +18,7 @@ from tests.tracker.dashboard.made_up import HEAD, ended, started, turn
 from tests.tracker.kitchen_table import AUDIO, samples
 from tests.tracker.mqtt.microphones import wav
 from tests.tracker.terminal import read_to_end
+from tests.warm import warm
 
 EMOTRACK = f"{sys.executable} -m emotrack.command_line"
 HOSTILE = "\x1b[31mA\x1b]0;title\x07\x9b2J\r\u202eevil\u2066\u200b" + "e" + "\u0301" * 30 + "\x1b"
@@ -43,7 +44,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> str:
     """What a command writes to a terminal that has no colours."""
     master, slave = pty.openpty()
     environment = os.environ | {"TERM": "dumb", "COLUMNS": "100"}
-    command = [*EMOTRACK.split(), *arguments]
+    command = warm(*arguments)
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=folder) as process:
         os.close(slave)
         shown = read_to_end(master)

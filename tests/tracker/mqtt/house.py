@@ -16,6 +16,7 @@ from emotrack.tracker.mqtt.connection.outbox import MAX_LOSSY
 from emotrack.tracker.mqtt.format.audio_topics import AudioTopics
 from emotrack.tracker.mqtt.publishing.options import Publishing
 from emotrack.tracker.mqtt.sites.site import SiteOptions
+from emotrack.tracker.mqtt.sites.site_source import MAX_WAITING_S
 from emotrack.tracker.mqtt.sites.sites import Sites
 from emotrack.tracker.understanding.engine import Engine
 from tests.noticing import noticed
@@ -95,8 +96,20 @@ class House:
 
     async def say(self, topic: str, frames: list[bytes], speed: float = 8.0) -> None:
         """Send frames of 32 ms."""
+        site = topic.split("/")[2] if topic.startswith("hermes/audioServer/") else None
         for frame in frames:
             await self.play(Message(topic, frame), FRAME_S / speed)
+            if site:
+                await self.until_heard(site)
+
+    async def until_heard(self, site: str) -> None:
+        """Return once little audio waits to be heard at a site, which on a busy machine would be dropped."""
+
+        def waiting_s() -> float:
+            source = self.sites.open.source_of(site)
+            return source._waiting_s if source else 0.0
+
+        await until(lambda: waiting_s() < MAX_WAITING_S / 2)
 
     async def play(self, message: Message, seconds: float) -> None:
         """Send a frame and wait for the time of the next; longer on a busy machine, which would drop some of them."""

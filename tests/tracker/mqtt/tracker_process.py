@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.warm import warm
+
 _IMPATIENT = """
 import sys
 from emotrack.command_line import main
@@ -21,7 +23,8 @@ sys.exit(main())
 class TrackerProcess:
     """A running command; what it says on standard error is in ``notices``.
 
-    With ``keepalive_s`` the broker gives it up when it has heard nothing for half as long again, not after 30 s.
+    With ``keepalive_s`` the broker gives it up when it has heard nothing for half as long again, not after 30 s. One
+    that is stopped or measured is not ``is_warm`` (``tests.warm``), nor is one with ``keepalive_s``.
     """
 
     def __init__(
@@ -31,12 +34,18 @@ class TrackerProcess:
         *arguments: str,
         env: dict[str, str] | None = None,
         keepalive_s: int | None = None,
+        is_warm: bool = True,
     ) -> None:
-        program = ("-m", "emotrack.command_line") if keepalive_s is None else ("-c", _IMPATIENT.format(keepalive_s))
+        if keepalive_s is not None:
+            command = [sys.executable, "-c", _IMPATIENT.format(keepalive_s), "live", *arguments]
+        elif is_warm:
+            command = warm("live", *arguments)
+        else:
+            command = [sys.executable, "-m", "emotrack.command_line", "live", *arguments]
         self._said = folder / f"{name}.err"
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, *program, "live", *arguments],
+                command,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 env={**os.environ, **(env or {})},

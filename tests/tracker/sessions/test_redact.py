@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotrack.tracker.events import Event, to_json
@@ -172,7 +172,6 @@ def test_pseudonyms_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 WORD = st.text(alphabet='ÄÖÜабвгд🙂א"\\\n', min_size=1, max_size=8).filter(lambda word: word.strip('"\\\n'))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     said=st.lists(st.tuples(WORD, WORD), min_size=1, max_size=5),
     device=WORD,

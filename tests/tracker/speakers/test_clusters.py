@@ -113,7 +113,7 @@ def test_however_much_of_what_is_too_short_to_be_reliable_opens_nobody(heard: He
     assert set(heard.names) == {"speaker 1"}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.lists(st.floats(0.5, 4.0), min_size=1, max_size=8), st.integers(0, 3))
 def test_somebody_new_must_say_more_the_more_is_known_but_not_much(turns: int, says_s: list[float], seed: int) -> None:
     """An odd voice among a hundred turns of one person is that person's who laughs; 4 s of it are another's."""
@@ -470,7 +470,7 @@ def spoken(conversation: Sequence[tuple[int, float, bool, str | None]], speakers
     return heard
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @example([(0, 0.6, False, None), (1, 2.0, False, None)], 0, 1)  # the first word counts as a speaker's
 @given(conversations, st.integers(0, 3), st.sampled_from([None, 1, 2]))
 def test_revisions_tell_everything_and_everybody_has_a_name(
@@ -486,7 +486,7 @@ def test_revisions_tell_everything_and_everybody_has_a_name(
         assert len(names) <= max(count, 1) + given_
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(conversations, st.integers(0, 3))
 def test_the_same_conversation_has_the_same_speakers(
     conversation: list[tuple[int, float, bool, str | None]], seed: int
@@ -494,7 +494,7 @@ def test_the_same_conversation_has_the_same_speakers(
     assert spoken(conversation, Speakers(), seed).names == spoken(conversation, Speakers(), seed).names
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 3), min_size=8, max_size=150), st.integers(0, 5))
 def test_people_who_sound_different_are_told_apart(order: list[int], seed: int) -> None:
     people, heard = People(4, seed), Heard(Speakers())

@@ -166,7 +166,7 @@ def check(payload: bytes, content_type: str | None) -> bool:
     return True
 
 
-@settings(max_examples=1000, deadline=None, database=None)
+@settings(max_examples=1000, database=None)
 @given(st.one_of(st.binary(max_size=256), damaged, lying), content_types)
 def test_whatever_comes_is_audio_or_refused(payload: bytes, content_type: str | None) -> None:
     check(payload, content_type)

@@ -194,7 +194,9 @@ def test_a_site_whose_tracker_is_stalled_is_free_and_the_tracker_learns_that(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command)
+    first = TrackerProcess(
+        tmp_path, "first", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command, is_warm=False
+    )
     got: list[Message] = []
 
     async def run() -> None:

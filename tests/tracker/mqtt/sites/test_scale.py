@@ -59,7 +59,7 @@ def ended(audience: Audience, sites: int) -> Callable[[], bool]:
 def test_many_microphones_lose_no_frame(mosquitto: Mosquitto, tmp_path: Path) -> None:
     sites, seconds = 25, 20.0  # ``benchmarks/mqtt.py`` finds out how many a machine can follow
     audience = Audience(mosquitto, "emotrack/+/session", "emotrack/+/turn", "emotrack/+/error")
-    tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, "--asr", "none")
+    tracker = TrackerProcess(tmp_path, "tracker", "--mqtt", mosquitto.url, "--asr", "none", is_warm=False)
 
     async def listen() -> None:
         running = asyncio.create_task(audience.connection.run())
@@ -101,7 +101,7 @@ def test_every_turn_arrives_while_the_broker_restarts(mosquitto: Mosquitto, tmp_
     sites, restarts = 4, 3
     audience = Audience(mosquitto, "emotrack/+/session", "emotrack/+/turn")
     command = ("--mqtt", mosquitto.url, "--asr", "none", "--save", str(tmp_path / "talk.jsonl"))
-    tracker = TrackerProcess(tmp_path, "tracker", *command)
+    tracker = TrackerProcess(tmp_path, "tracker", *command, is_warm=False)
 
     async def listen() -> None:
         running = asyncio.create_task(audience.connection.run())
@@ -138,7 +138,7 @@ def test_memory_stays_flat_over_many_sites_and_sessions(mosquitto: Mosquitto, tm
     """A short run of what ``benchmarks/mqtt.py`` does for half an hour."""
     sites, rounds, before = 12, 7, 5  # what kernels and heaps keep for good, they have taken after some rounds
     command = ("--mqtt", mosquitto.url, "--asr", "none", "--group", "house")
-    tracker = TrackerProcess(tmp_path, "tracker", *command)
+    tracker = TrackerProcess(tmp_path, "tracker", *command, is_warm=False)
     audience = Audience(mosquitto, "emotrack/+/session")
     held: list[float] = []
 

@@ -196,7 +196,7 @@ def test_a_site_without_audio_ends() -> None:
     assert items == []
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 0.2), min_size=200, max_size=200), st.floats(-DRIFT, 0.9 * DRIFT))
 def test_neither_jitter_nor_a_drifting_clock_is_taken_for_loss(jitter: list[float], drift: float) -> None:
     clock = ArrivalClock()
@@ -207,7 +207,6 @@ def test_neither_jitter_nor_a_drifting_clock_is_taken_for_loss(jitter: list[floa
         clock.take(arrival)
 
 
-@settings(deadline=None)
 @given(st.integers(10, 1000), st.floats(LATE_S + 0.01, 100))
 def test_a_loss_shows_as_long_as_it_is(number: int, lost_s: float) -> None:
     clock = ArrivalClock()

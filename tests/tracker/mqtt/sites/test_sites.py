@@ -71,6 +71,7 @@ def test_each_site_is_a_conversation_of_its_own(mosquitto: Mosquitto, engine: En
                     "emotrack/living%20room/audio", pcm, content_type=form, user=(("sample", f"{512 * number}"),)
                 )
                 await house.play(message, 0.004)
+                await house.until_heard("living room")
 
         await asyncio.gather(
             house.say(KITCHEN, three_lines),

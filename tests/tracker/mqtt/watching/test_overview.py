@@ -86,7 +86,7 @@ def test_the_frame_has_exactly_the_size_of_the_screen(situation: str, size: tupl
     assert {cell_len(line) for line in lines} == {size[0]}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(1, 260), st.integers(1, 70), st.sampled_from(sorted(SITUATIONS)))
 def test_any_size_of_screen_is_filled_exactly(width: int, height: int, situation: str) -> None:
     lines = lines_of(render(SITUATIONS[situation], width, height))
@@ -171,7 +171,7 @@ TIMES = st.sampled_from([0.0, 1e-9, 5.0, 1e9])
 WORDS = st.sampled_from(["", "joy", "田" * 300, "\x1b[2J\u202e", "a b"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(TIMES, TIMES, WORDS, WORDS, st.integers(1, 2**60), st.booleans()), max_size=8))
 def test_what_is_valid_but_odd_is_drawn_all_the_same(odd: list[tuple[float, float, str, str, int, bool]]) -> None:
     watcher = Watcher()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -102,7 +102,6 @@ STRETCHES = st.lists(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(a=STRETCHES, b=STRETCHES)
 def test_pairs_are_one_to_one_and_none_is_forgotten(a: list[Stretch], b: list[Stretch]) -> None:
     def may_pair(one: Stretch, other: Stretch) -> bool:

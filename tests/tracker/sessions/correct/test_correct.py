@@ -226,7 +226,7 @@ def lines_of(shown: Scene, width: int, height: int) -> list[str]:
     return ["".join(segment.text for segment in row) for row in rows]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 250),
     st.integers(1, 70),

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import srt
 import webvtt
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -267,7 +267,6 @@ def is_risky(words: str) -> bool:
     ] in set("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 def test_csv_gives_back_any_words_and_no_formula(made: Session) -> None:
     found = rows(export(made, "csv"))
@@ -278,7 +277,6 @@ def test_csv_gives_back_any_words_and_no_formula(made: Session) -> None:
         assert not any(is_risky(cell) and not cell.startswith("'") for cell in row.values())
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 @example(made=session(*(turn(n, text=words, speaker=words) for n, words in enumerate(AWKWARD, start=1))))
 def test_subrip(made: Session) -> None:
@@ -293,7 +291,6 @@ def test_subrip(made: Session) -> None:
             assert set(plain) & set("<>{}") or plain in subtitle.content
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 @example(made=session(*(turn(n, text=words, speaker=words) for n, words in enumerate(AWKWARD, start=1))))
 def test_webvtt(made: Session) -> None:
@@ -325,7 +322,6 @@ def test_people_who_talk_at_once_overlap() -> None:
     )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 @example(made=session(*(turn(n, text=words, speaker=words) for n, words in enumerate(AWKWARD, start=1))))
 def test_emotionml(made: Session) -> None:
@@ -350,7 +346,6 @@ def test_emotionml_counts_milliseconds_since_1970() -> None:
     assert emotion.find("e:category", XML).attrib == {"name": "joy", "confidence": "0.8000"}
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 @example(made=session(*(turn(n, text=words, speaker=words) for n, words in enumerate(AWKWARD, start=1))))
 def test_rttm(made: Session) -> None:
@@ -383,7 +378,6 @@ def test_rttm_has_turns_that_overlap_as_they_are() -> None:
     ]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(made=sessions())
 @example(made=session(*(turn(n, text=words, speaker=words) for n, words in enumerate(AWKWARD, start=1))))
 def test_audacity(made: Session) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -326,7 +326,6 @@ def damaged_files(draw: st.DrawFn) -> bytes:
     return bytes(whole)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(content=damaged_files())
 def test_no_damage_raises_anything_but_a_session_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

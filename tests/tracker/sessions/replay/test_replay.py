@@ -123,7 +123,7 @@ def at(replay: _Replay, position_s: float) -> DashboardState:
     return replay._dashboard.state
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(way=st.lists(st.floats(-5, 140), min_size=1, max_size=8))
 def test_wherever_one_comes_from_a_moment_looks_the_same(
     tmp_path_factory: pytest.TempPathFactory, way: list[float]

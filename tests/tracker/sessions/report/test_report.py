@@ -170,7 +170,7 @@ def test_outside_words_change_nothing_but_text(words: str) -> None:
     assert shape(page(words)) == shape(page("harmless"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=60), st.text(max_size=20), st.text(min_size=1, max_size=20))
 def test_any_words_change_nothing_but_text(text: str, speaker: str, emotion: str) -> None:
     def page(said: str, who: str, felt: str) -> str:
