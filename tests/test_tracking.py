@@ -262,7 +262,7 @@ def test_the_examples_run(script: str, lines: int, stereo: NDArray[np.float32], 
     excerpt = tmp_path / "excerpt.wav"
     excerpt.write_bytes(wav(stereo[: round(11.2 * 16_000)]))
     arguments = [excerpt, CAPTIONS] if script == "track_file.py" else []
-    command = [sys.executable, EXAMPLES / script, *arguments]
+    command: list[str | Path] = [sys.executable, EXAMPLES / script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) >= lines

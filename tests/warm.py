@@ -111,7 +111,7 @@ def _attend(connection: socket.socket) -> NoReturn:
         for descriptor in descriptors:
             os.close(descriptor)
         ended = os.pidfd_open(command)
-        while ended not in select.select([connection, ended], [], [])[0]:
+        while ended not in select.select([connection.fileno(), ended], [], [])[0]:
             for number in connection.recv(16) or [signal.SIGKILL]:
                 os.kill(command, number)
         code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])

@@ -150,10 +150,11 @@ class TestMini:
         assert mini.sample_rate == 16_000
 
 
-def test_inference_needs_neither_training_code_nor_transformers() -> None:
+def test_inference_needs_neither_training_code_nor_transformers_nor_the_hub() -> None:
     program = (
         "import sys, emotrack.models.bundle as b; b.load_bundle('mini'); "
-        "print([m for m in sys.modules if m.startswith(('emotrack.train', 'emotrack.tracker', 'transformers'))])"
+        "others = ('emotrack.train', 'emotrack.tracker', 'transformers', 'huggingface_hub'); "
+        "print([m for m in sys.modules if m.startswith(others)])"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
 
