@@ -168,6 +168,16 @@ def test_on_a_bound_it_is_late(encoding_s: float, recognition_s: float, level: L
     assert half.calls_for() < level
 
 
+@pytest.mark.parametrize(
+    ("hearing_s", "level"),
+    [(1.0, LeftOut.SPEAKERS), (1.5, LeftOut.EXTRAS), (2.0, LeftOut.WORDS), (2.5, LeftOut.SHORT_TURNS)],
+)
+def test_on_a_bound_hearing_is_late(hearing_s: float, level: LeftOut) -> None:
+    assert Lateness(0.0, 0.0, hearing_s).calls_for() == level
+    assert Lateness(0.0, 0.0, hearing_s - 0.01).calls_for() == level - 1
+    assert Lateness(0.0, 0.0, hearing_s / 2).calls_for(share=0.5) == level
+
+
 def test_a_relapse_is_one_within_forty_seconds() -> None:
     for pause_s, calm_s in ((MAX_CALM_S - 1.0, 2 * CALM_S), (MAX_CALM_S + 1.0, CALM_S)):
         policy = OverloadPolicy()
