@@ -23,9 +23,9 @@ from tests.tracker.mqtt.tracker_process import TrackerProcess
 from tests.tracker.mqtt.waiting import until
 
 SITES = [f"site{number}" for number in range(8)]
-# Voices are not told apart: twenty rooms' worth of them would be too much for a busy machine.
+# Voices are not told apart: twelve rooms' worth of them would be too much for a busy machine.
 OPTIONS = ("--group", "house", "--asr", "none", "--speakers", "off", "--topics", "minimal")
-SPEED = 2.5
+SPEED = 1.5
 SECONDS = 25.0  # of conversation
 
 
