@@ -36,7 +36,7 @@ class Enrolment:
     def __init__(self, networks: SpeakerNetworks) -> None:
         self._networks = networks
         self._listener = Listener(0, SegmenterOptions(), WINDOW)
-        self._voices = ChannelVoices(self._listener, self._segment)
+        self._voices = ChannelVoices(self._listener, self._segment, self._print)
         self._speakers = Speakers()
         self._pieces: list[_VoicePiece] = []
         self._speaker_of: dict[int, str | None] = {}  # by place in these
@@ -87,6 +87,9 @@ class Enrolment:
 
     async def _segment(self, samples: Samples) -> NDArray[np.bool_]:
         return self._networks.segmentation(samples)
+
+    async def _print(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        return self._networks.prints(samples, clean)
 
     def _take(self, turn: SpeechTurn) -> None:
         for voiced in self._voices.divide(turn):
