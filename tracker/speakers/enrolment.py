@@ -14,7 +14,7 @@ from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices
 from emotrack.tracker.speakers.clusters import RELIABLE_S, Speakers
-from emotrack.tracker.speakers.networks import WINDOW, SpeakerNetworks, VoicePrint
+from emotrack.tracker.speakers.networks import WINDOW, SpeakerNetworks, VoicePrint, of_length_one
 
 LEAST_S: Final = 5.0  # of clean speech that a print to be kept takes
 ENOUGH_S: Final = 120.0  # of it, after which more would hardly change the print
@@ -97,7 +97,7 @@ class Enrolment:
             if voice_print is None or voiced.clean_s < RELIABLE_S:
                 continue
             place = len(self._pieces)
-            self._pieces.append(_VoicePiece(voice_print, voiced.clean_s))
+            self._pieces.append(_VoicePiece(of_length_one(voice_print), voiced.clean_s))
             found = self._speakers.hear(place, voice_print, voiced.clean_s, like=None, apart=())
             self._speaker_of[place] = found.speaker
             for known, speaker in self._speaker_of.items():
