@@ -338,8 +338,11 @@ async def _talk(voices: Voices, length: int, tell: Callable[[float], None]) -> l
     async def segment(samples: Samples) -> NDArray[np.bool_]:
         return _active(recent, listener.asked_from, len(samples))
 
+    async def print_voice(_samples: Samples, _clean: NDArray[np.bool_]) -> VoicePrint | None:
+        return None  # nobody is taken for two where it is told who speaks
+
     listener = _Placed(0, SegmenterOptions(), WINDOW)
-    channel = ChannelVoices(listener, segment)
+    channel = ChannelVoices(listener, segment, print_voice)
     room = _Room(voices)
     tenths: list[Tenth] = []
     for said, chunk in _stream(voices, length):

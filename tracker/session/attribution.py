@@ -12,8 +12,8 @@ from typing import Final
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.sources import ChannelSpeakers
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
+from emotrack.tracker.speakers.division import DROWNED
 from emotrack.tracker.understanding.captions import CaptionedTurn, Captions
-from emotrack.tracker.understanding.doubt import DROWNED
 from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Transcript
 

@@ -40,7 +40,9 @@ class Hearing:
         ]
         self._voices = {
             # captions tell where somebody else takes over
-            channel: ChannelVoices(self.listeners[channel], engine.segment, ends_turns=options.captions is None)
+            channel: ChannelVoices(
+                self.listeners[channel], engine.segment, engine.print_voice, ends_turns=options.captions is None
+            )
             for channel, apart in enumerate(several)
             if apart
         }

@@ -61,6 +61,13 @@ class Activity:
             if frames.any()
         }
 
+    def join(self, voice: int, other: int) -> None:
+        """Take ``other`` for the same as ``voice``, whose number both have from now on."""
+        row, gone = self._voices.index(voice), self._voices.index(other)
+        self._votes[row] = np.maximum(self._votes[row], self._votes[gone])
+        self._votes = np.delete(self._votes, gone, axis=0)
+        del self._voices[gone]
+
     def share_seen(self, start: int, end: int) -> float:
         """How much of the frames from ``start`` to ``end`` any window looked at."""
         place = slice(max(start - self._first, 0), max(end - self._first, 0))

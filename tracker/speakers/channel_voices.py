@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
-from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, frames, parts, passed_on, whole
-from emotrack.tracker.speakers.networks import FRAMES, STEP, WINDOW
+from emotrack.tracker.speakers.clusters import ONE_PERSON
+from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, drowned, frames, parts, passed_on, whole
+from emotrack.tracker.speakers.networks import FRAMES, STEP, WINDOW, VoicePrint
 
 LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
 _MARGIN_S: Final = 0.15  # kept around a part: segmentation is exact, and recognisers want to hear a word begin and end
@@ -23,6 +24,7 @@ _EDGE_S: Final = 0.5  # a part that begins or ends as near to the turn's own edg
 _SEEN: Final = 0.9  # of a turn must have been looked at to divide it
 
 Segment = Callable[[Samples], Awaitable[NDArray[np.bool_]]]
+PrintVoice = Callable[[Samples, NDArray[np.bool_]], Awaitable[VoicePrint | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,16 @@ class VoicedTurn:
 class ChannelVoices:
     """Who speaks on one channel, as far as segmentation tells."""
 
-    def __init__(self, listener: Listener, segment: Segment, *, ends_turns: bool = True) -> None:
-        """``listener`` must remember WINDOW samples; ``segment`` answers as ``Segmentation`` does.
+    def __init__(
+        self, listener: Listener, segment: Segment, print_voice: PrintVoice, *, ends_turns: bool = True
+    ) -> None:
+        """``listener`` must remember WINDOW samples; the networks answer as ``Segmentation`` and ``VoicePrints`` do.
 
         Unless it ``ends_turns``, something else tells where somebody takes over.
         """
         self._listener = listener
         self._segment = segment
+        self._print_voice = print_voice
         self._ends_turns = ends_turns
         self._activity = Activity()
         self._seen = 0  # stream index up to which was looked
@@ -68,7 +73,7 @@ class ChannelVoices:
         pending, turn_start, heard = self._listener.pending, self._listener.turn_start, self._listener.heard_until
         if pending is not None:
             if self._if_it_ends is None or self._if_it_ends[0] < pending.end:
-                self._if_it_ends = (pending.end, await self._with_look_at(pending.end))
+                self._if_it_ends = (pending.end, await self._with_look_at(pending))
             return []
         self._if_it_ends = None
         if turn_start is None or heard - max(self._seen, turn_start) < LOOK_EVERY_S * SAMPLE_RATE:
@@ -91,7 +96,7 @@ class ChannelVoices:
         if turn.end <= self._seen:
             return
         if self._if_it_ends is None or self._if_it_ends[0] < turn.end:
-            self._if_it_ends = (turn.end, await self._with_look_at(turn.end))
+            self._if_it_ends = (turn.end, await self._with_look_at(turn))
         self._seen, self._activity = self._if_it_ends
         self._if_it_ends = None
 
@@ -122,11 +127,35 @@ class ChannelVoices:
         first, last = turn.start // STEP, -(-min(turn.end, seen) // STEP)
         return first, last, activity if activity.share_seen(first, last) >= _SEEN else None
 
-    async def _with_look_at(self, until: int) -> Activity:
-        """The activity as it is if a turn ends at ``until``."""
+    async def _with_look_at(self, turn: SpeechTurn) -> Activity:
+        """The activity as it is if ``turn`` ends here."""
         activity = self._activity.copy()
-        await self._look_at(until, activity)
+        await self._look_at(turn.end, activity)
+        await self._join_voices(turn, activity)
         return activity
+
+    async def _join_voices(self, turn: SpeechTurn, activity: Activity) -> None:
+        """Make one of two voices of which one drowns the other in ``turn``, where both are one person's.
+
+        Segmentation takes an excited voice for two at times. What each says alone in the remembered sound tells. It is
+        printed only where a voice is drowned, which is seldom.
+        """
+        first, last = turn.start // STEP, -(-turn.end // STEP)
+        _, settled = self._cut_before(turn.start)
+        for one, other in sorted(drowned(parts(activity, first, last, settled))):
+            prints = [await self._print(voice, turn.end, activity) for voice in (one, other)]
+            if prints[0] is not None and prints[1] is not None and float(prints[0] @ prints[1]) >= ONE_PERSON:
+                activity.join(one, other)
+                return
+
+    async def _print(self, voice: int, until: int, activity: Activity) -> VoicePrint | None:
+        """The print of what a ``voice`` says alone in the sound that is remembered."""
+        first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP)
+        active = activity.between(first, until // STEP)
+        if voice not in active:
+            return None
+        alone = active[voice] & (np.sum(list(active.values()), axis=0) == 1)  # (frames,)
+        return await self._print_voice(self._listener.between(first * STEP, until), alone)
 
     async def _look_at(self, until: int, activity: Activity) -> None:
         """Add to ``activity`` the window that ends at ``until``, or as much of it as is remembered."""

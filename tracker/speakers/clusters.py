@@ -22,6 +22,7 @@ from emotrack.tracker.speakers.networks import VoicePrint
 # emotion: the mean similarity of two prints is about .6 (actors: .45) within a person, .2 (.15) between persons.
 ALIKE: Final = 0.3  # mean similarity from which on two groups are one person
 ONE_PERSON: Final = 0.5  # two turns that overlap and are so alike are one person's: segmentation took her for two
+ONE_VOICE: Final = 0.45  # similarity of a turn's halves, below which it may hold two voices
 RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in clustering
 NEW_SPEAKER_S: Final = 1.2  # of clean speech, in all, that a new speaker takes at least, ...
 NEW_SHARE: Final = 0.2  # ... or this share of what is known of a speaker on average, ...
@@ -119,7 +120,7 @@ class Speakers:
         before = self._named_turns()
         group = None
         if print_ is not None:
-            weight = min(clean_s, _HEAVIEST_S) if clean_s >= RELIABLE_S else 0.0
+            weight = self._weight_of(print_, clean_s)
             group = _Group(print_ * np.float32(max(weight, 1e-3)), weight)
         likeness = None
         if group is None:
@@ -134,6 +135,18 @@ class Speakers:
         self._forget()
         return Identified(self._name(heard.speaker), self._revised(before), merged)
 
+    def _weight_of(self, print_: VoicePrint, clean_s: float) -> float:
+        """What a turn weighs in clustering, in seconds.
+
+        One whose halves are unlike each other may hold two people, who would become one by it: it tells who they are no
+        more than a short one does, and as little as counts where nobody is known yet.
+        """
+        if clean_s < RELIABLE_S:
+            return 0.0
+        if 2.0 * float(print_ @ print_) - 1.0 < ONE_VOICE:  # the similarity of which the print is the mean
+            return 0.0 if self._names else RELIABLE_S
+        return min(clean_s, _HEAVIEST_S)
+
     def learn(self, turn: int, name: str, print_: VoicePrint | None, clean_s: float) -> Identified:
         """Take the next turn, whose speaker is known by other means than the voice: ``name`` is believed.
 
@@ -143,10 +156,10 @@ class Speakers:
         before = self._named_turns()
         number = next((number for number, known in self._names.items() if known == name), None)
         merged: dict[str, str] = {}
-        if print_ is not None and clean_s >= RELIABLE_S and (number or len(self._older) < MOST_SPEAKERS):
+        weight = 0.0 if print_ is None else self._weight_of(print_, clean_s)
+        if print_ is not None and weight > 0.0 and (number or len(self._older) < MOST_SPEAKERS):
             number = number or self._new(name)
             self._by_person.add(number)
-            weight = min(clean_s, _HEAVIEST_S)
             self._keep(number, _Group(print_ * np.float32(weight), weight, number))
             merged = self._cluster()
         if number is not None:

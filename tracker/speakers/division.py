@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,7 @@ LOOK_BACK_S: Final = 1.5  # of what was heard last is not decided on while speec
 _BREATH: Final = frames(0.4)  # a shorter break is none
 _LEAST: Final = frames(0.2)  # shorter activity is no part
 _SPEECH: Final = frames(0.75)  # in which nobody was heard, and which ended no turn
+DROWNED: Final = 0.5  # of what a voice says, from which on a recogniser would write down what others say
 _ALOUD: Final = 0.8  # of a part that others speak in, from which on it is heard only if it is ...
 _LASTING: Final = frames(1.0)  # ... so long: an "uh-huh" within what somebody else says is no turn
 _TOGETHER: Final = frames(1.0)  # who comes in while another finishes overlaps no longer
@@ -78,6 +80,16 @@ def whole(activity: Activity, start: int, end: int) -> VoicePart:
         return _unheard(start, end)
     voice = max(active, key=lambda each: int(active[each].sum()))
     return _part(active, voice, start, 0, end - start)
+
+
+def drowned(found: Iterable[VoicePart]) -> set[tuple[int, int]]:
+    """Pairs of voices, the lower number first, of which one drowns the other."""
+    return {
+        (min(part.voice, other.voice), max(part.voice, other.voice))
+        for part, other in permutations(found, 2)
+        if part.voice is not None and other.voice is not None and part.voice != other.voice
+        if part.overlap >= DROWNED and min(part.end, other.end) > max(part.start, other.start)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices
 from emotrack.tracker.speakers.clusters import RELIABLE_S, Speakers
-from emotrack.tracker.speakers.networks import WINDOW, SpeakerNetworks, VoicePrint
+from emotrack.tracker.speakers.networks import WINDOW, SpeakerNetworks, VoicePrint, of_length_one
 
 LEAST_S: Final = 5.0  # of clean speech that a print to be kept takes
 ENOUGH_S: Final = 120.0  # of it, after which more would hardly change the print
@@ -36,7 +36,7 @@ class Enrolment:
     def __init__(self, networks: SpeakerNetworks) -> None:
         self._networks = networks
         self._listener = Listener(0, SegmenterOptions(), WINDOW)
-        self._voices = ChannelVoices(self._listener, self._segment)
+        self._voices = ChannelVoices(self._listener, self._segment, self._print)
         self._speakers = Speakers()
         self._pieces: list[_VoicePiece] = []
         self._speaker_of: dict[int, str | None] = {}  # by place in these
@@ -88,13 +88,16 @@ class Enrolment:
     async def _segment(self, samples: Samples) -> NDArray[np.bool_]:
         return self._networks.segmentation(samples)
 
+    async def _print(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        return self._networks.prints(samples, clean)
+
     def _take(self, turn: SpeechTurn) -> None:
         for voiced in self._voices.divide(turn):
             voice_print = self._networks.prints(voiced.turn.samples, voiced.clean)
             if voice_print is None or voiced.clean_s < RELIABLE_S:
                 continue
             place = len(self._pieces)
-            self._pieces.append(_VoicePiece(voice_print, voiced.clean_s))
+            self._pieces.append(_VoicePiece(of_length_one(voice_print), voiced.clean_s))
             found = self._speakers.hear(place, voice_print, voiced.clean_s, like=None, apart=())
             self._speaker_of[place] = found.speaker
             for known, speaker in self._speaker_of.items():

@@ -27,13 +27,14 @@ VOICES: Final = 3  # that it tells apart in a window
 
 LEAST_PRINT_S: Final = 0.3  # of clean speech makes a voice print
 MOST_PRINT_S: Final = 5.0  # of it is listened to
+HALF_PRINT_S: Final = 1.2  # of it twice, and each half is printed
 
 _PACKAGE: Final = "moonshine-voice==0.0.73"
 _LIBRARY: Final = "*moonshine.*"
 _SEGMENTATION: Final = (1_594_080, "9715e3996ef181252aa1cc0c9398060f42b2c984c2fb65e3604262555e2efb1a")
 _EMBEDDING: Final = (6_975_920, "6e4af7d49562e6e7042672e444d6394935cb2c23c3a7dd4919da45922b91735b")
 
-VoicePrint = NDArray[np.float32]  # (numbers,), of length 1
+VoicePrint = NDArray[np.float32]  # (numbers,), of length 1, or less where the halves of what was said differ
 
 
 class Segmentation(Protocol):
@@ -58,7 +59,8 @@ class VoicePrints(Protocol):
             clean: (frames,), one each STEP samples: whether nobody else speaks in it.
 
         Returns:
-            (numbers,), or None where less than LEAST_PRINT_S is clean.
+            (numbers,), or None where less than LEAST_PRINT_S is clean. Of a longer turn the mean of the prints, each of
+            length 1, of both halves: it is shorter the less alike they are, as where segmentation took two for one.
         """
         ...
 
@@ -115,6 +117,21 @@ class _OnnxVoicePrints:
 
     def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
         """See ``VoicePrints``."""
+        clean = clean[: len(samples) // STEP]
+        clean_s = np.cumsum(clean) * STEP / SAMPLE_RATE  # (frames,)
+        heard_s = min(float(clean_s[-1]), MOST_PRINT_S) if len(clean_s) else 0.0
+        if heard_s < 2.0 * HALF_PRINT_S:
+            return self._direction(samples, clean)
+        middle, end = (int(place) for place in np.searchsorted(clean_s, [heard_s / 2.0, heard_s]))
+        halves = [
+            self._direction(samples[first * STEP : last * STEP], clean[first:last])
+            for first, last in ((0, middle), (middle, end + 1))
+        ]
+        found = [half for half in halves if half is not None]
+        return np.mean(found, axis=0, dtype=np.float32) if found else None
+
+    def _direction(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        """The print of all that is clean, of length 1."""
         features, weights = _weighted(samples, clean)
         if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
             return None

@@ -17,9 +17,9 @@ from typing import Final
 from emotrack.models.context import EmotionEstimate
 from emotrack.tracker.events import Doubt
 from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.speakers.division import DROWNED
 from emotrack.tracker.understanding.recognisers import Transcript
 
-DROWNED: Final = 0.5  # of what a voice says, from which on a recogniser would write down what others say
 _SHORT_S: Final = 0.8  # of speech: an "okay", an "mm-hm"
 _UNCLEAR: Final = 0.75  # mean probability of speech; of 125 clear turns none has less than .80
 _SURE_VOICE: Final = 0.75  # confidence of the estimate

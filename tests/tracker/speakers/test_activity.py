@@ -88,3 +88,15 @@ def test_the_stream_may_go_on_much_later() -> None:
     activity.add(100 * FRAMES, np.ones((FRAMES, 1), dtype=bool) & np.array([[True, False, False]]))
     (voice,) = activity.between(100 * FRAMES, 101 * FRAMES)
     assert voice == VOICES, "no number is given twice"
+
+
+def test_two_voices_that_are_joined_are_one_from_then_on() -> None:
+    truth = people(400, (0, 0, 200), (1, 150, 400))
+    activity = Activity()
+    activity.add(0, window(truth, 0, (0, 1, 2)))
+    activity.join(0, 1)
+    found = activity.between(0, 400)
+    assert list(found) == [0]
+    np.testing.assert_array_equal(found[0], truth.any(axis=1))
+    activity.add(300, window(truth, 300, (1, 0, 2)))
+    assert list(activity.between(0, 400)) == [0], "what the next window hears there is the same voice, too"

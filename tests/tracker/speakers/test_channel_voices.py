@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
-from emotrack.tracker.speakers.networks import STEP, WINDOW, PackagedSegmentation
+from emotrack.tracker.speakers.networks import STEP, VOICES, WINDOW, PackagedSegmentation, Segmentation, VoicePrint
 from tests.tracker.kitchen_table import TRUTH, samples
 
 LINE_S = [(line["start"], line["end"]) for line in TRUTH]
@@ -33,18 +34,22 @@ def segmentation() -> PackagedSegmentation:
 class Channel:
     """Hears a channel as a session does."""
 
-    segmentation: PackagedSegmentation
+    segmentation: Segmentation
+    prints: Callable[[Samples, NDArray[np.bool_]], VoicePrint | None] = lambda _samples, _clean: None
     looks: list[int] = field(default_factory=list)  # stream index at each, and how much was looked at
     parts: list[VoicedTurn] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.listener = Listener(0, SegmenterOptions(), WINDOW)
-        self.voices = ChannelVoices(self.listener, self._segment)
+        self.voices = ChannelVoices(self.listener, self._segment, self._print)
 
     async def _segment(self, window: Samples) -> NDArray[np.bool_]:
         assert 0 < len(window) <= WINDOW
         self.looks.append(self.listener.heard_until)
         return self.segmentation(window)
+
+    async def _print(self, sound: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        return self.prints(sound, clean)
 
     def hear(self, audio: Samples, start: int = 0, chunk: int = 1600) -> None:
         """``audio``, (samples,), from stream index ``start`` on."""
@@ -135,7 +140,7 @@ def test_where_something_else_tells_the_borders_voices_end_no_turn_and_are_told_
     mono: Samples, segmentation: PackagedSegmentation
 ) -> None:
     channel = Channel(segmentation)
-    channel.voices = ChannelVoices(channel.listener, channel._segment, ends_turns=False)
+    channel.voices = ChannelVoices(channel.listener, channel._segment, channel._print, ends_turns=False)
     audio = run_together(mono)[: round((LINE_S[0][1] - LINE_S[0][0] + LINE_S[1][1] - LINE_S[1][0]) * SAMPLE_RATE)]
     channel.hear(audio)
     assert not channel.parts, "the second voice ended no turn"
@@ -191,3 +196,32 @@ def test_silence_costs_no_look_and_speech_one_a_second(mono: Samples, segmentati
     assert 10 <= talked <= 40
     channel.hear(room, len(room) + 20 * SAMPLE_RATE)
     assert len(channel.looks) - talked <= 2, "of what was still under way"
+
+
+@pytest.mark.parametrize(("likeness", "voices"), [(0.9, 1), (0.1, 2), (None, 2)])
+def test_a_voice_that_is_heard_as_two_is_one_where_both_have_one_print(
+    mono: Samples, likeness: float | None, voices: int
+) -> None:
+    """Ana's first line: one voice says it all, another most of the second half, at the same time."""
+    start_s, end_s = LINE_S[0]
+    first, half, last = (round(at * SAMPLE_RATE / STEP) for at in (start_s, (start_s + end_s) / 2, end_s))
+
+    def twice(samples: Samples) -> NDArray[np.bool_]:
+        active = np.zeros((len(samples) // STEP, VOICES), dtype=bool)
+        active[first : last - 20, 0] = True
+        active[half:last, 1] = True
+        return active
+
+    def alike(sound: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        assert len(sound) >= len(clean) * STEP
+        if likeness is None:
+            return None  # too little of it is clean
+        is_first = clean[first:half].any()
+        assert is_first != clean[last - 20 : last].any(), "only what one of them says alone is printed"
+        return np.array([1.0, 0.0] if is_first else [likeness, np.sqrt(1.0 - likeness**2)], dtype=np.float32)
+
+    channel = Channel(twice, alike)
+    channel.hear(mono[: round((end_s + 1.0) * SAMPLE_RATE)])
+    parts = channel.end()
+    assert len(parts) == len({part.voice for part in parts}) == voices
+    assert [part.overlap < 0.5 for part in parts] == [True] * (voices == 1) + [True, False] * (voices == 2)

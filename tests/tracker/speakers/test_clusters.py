@@ -105,6 +105,35 @@ def test_little_speech_opens_nobody_new_and_more_of_it_does(heard: Heard) -> Non
     assert heard.names == ["speaker 1", "speaker 2", "speaker 2"]
 
 
+def half_each(people: People, one: int, other: int) -> VoicePrint:
+    """The print of a turn whose first half one person says, and whose second half another does."""
+    return (people.says(one) + people.says(other)) / np.float32(2.0)
+
+
+def test_turns_that_hold_two_people_do_not_make_them_one(heard: Heard) -> None:
+    """Segmentation takes two voices that are somewhat alike for one; each half of such a turn is another's."""
+    people = People(2, alike=0.7)
+    for _ in range(4):
+        heard.hear(people.says(ANA), 3.0)
+        heard.hear(half_each(people, ANA, BEN), 6.0)
+        heard.hear(people.says(BEN), 3.0)
+        heard.hear(half_each(people, BEN, ANA), 6.0)
+    assert heard.names[::2] == ["speaker 1", "speaker 2"] * 4
+    assert set(heard.names[1::2]) <= {"speaker 1", "speaker 2"}, "they open nobody new"
+
+
+def test_the_first_turn_opens_speaker_1_even_where_it_holds_two_people(heard: Heard) -> None:
+    people = People(2)
+    assert heard.hear(half_each(people, ANA, BEN), 6.0).speaker == "speaker 1"
+
+
+def test_a_named_turn_that_holds_two_people_teaches_no_voice(heard: Heard) -> None:
+    people = People(2)
+    heard.learn("Ana", people.says(ANA), 3.0)
+    heard.learn("Ben", half_each(people, ANA, BEN), 6.0)
+    assert heard.speakers.names == ["Ana"]
+
+
 def test_however_much_of_what_is_too_short_to_be_reliable_opens_nobody(heard: Heard) -> None:
     people = People(2)
     heard.hear(people.says(ANA), 3.0)
