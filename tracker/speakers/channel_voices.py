@@ -15,12 +15,13 @@ from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
 from emotrack.tracker.speakers.clusters import ONE_PERSON
 from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, drowned, frames, parts, passed_on, whole
-from emotrack.tracker.speakers.networks import FRAMES, STEP, WINDOW, VoicePrint
+from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW, VoicePrint
 
 LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
 _MARGIN_S: Final = 0.15  # kept around a part: segmentation is exact, and recognisers want to hear a word begin and end
 _EDGE_S: Final = 0.5  # a part that begins or ends as near to the turn's own edge does so there
 
+_PRINTED: Final = frames(LEAST_PRINT_S)  # of what a voice says alone
 _SEEN: Final = 0.9  # of a turn must have been looked at to divide it
 
 Segment = Callable[[Samples], Awaitable[NDArray[np.bool_]]]
@@ -142,20 +143,22 @@ class ChannelVoices:
         """
         first, last = turn.start // STEP, -(-turn.end // STEP)
         _, settled = self._cut_before(turn.start)
-        for one, other in sorted(drowned(parts(activity, first, last, settled))):
-            prints = [await self._print(voice, turn.end, activity) for voice in (one, other)]
-            if prints[0] is not None and prints[1] is not None and float(prints[0] @ prints[1]) >= ONE_PERSON:
-                activity.join(one, other)
+        for pair in sorted(drowned(parts(activity, first, last, settled))):
+            start, alone = self._alone(turn.end, activity)
+            if any(voice not in alone or alone[voice].sum() < _PRINTED for voice in pair):
+                continue
+            sound = self._listener.between(start, turn.end)
+            one, other = [await self._print_voice(sound, alone[voice]) for voice in pair]
+            if one is not None and other is not None and float(one @ other) >= ONE_PERSON:
+                activity.join(*pair)
                 return
 
-    async def _print(self, voice: int, until: int, activity: Activity) -> VoicePrint | None:
-        """The print of what a ``voice`` says alone in the sound that is remembered."""
+    def _alone(self, until: int, activity: Activity) -> tuple[int, dict[int, NDArray[np.bool_]]]:
+        """Where the remembered sound begins, and the frames of it in which each voice speaks alone: (frames,) each."""
         first = -(-max(until - WINDOW, self._listener.remembers_from, 0) // STEP)
         active = activity.between(first, until // STEP)
-        if voice not in active:
-            return None
-        alone = active[voice] & (np.sum(list(active.values()), axis=0) == 1)  # (frames,)
-        return await self._print_voice(self._listener.between(first * STEP, until), alone)
+        voices = np.sum(list(active.values()), axis=0) if active else 0  # (frames,)
+        return first * STEP, {voice: frames & (voices == 1) for voice, frames in active.items()}
 
     async def _look_at(self, until: int, activity: Activity) -> None:
         """Add to ``activity`` the window that ends at ``until``, or as much of it as is remembered."""
