@@ -81,7 +81,8 @@ def fit(
         model: everything in it that requires a gradient is trained.
         task: batches, loss and dev evaluation.
         options: how to optimise.
-        folder: gets ``NAME.jsonl`` (a line per epoch), ``NAME-best.safetensors`` and, while unfinished, the state.
+        folder: gets ``NAME.jsonl`` (a line per epoch), ``NAME-best.safetensors`` and, while unfinished, the state; of
+            weights, those that are trained.
         seed: of batches, dropout and augmentation.
         matrices: those of the model that Muon trains, all else is AdamW's.
 
@@ -217,7 +218,7 @@ class _State:
 
     def _load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float, int]:
         tensors, facts = read_whole(self.last)
-        model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
+        _put(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimizer."):
@@ -241,7 +242,8 @@ class _State:
 
         In this order, so that a kill in between costs nothing, and a run with a log and no state is a finished one.
         """
-        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+        frozen = {name for name, each in model.named_parameters() if not each.requires_grad}
+        weights = {name: value.contiguous() for name, value in model.state_dict().items() if name not in frozen}
         moments = {
             f"optimizer.{index}.{key}": value
             for index, values in optimizer.state_dict()["state"].items()
@@ -256,13 +258,18 @@ class _State:
 
     def finish(self, model: nn.Module, task: Task[Batch, Found_co]) -> Found_co:
         wait()  # for rank 0 to have written the best
-        model.load_state_dict(read_whole(self.best)[0])
+        _put(model, read_whole(self.best)[0])
         scores = dev_scores(model, task)
         wait()
         if rank() == 0:
             self.last.unlink(missing_ok=True)
         check_collapse(self.name, scores)
         return scores
+
+
+def _put(model: nn.Module, trained: dict[str, Tensor]) -> None:
+    """Load the weights that were trained; the others are as they were when training began."""
+    model.load_state_dict(model.state_dict() | trained)
 
 
 def _rate(progress: float, options: LoopOptions) -> float:
