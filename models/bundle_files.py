@@ -36,7 +36,7 @@ from emotrack.models.weights import Bundled, Network, WeightsError, check_answer
 FORMAT = 2
 PACKAGED = Path(__file__).parent / "bundles"
 MAX_BYTES = {  # more than any bundle has
-    "model.safetensors": 8 << 30,
+    "model.safetensors": 16 << 30,  # a language model of eight billion weights is in it
     "tokenizer.json": 40 << 20,
     "config.json": 1 << 20,
     "metrics.json": 16 << 20,

@@ -41,6 +41,11 @@ class GivenTextConfig:
         """Whoever computed the embeddings has read what was to be read."""
         return 0
 
+    @property
+    def reads_forward(self) -> bool:
+        """It reads nothing."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class GivenSpeechConfig:

@@ -243,6 +243,16 @@ def fills_gaps(family: object) -> bool:
     return str(MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(str(family), "")).endswith(("ForMaskedLM", "WithLMHeadModel"))
 
 
+def is_decoder(document: dict[str, Any]) -> bool:
+    """Whether a configuration is of a model that continues a text: a token sees itself and those before it alone."""
+    _transformers()
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    family = str(document.get("model_type"))
+    continues = str(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family, "")).endswith(("ForCausalLM", "LMHeadModel"))
+    return continues and not document.get("is_encoder_decoder") and not fills_gaps(family)
+
+
 def whisper_filters(mels: int) -> Tensor:
     """The mel filters that Whisper was trained with: (mels, 201). Raises ``HubError`` where there are none."""
     if mels not in MELS:

@@ -1,6 +1,7 @@
 """Text and speech encoders of the Hugging Face hub, in the place of the small ones.
 
     text    RoBERTa, BERT, DistilBERT, ELECTRA, MPNet, ...: any model trained to fill gaps in text
+            Llama, Mistral, Qwen, Gemma, GPT-2, ...: any decoder, that is a language model without an encoder
     speech  WavLM, HuBERT, wav2vec 2.0, and the encoder of Whisper
 
 An utterance reads the same alone and in a padded batch. Layers of speech are pooled over an utterance's own frames.
@@ -47,11 +48,22 @@ class HubTextConfig:
     def __post_init__(self) -> None:
         hub.check_sizes(self.model)
 
+    @classmethod
+    def from_hub(cls, name: str, max_tokens: int = 128, turns_before: int = 0) -> Self:
+        """That of a hub id or folder. Raises ``HubError``, in one line."""
+        folder = hub.find(name)
+        return cls(hub.read_config(name, folder), hub.origin(name, folder), max_tokens, turns_before)
+
     @property
     def vocabulary(self) -> int:
         """How many tokens it has embeddings for; 0 where its configuration does not say."""
         size = self.model.get("vocab_size")
         return size if isinstance(size, int) else 0
+
+    @property
+    def reads_forward(self) -> bool:
+        """It is a decoder: a token sees itself and those before it alone."""
+        return hub.is_decoder(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +83,11 @@ class HubSpeechConfig:
 
 
 class HubTextEncoder(nn.Module):
-    """Token ids -> one embedding an utterance: the first token's state in the last layer.
+    """Token ids -> one embedding an utterance: the first token's state in the last layer; of a decoder, the last's.
 
     The paper says RoBERTa and a fully connected layer; that the layer reads the first token is how RoBERTa classifies
-    (Liu et al. 2019, after Devlin et al. 2019).
+    (Liu et al. 2019, after Devlin et al. 2019). Of a decoder, the last token alone has seen all of a text, so decoders
+    classify by it (Radford et al. 2018, and transformers' classifiers of Llama and others).
     """
 
     def __init__(self, config: HubTextConfig, model: Any = None) -> None:
@@ -89,22 +102,24 @@ class HubTextEncoder(nn.Module):
         """
         super().__init__()
         family = config.model.get("model_type")
-        if not hub.fills_gaps(family):
-            raise HubError(f"{config.origin}: {family!r} does not read a text in both directions")
+        self.reads_forward = config.reads_forward
+        if not self.reads_forward and not hub.fills_gaps(family):
+            raise HubError(
+                f"{config.origin}: {family!r} neither fills gaps in text (as RoBERTa) nor is a decoder (as Llama)"
+            )
         self.config = config
         self.model = model or hub.build(config.model)
         self.width = int(self.model.config.hidden_size)
-        # RoBERTa never uses its first two places.
-        places = config.model.get("max_position_embeddings", config.max_tokens + 2) - 2
+        unused = 0 if self.reads_forward else 2  # RoBERTa never uses its first two places
+        places = getattr(self.model.config, "max_position_embeddings", config.max_tokens + unused) - unused
         if config.max_tokens > places:
             raise HubError(f"{config.origin}: reads {places} tokens at most, not {config.max_tokens}")
 
     @classmethod
     def from_hub(cls, name: str, max_tokens: int = 128, turns_before: int = 0) -> Self:
         """Load a hub id or folder, with its weights. Raises ``HubError``, in one line."""
-        folder = hub.find(name)
-        config = HubTextConfig(hub.read_config(name, folder), hub.origin(name, folder), max_tokens, turns_before)
-        return cls(config, hub.load(name, folder, config.model))
+        config = HubTextConfig.from_hub(name, max_tokens, turns_before)
+        return cls(config, hub.load(name, hub.find(name), config.model))
 
     def forward(self, ids: Tensor, padding: Tensor, own: Tensor) -> Tensor:  # noqa: ARG002
         """Encode a batch.
@@ -112,17 +127,23 @@ class HubTextEncoder(nn.Module):
         Args:
             ids: (B, N) token ids, N <= ``max_tokens``.
             padding: (B, N) True where there is no token.
-            own: (B,) as the small encoder takes it; the first token sums up all that it reads.
+            own: (B,) as the small encoder takes it; the first token, or a decoder's last, sums up all that it reads.
 
         Returns:
             (B, D) embeddings.
         """
-        return self.states(ids, padding)[:, 0]
+        states = self.states(ids, padding)  # (B, N, D)
+        if not self.reads_forward:
+            return states[:, 0]
+        last = (~padding).sum(dim=1) - 1  # (B,)
+        return states[torch.arange(len(states), device=states.device), last]
 
     def states(self, ids: Tensor, padding: Tensor) -> Tensor:
         """(B, N) token ids, (B, N) padding -> (B, N, D) the last layer's state of every token."""
-        found: Tensor = self.model(input_ids=ids, attention_mask=(~padding).long()).last_hidden_state  # (B, N, D)
-        return found
+        options = {"use_cache": False} if self.reads_forward else {}  # nothing is written on from here
+        found = self.model(input_ids=ids, attention_mask=(~padding).long(), **options).last_hidden_state  # (B, N, D)
+        states: Tensor = found.float()  # a frozen base may be narrower
+        return states
 
 
 class HubSpeechEncoder(nn.Module):

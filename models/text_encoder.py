@@ -1,7 +1,8 @@
 """The text encoder: a compact BERT, so that its first weights may come from any checkpoint of that layout.
 
 It may read the turns before, too: a turn's own tokens come first and the earlier turns follow, newest first. All are
-related to each other; the embedding is the mean over the turn's own tokens.
+related to each other; the embedding is the mean over the turn's own tokens. A decoder, of which a token sees only those
+before it, reads the turns in the order in which they were said.
 
 Notation: B batch, N tokens, D width.
 """
@@ -9,6 +10,7 @@ Notation: B batch, N tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Protocol
 
 import torch
@@ -31,6 +33,9 @@ class ReadsTurns(Protocol):
     @property
     def turns_before(self) -> int: ...
 
+    @property
+    def reads_forward(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
@@ -51,6 +56,11 @@ class TextConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
+
+    @property
+    def reads_forward(self) -> bool:
+        """No decoder: every token sees all others."""
+        return False
 
 
 class TextEncoder(nn.Module):
@@ -99,14 +109,29 @@ def read_turn(
     """A turn and the words before it as one sequence of token ids, and how many of them are the turn's own.
 
     Args:
-        tokenizer: ends a text with a separator, and cuts it at the encoder's limit.
+        tokenizer: cuts a text at the encoder's limit; an encoder's ends it with a separator.
         text: the turn's words.
         before: the words of earlier turns, oldest first; None where there are none.
-        config: how many of them are read, and how many tokens in all.
+        config: how many of them are read, how many tokens in all, and whether earlier turns come before the turn.
     """
+    said = [words for words in before if words is not None][::-1][: config.turns_before]
+    if config.reads_forward:
+        return _in_spoken_order(tokenizer, text, said[::-1], config.max_tokens)
     ids = list(tokenizer.encode(text).ids)
     own = len(ids)
-    said = [words for words in before if words is not None][::-1]
-    for words in said[: config.turns_before]:
+    for words in said:
         ids += tokenizer.encode(words).ids[1:MAX_EARLIER_TOKENS]  # without the token that begins a text
     return ids[: config.max_tokens], own
+
+
+def _in_spoken_order(tokenizer: Tokenizer, text: str, before: Sequence[str], limit: int) -> tuple[list[int], int]:
+    """Earlier turns, oldest first, a line each, then the turn; of too many tokens, the oldest are left out."""
+    turn = tokenizer.encode(text)
+    begins = sum(1 for _ in takewhile(bool, turn.special_tokens_mask))  # with a token that begins a text, or none
+    earlier = [
+        token
+        for words in before
+        for token in tokenizer.encode(f"{words}\n", add_special_tokens=False).ids[: MAX_EARLIER_TOKENS - 1]
+    ]
+    kept = earlier[max(0, len(earlier) + len(turn.ids) - limit) :]
+    return [*turn.ids[:begins], *kept, *turn.ids[begins:]], len(turn.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -101,3 +102,22 @@ def test_a_reading_keeps_its_limits(
     assert ids[own:].count(2) == 0
     if not turns_before:
         assert len(ids) == own
+
+
+@dataclass(frozen=True)
+class Forward:
+    """How a decoder reads."""
+
+    max_tokens: int
+    turns_before: int
+    reads_forward: bool = True
+
+
+def test_a_decoder_reads_turns_in_the_order_in_which_they_were_said() -> None:
+    tokenizer = tiny_tokenizer()
+    before = ["so so so", "not today", None, "sad !"]
+    assert read_turn(tokenizer, "happy .", before, Forward(16, 2)) == ([2, 10, 11, 9, 12, 8, 13, 3], 4)
+    for most, kept in ((7, [11, 9, 12]), (5, [12]), (4, [])):  # the oldest tokens are left out
+        assert read_turn(tokenizer, "happy .", before, Forward(most, 2)) == ([2, *kept, 8, 13, 3], 4)
+    tokenizer.post_processor = None  # as of GPT-2 and Qwen, which mark neither end
+    assert read_turn(tokenizer, "happy .", ["sad !"], Forward(16, 1)) == ([9, 12, 8, 13], 2)

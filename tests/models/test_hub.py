@@ -62,7 +62,14 @@ TEXT_CONFIGS = {
     "distilbert": transformers.DistilBertConfig(
         dim=WIDTH, n_layers=LAYERS, n_heads=4, hidden_dim=64, vocab_size=20, max_position_embeddings=40
     ),
+    "llama": transformers.LlamaConfig(**TEXT, num_key_value_heads=2),
+    "qwen3": transformers.Qwen3Config(**TEXT, num_key_value_heads=2, head_dim=8),
+    "gemma3": transformers.Gemma3TextConfig(**TEXT, num_key_value_heads=2, head_dim=8),
+    "gpt2": transformers.GPT2Config(
+        n_embd=WIDTH, n_layer=LAYERS, n_head=4, vocab_size=20, n_positions=40, bos_token_id=0, eos_token_id=0
+    ),
 }
+DECODERS = ("llama", "qwen3", "gemma3", "gpt2")
 SPEECH_CONFIGS = {
     "wavlm": transformers.WavLMConfig(**SPEECH),
     "wavlm-large": transformers.WavLMConfig(**SPEECH, feat_extract_norm="layer", do_stable_layer_norm=True),
@@ -102,12 +109,13 @@ def padded(*waveforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("name", TEXT_CONFIGS)
 class TestText:
-    def test_an_embedding_is_the_first_token_of_transformers_last_layer(
+    def test_an_embedding_is_the_first_token_of_transformers_last_layer_or_a_decoders_last(
         self, folders: dict[str, Path], name: str
     ) -> None:
         encoder = HubTextEncoder.from_hub(str(folders[name]), max_tokens=16).eval()
         ids = torch.tensor([[4, 7, 9, 5]])
-        theirs = transformers.AutoModel.from_pretrained(folders[name]).eval()(ids).last_hidden_state[:, 0]
+        place = -1 if name in DECODERS else 0
+        theirs = transformers.AutoModel.from_pretrained(folders[name]).eval()(ids).last_hidden_state[:, place]
         ours = encoder(ids, torch.zeros_like(ids, dtype=torch.bool), OWN)
         assert ours.shape == (1, encoder.width)
         torch.testing.assert_close(ours, theirs)
@@ -320,14 +328,16 @@ class TestErrors:
         with pytest.raises(HubError, match="'bert' is no speech encoder of wavlm, hubert, wav2vec2, whisper"):
             HubSpeechEncoder.from_hub(str(folders["bert"]))
 
-    def test_a_text_encoder_that_does_not_see_what_follows(self, tmp_path: Path) -> None:
-        forward_only = transformers.GPT2Config(
-            n_embd=32, n_layer=1, n_head=4, vocab_size=20, bos_token_id=0, eos_token_id=0
-        )
-        transformers.GPT2Model(forward_only).save_pretrained(tmp_path)
-        with pytest.raises(HubError, match="'gpt2' does not read a text in both directions"):
-            HubTextEncoder.from_hub(str(tmp_path))
+    @pytest.mark.parametrize("family", ["t5", "bart", "whisper", "wavlm", "gemma3"])
+    def test_neither_an_encoder_of_text_nor_a_decoder(self, family: str) -> None:
+        document = transformers.AutoConfig.for_model(family).to_dict()
+        with pytest.raises(HubError, match=rf"'{family}' neither fills gaps in text \(as RoBERTa\) nor is a decoder"):
+            HubTextEncoder(HubTextConfig(document, "somewhere"))
 
     def test_more_tokens_than_there_are_places_for(self, folders: dict[str, Path]) -> None:
         with pytest.raises(HubError, match="reads 38 tokens at most, not 39"):
             HubTextEncoder.from_hub(str(folders["roberta"]), max_tokens=39)
+        for name in DECODERS:
+            assert HubTextEncoder.from_hub(str(folders[name]), max_tokens=40).config.max_tokens == 40
+            with pytest.raises(HubError, match="reads 40 tokens at most, not 41"):
+                HubTextEncoder.from_hub(str(folders[name]), max_tokens=41)

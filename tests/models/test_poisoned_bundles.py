@@ -228,7 +228,7 @@ POISONED: dict[str, tuple[Poison, str]] = {
             ("a list", {"more": [0] * 10**5}, r"model\.more: a list of 100000"),
             ("in a list", {"more": [{"n": [10**30]}]}, r"model\.more\.n: .* is out of its bounds"),
             ("nested", {"more": json.loads('{"a":' * 900 + "1" + "}" * 900)}, "config.json"),
-            ("no family", {"model_type": "nothing"}, "does not read a text in both directions"),
+            ("no family", {"model_type": "nothing"}, "neither fills gaps in text"),
         )
     },
     # model.safetensors

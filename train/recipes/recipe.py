@@ -24,6 +24,7 @@ from emotrack.train.data.conversations import ConversationOptions
 from emotrack.train.data.pairing import PairingOptions
 from emotrack.train.errors import TrainError
 from emotrack.train.learning.loop import LoopOptions
+from emotrack.train.learning.lora import LoraOptions
 from emotrack.train.learning.losses import LossOptions
 
 PACKAGED = Path(__file__).parent
@@ -83,6 +84,7 @@ class TextRecipe:
     max_tokens: _Tokens = 128
     turns_before: EarlierTurns = 0  # how many earlier turns the encoder reads with a turn
     encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
+    lora: LoraOptions | None = None  # adapters of that hub encoder, trained in the place of its weights
     features: bool = False  # or none: the embeddings of --data features=DIR, on which a classifier is trained
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
@@ -290,11 +292,17 @@ def _complaint(recipe: Recipe) -> str | None:
         return f"corpus: no corpus of conversations {recipe.corpus!r}"
     if not recipe.text.phases or recipe.text.phases[-1].corpus != recipe.corpus:
         return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
-    if recipe.text.features and (recipe.text.encoder or recipe.acted is not None or len(recipe.text.phases) > 1):
-        return "text.features: are of the recipe's corpus, and stand alone: no encoder, no other phase, no acted voices"
     if (recipe.acted is not None) != (recipe.pairing is not None):
         return "pairing: acted voices, and no others, are paired with words"
-    return _complaint_of_labels(recipe) or _complaint_of_speech(recipe.speech)
+    return _complaint_of_text(recipe) or _complaint_of_labels(recipe) or _complaint_of_speech(recipe.speech)
+
+
+def _complaint_of_text(recipe: Recipe) -> str | None:
+    if recipe.text.features and (recipe.text.encoder or recipe.acted is not None or len(recipe.text.phases) > 1):
+        return "text.features: are of the recipe's corpus, and stand alone: no encoder, no other phase, no acted voices"
+    if recipe.text.lora is not None and recipe.text.encoder is None:
+        return "text.lora: adapts an encoder of the hub, which text.encoder names"
+    return None
 
 
 def _complaint_of_labels(recipe: Recipe) -> str | None:

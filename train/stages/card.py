@@ -159,7 +159,8 @@ def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
             f", with the opinions of `{recipe.text.teacher.encoder}`, fine-tuned on it first, as further targets; none "
             "of its weights are in here"
         )
-    return f"{made}; fine-tuned on {phases}{before}"
+    tuned = "fine-tuned with low-rank adapters, merged since," if recipe.text.lora else "fine-tuned"
+    return f"{made}; {tuned} on {phases}{before}"
 
 
 def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:

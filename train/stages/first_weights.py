@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 
+from emotrack.models.bundle import MAX_BYTES
 from emotrack.models.care import Care, CareConfig
 from emotrack.models.encoders import AnyTextConfig
 from emotrack.models.hub import load_tokenizer
-from emotrack.models.hub_encoders import HubSpeechEncoder, HubTextEncoder
+from emotrack.models.hub_encoders import HubSpeechEncoder, HubTextConfig, HubTextEncoder
 from emotrack.models.labels import EMOTIONS
 from emotrack.models.published_care import PublishedCare
 from emotrack.models.text_encoder import TextEncoder
@@ -18,6 +20,7 @@ from emotrack.train.corpora.acted_corpora import read_clips
 from emotrack.train.corpora.own_labels import check_every_label_occurs
 from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
+from emotrack.train.learning.lora import adapted_layers
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, Recipe
 from emotrack.train.running.checkpoint import load_text_encoder
 from emotrack.train.stages.frozen_speech_stage import voiced
@@ -70,13 +73,31 @@ def _gather_words(recipe: Recipe, data: dict[str, Path]) -> None:
         return
     if name := hub_name(recipe, data):
         load_tokenizer(name)
+        _check_hub_encoder(name, recipe)
     if recipe.text.teacher is not None:
-        load_tokenizer(teacher_name(recipe.text.teacher, data))
+        teacher = teacher_name(recipe.text.teacher, data)
+        load_tokenizer(teacher)
+        if HubTextConfig.from_hub(teacher).reads_forward:
+            raise TrainError(f"{teacher}: is a decoder, and text.teacher reads in both directions")
     for name in recipe.text.vocabulary:
         read_text_corpus(name, data[name], "train")
     for phase in recipe.text.phases:
         for split in ("train", "dev"):
             read_text_corpus(phase.corpus, data[phase.corpus], split)
+
+
+def _check_hub_encoder(name: str, recipe: Recipe) -> None:
+    """Refuse, before its weights are read, an encoder that the recipe or a bundle cannot have."""
+    text = recipe.text
+    with torch.device("meta"):  # no memory is taken there
+        encoder = HubTextEncoder(HubTextConfig.from_hub(name, text.max_tokens, text.turns_before))
+    if text.lora is not None:
+        adapted_layers(encoder, text.lora)
+    if text.teacher is not None and encoder.reads_forward:
+        raise TrainError(f"{name}: is a decoder, and text.teacher teaches encoders that read in both directions")
+    weights, most = sum(each.numel() for each in encoder.parameters()), MAX_BYTES["model.safetensors"] // 2
+    if weights > most:
+        raise TrainError(f"{name}: has {weights / 1e9:.1f} billion weights, and a bundle {most / 1e9:.1f} at most")
 
 
 def pretrained_words(

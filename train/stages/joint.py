@@ -28,6 +28,7 @@ from emotrack.train.data.conversations import Conversations, EncodedDialogue, Re
 from emotrack.train.data.pairing import Paired
 from emotrack.train.errors import TrainError
 from emotrack.train.learning.loop import fit
+from emotrack.train.learning.lora import adapted
 from emotrack.train.recipes.recipe import Recipe, StageRecipe
 from emotrack.train.running.ranks import training_device
 from emotrack.train.stages.context_stage import ConversationTask
@@ -57,9 +58,11 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
     network.requires_grad_(False).to(training_device())
     words = (network.text_encoder, network.text_head, network.text_context)
     trained = nn.ModuleList([*words, network.speech_context, network.co_attention]).requires_grad_(True)
-    task = _JointTask(network, recipe, recipe.joint, data, (train.both, dev.both))
-    scores = fit("joint", trained, task, recipe.joint.loop, out, seed)
-    return write(network.cpu(), out / "stage3", measured | {"joint": scores.to_dict()})
+    with adapted(network.text_encoder, recipe.text.lora, seed):
+        task = _JointTask(network, recipe, recipe.joint, data, (train.both, dev.both))
+        scores = fit("joint", trained, task, recipe.joint.loop, out, seed)
+        network.cpu()
+    return write(network, out / "stage3", measured | {"joint": scores.to_dict()})
 
 
 class _JointTask(ConversationTask):

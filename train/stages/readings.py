@@ -186,7 +186,10 @@ def line_readings(network: EmotionNetwork, corpus: Corpus) -> list[Reading]:
 
 
 def _partly(reading: Reading, unread: float, generator: torch.Generator) -> Reading:
-    """The line with a share of its words left out; the marks at both ends of the turn's own words stay."""
+    """The line with a share of its words left out; the marks at both ends of the turn's own words stay.
+
+    A decoder, to which a turn's own words come last, has no marks but the first.
+    """
     kept = torch.rand(len(reading.ids), generator=generator) >= unread  # (N,)
     kept[0] = kept[reading.own - 1] = True
     return Reading(reading.ids[kept], int(kept[: reading.own].sum()))

@@ -25,6 +25,7 @@ from emotrack.train.data.conversations import prefixes
 from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
+from emotrack.train.learning.lora import adapted
 from emotrack.train.learning.losses import UNLABELLED
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, FrozenSpeechRecipe, MeasuredSpeechRecipe, Recipe
 from emotrack.train.running.files import write_json
@@ -90,7 +91,8 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     network.text_head.load_state_dict(words.head.state_dict())
     network.speech_encoder.load_state_dict(voice.encoder.state_dict())
     network.speech_head.load_state_dict(voice.head.state_dict())
-    network.half().float()  # as a bundle keeps it, so that later stages find what is encoded here to be their own
+    # As a bundle keeps it, so that later stages find what is encoded here to be their own.
+    network.load_state_dict({name: value.half().float() for name, value in network.state_dict().items()})
     network.eval().to(training_device())
     _calibrate(network, dev_conversations(network, recipe, data, out))
     metrics = {
@@ -170,15 +172,16 @@ def train_words(
     if recipe.text.features:
         return train_given_words(recipe, data, out, seed)
     encoder, config, tokenizer = pretrained_words(recipe, data)
-    for phase in recipe.text.phases:
-        labels = recipe.labels if phase.corpus == recipe.corpus else None
-        train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], split, labels) for split in ("train", "dev"))
-        says = None
-        if recipe.text.teacher and phase is recipe.text.phases[-1]:
-            says = opinions(recipe.text, recipe.text.teacher, (train, dev), data, out, seed)
-        words, scores = train_text(
-            f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed, says
-        )
+    with adapted(encoder, recipe.text.lora, seed):
+        for phase in recipe.text.phases:
+            labels = recipe.labels if phase.corpus == recipe.corpus else None
+            train, dev = (read_text_corpus(phase.corpus, data[phase.corpus], part, labels) for part in ("train", "dev"))
+            says = None
+            if recipe.text.teacher and phase is recipe.text.phases[-1]:
+                says = opinions(recipe.text, recipe.text.teacher, (train, dev), data, out, seed)
+            words, scores = train_text(
+                f"text-{phase.corpus}", encoder, tokenizer, (train, dev), phase, recipe.text.dropout, out, seed, says
+            )
     return words, config, tokenizer, scores.to_dict()
 
 

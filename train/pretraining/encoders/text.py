@@ -21,6 +21,7 @@ from emotrack.models.hub_encoders import HubTextEncoder
 from emotrack.models.text_encoder import TextEncoder
 from emotrack.train.corpora import LabelledUtterance, TextCorpus
 from emotrack.train.errors import TrainError
+from emotrack.train.learning.lora import adapted
 from emotrack.train.pretraining.annotating.annotators import SENTIMENTS
 from emotrack.train.pretraining.corpus.rows import LabelRow
 from emotrack.train.pretraining.corpus.table import Table, address
@@ -127,9 +128,10 @@ def run_pretraining(recipe: Recipe, labels: Path, data: dict[str, Path], out: Pa
     silver = read_labels(labels, seed)
     encoder, _, tokenizer = pretrained_words(recipe, data, whole=True)
     corpora = (silver.train, silver.dev)
-    _, scores = train_text(
-        "pretraining", encoder, tokenizer, corpora, recipe.text.pretraining, recipe.text.dropout, out, seed
-    )
+    with adapted(encoder, recipe.text.lora, seed):
+        _, scores = train_text(
+            "pretraining", encoder, tokenizer, corpora, recipe.text.pretraining, recipe.text.dropout, out, seed
+        )
     made: dict[str, Any] = {
         "origin": (recipe.text.origin or "a BERT") if isinstance(encoder, TextEncoder) else encoder.config.origin,
         "annotator": silver.annotator,
