@@ -1,7 +1,9 @@
 """Who else is told of every epoch of a training: nobody, unless a command or a program asks for it.
 
-with listening(lambda training, folder, record: mlflow.log_metrics(...)):
+with listening(lambda training, folder, record: print(training, numbers_in(record))):
     run_stage_one(...)
+
+``examples/train_with_mlflow.py`` and ``examples/train_with_wandb.py`` are whole programs.
 """
 
 from __future__ import annotations
@@ -32,3 +34,16 @@ def tell(training: str, folder: Path, record: Mapping[str, Any]) -> None:
     """Tell all listeners of an epoch."""
     for listener in _listeners.get():
         listener(training, folder, record)
+
+
+def numbers_in(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a log's line but that of the epoch, those of labels as ``f1/joy``."""
+    found = {name: float(value) for name, value in record.items() if _is_number(value) and name != "epoch"}
+    for name, values in record.items():
+        if isinstance(values, Mapping):
+            found |= {f"{name}/{label}": float(value) for label, value in values.items() if _is_number(value)}
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,7 +9,7 @@ from typing import Any
 
 from emotrack.errors import UsageError
 from emotrack.models.extras import missing_extra
-from emotrack.train.learning.listening import listening
+from emotrack.train.learning.listening import listening, numbers_in
 
 
 @contextmanager
@@ -36,16 +36,3 @@ def shown_in_tensorboard(folder: Path | None) -> Iterator[None]:
 
     with listening(write):
         yield
-
-
-def numbers_in(record: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a log's line but that of the epoch, those of labels as ``f1/joy``."""
-    found = {name: float(value) for name, value in record.items() if _is_number(value) and name != "epoch"}
-    for name, values in record.items():
-        if isinstance(values, Mapping):
-            found |= {f"{name}/{label}": float(value) for label, value in values.items() if _is_number(value)}
-    return found
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
