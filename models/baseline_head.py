@@ -43,6 +43,7 @@ class BaselineHead(nn.Module):
         self.reduce = nn.Linear(features, config.voice)
         self.variance = nn.Parameter(torch.ones(config.voice))  # (V,) of one training voice's turns
         self.classify = nn.Linear(self.embedding, labels)
+        self.affect = nn.Linear(config.voice, 2)
 
     def embed(self, features: SpeechFeatures) -> Tensor:
         """(B, L, F / L) -> (B, V) what tells each voice, to be measured against a baseline."""
@@ -74,6 +75,19 @@ class BaselineHead(nn.Module):
             about_it = heard.squares - 2.0 * own * heard.total + turns * own.square()  # (N, V)
             mean, variance = own, (weight * variance + about_it) / (weight + turns)
         return (voices - mean) * (self.variance / variance.clamp(min=LEAST_VARIANCE)).sqrt()
+
+    def departure(self, voices: Tensor, affect: Tensor) -> Tensor:
+        """How much more pleasant and aroused voices sound than what they are taken for, by themselves.
+
+        Args:
+            voices: (N, V).
+            affect: (C, 2) valence and arousal of each label.
+
+        Returns:
+            (N, 2).
+        """
+        found: Tensor = self.affect(voices) - self.note(voices).believed @ affect  # (N, 2)
+        return found
 
     def trust(self, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """How far the relative view is believed, (N,), by how varied the speaker, or else the room, has sounded."""

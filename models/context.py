@@ -42,6 +42,8 @@ class EmotionEstimate:
     confidence: float  # its probability
     uncertain: bool  # the confidence lies below the bundle's threshold
     why: dict[Part, float]  # the confidence with it, less the probability without it; empty when it was not asked
+    valence: float | None = None  # how pleasant it sounds, -1 to 1; None where the labels do not tell
+    arousal: float | None = None  # how aroused, -1 to 1; None where the labels do not tell
 
 
 @dataclass(frozen=True, slots=True)

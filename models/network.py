@@ -34,9 +34,12 @@ from emotrack.models.encoders import build_speech_encoder, build_text_encoder
 from emotrack.models.front_end import padding_mask
 from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.heads import TextHead
+from emotrack.models.labels import affect_of
 from emotrack.models.pretrained import Pretrained
 from emotrack.models.shapes import with_few_lengths, with_few_rows
 from emotrack.models.text_encoder import read_turn
+
+DEPARTURE = 0.5  # of what a voice sounds like from what it is taken for, as far as that is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class EmotionNetwork(Pretrained):
             ContextNetwork(embedding, labels, options) if relates else NoContext() for embedding in each
         )
         self.co_attention = CoAttention(self.text_context.width, labels, options) if fuses else NoFusion()
+        affect = affect_of(config.labels)
+        self.label_affect: Tensor | None  # (C, 2), not among the weights
+        self.register_buffer("label_affect", None if affect is None else torch.tensor(affect), persistent=False)
 
     @property
     def name(self) -> str:
@@ -178,14 +184,27 @@ class EmotionNetwork(Pretrained):
             heard = self.speech_context(*voices, turns.lengths, turns.relation)  # (B, K, D)
         text = self.text_context.scores(read, self.text_head, *words)  # (B, K, C)
         speech = self.speech_context.scores(heard, self.speech_head, *voices)  # (B, K, C)
-        evidence = where_heard(text.log_softmax(dim=-1), turns.text_missing)  # (B, K, C)
-        evidence = evidence + where_heard(speech.log_softmax(dim=-1), turns.speech_missing)  # (B, K, C)
+        alone = turns.text_missing | turns.speech_missing  # (B, K)
+        evidence = where_heard(self._evidence(text, alone), turns.text_missing)  # (B, K, C)
+        evidence = evidence + where_heard(self._evidence(speech, alone), turns.speech_missing)  # (B, K, C)
         states = {"text": read, "speech": heard}
         if "fused" not in needed:
             return TurnScores(text, speech, evidence, states)
         states["fused"] = self.co_attention(read, heard, turns.text_missing, turns.speech_missing)  # (B, K, D)
         fused = self.co_attention.scores(states["fused"], evidence, self._alone(turns))
         return TurnScores(text, speech, fused, states)
+
+    def _evidence(self, scores: Tensor, alone: Tensor) -> Tensor:
+        """(B, K, C) scores of one modality -> what they add to the fusion, log probabilities.
+
+        Where both were heard, ``astray`` bounds it: a voice unlike those of the training may be as sure as it likes,
+        and is still one witness of two.
+        """
+        log_probabilities, astray = scores.log_softmax(dim=-1), self.config.conversation.astray  # (B, K, C)
+        if not astray:
+            return log_probabilities
+        bounded = ((1.0 - astray) * log_probabilities.exp() + astray / scores.shape[-1]).log()  # (B, K, C)
+        return torch.where(alone.unsqueeze(-1), log_probabilities, bounded)
 
     def _alone(self, turns: ConversationBatch) -> Tensor:
         """(B, K) True where Stage II's scores stand.
@@ -231,6 +250,28 @@ class EmotionNetwork(Pretrained):
         each = ((turns.text_missing, fitted.text), (turns.speech_missing, fitted.speech))
         text, speech = (torch.where(only_one(missing)[:, None] & kept, 1.0, own) for missing, own in each)
         return text, speech
+
+    def affect(self, turns: Sequence[TurnEmbedding], probabilities: Tensor) -> Tensor | None:
+        """How pleasant and how aroused turns sound, each -1 to 1.
+
+        What the labels mean, each by its probability; a voice that sounds more or less so than what it is taken for
+        moves that half of the way, where the network has learned to hear it.
+
+        Args:
+            turns: N, as they were encoded.
+            probabilities: (N, C) of each.
+
+        Returns:
+            (N, 2); None where a label has no such meaning.
+        """
+        if self.label_affect is None:
+            return None
+        found = probabilities @ self.label_affect  # (N, 2)
+        heard = [place for place, turn in enumerate(turns) if turn.speech is not None]
+        if heard and isinstance(self.speech_head, BaselineHead):
+            voices = torch.stack([turn.speech for turn in turns if turn.speech is not None])  # (H, V)
+            found[heard] += DEPARTURE * self.speech_head.departure(voices, self.label_affect)  # (H, 2)
+        return found.clamp(-1.0, 1.0)
 
     def collate(
         self, conversations: Sequence[Sequence[TurnEmbedding]], baselines: Sequence[Baseline | None] | None = None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from emotrack.models.baseline import Baseline, VoiceSums
 from emotrack.models.context import EmotionEstimate, Part, Revision, RollingContext
@@ -76,10 +77,12 @@ class ConversationScorer:
         windows, noted = self._windows(newest)
         turns = self.network.collate(windows, [each.baseline for each in noted])
         scores: TurnScores = self.network(turns, with_states=False)
-        believed = self.network.calibrated(turns, scores).tolist()  # (B, K, C)
+        believed = self.network.calibrated(turns, scores)  # (B, K, C)
         without = self._ablated(windows, noted, turns, scores)
         return [
-            self._remember(each, noted[row], believed[row][: len(windows[row])], without[row])
+            self._remember(
+                each, noted[row], self._estimates(windows[row], believed[row, : len(windows[row])]), without[row]
+            )
             for row, each in enumerate(newest)
         ]
 
@@ -88,7 +91,8 @@ class ConversationScorer:
         """How turns sound after those of their contexts, of which nothing is remembered; without reasons."""
         windows, noted = self._windows(next_turns)
         believed = self.network.probabilities(self.network.collate(windows, [each.baseline for each in noted]))
-        return [self._estimated(each[len(window) - 1]) for each, window in zip(believed.tolist(), windows, strict=True)]
+        newest = torch.stack([each[len(window) - 1] for each, window in zip(believed, windows, strict=True)])  # (B, C)
+        return self._estimates([turn for _, turn in next_turns], newest)
 
     def _windows(
         self, newest: Sequence[tuple[RollingContext, TurnEmbedding]]
@@ -106,22 +110,22 @@ class ConversationScorer:
         self,
         newest_turn: tuple[RollingContext, TurnEmbedding],
         noted: _Noted,
-        believed: Sequence[Sequence[float]],
+        estimates: Sequence[EmotionEstimate],
         without: dict[Part, Sequence[float]],
     ) -> tuple[EmotionEstimate, list[Revision]]:
-        """Note the newest turn, by the probabilities of K turns, and of the newest without some part: (C,) each."""
+        """Note the newest turn, by the estimates of K turns, and what it is without some part: (C,) each."""
         context, turn = newest_turn
-        newest = self._estimated(believed[-1])
+        newest = estimates[-1]
         emotion = self.network.labels.index(newest.emotion)
         newest = replace(newest, why={part: newest.confidence - rest[emotion] for part, rest in without.items()})
         context.append(turn, newest.emotion, noted.heard)
         revisions = []
         for place, published in enumerate(context.published[:-1]):
-            revised = self._estimated(believed[place])
-            lead = revised.confidence - believed[place][self.network.labels.index(published)]
+            revised = estimates[place]
+            lead = revised.confidence - revised.probabilities[self.network.labels.index(published)]
             if lead >= REVISION_MARGIN:
                 context.republish(place, revised.emotion)
-                revisions.append(Revision(len(believed) - 1 - place, revised))
+                revisions.append(Revision(len(estimates) - 1 - place, revised))
         return newest, revisions
 
     @torch.inference_mode()
@@ -129,7 +133,7 @@ class ConversationScorer:
         """Score a conversation that has ended, each turn seeing all others."""
         if not turns:
             return []
-        return [self._estimated(each) for each in self.network.probabilities(self.network.collate([turns]))[0].tolist()]
+        return self._estimates(turns, self.network.probabilities(self.network.collate([turns]))[0])
 
     def _ablated(
         self,
@@ -169,8 +173,15 @@ class ConversationScorer:
                 without[row][part] = found[len(rest) - 1]
         return without
 
-    def _estimated(self, probabilities: Sequence[float]) -> EmotionEstimate:
-        """(C,) -> the estimate, without reasons."""
+    def _estimates(self, turns: Sequence[TurnEmbedding], probabilities: Tensor) -> list[EmotionEstimate]:
+        """(K, C) of K turns -> their estimates, without reasons."""
+        affect = self.network.affect(turns, probabilities)  # (K, 2)
+        sounds: list[list[float | None]] = [[None, None]] * len(turns) if affect is None else affect.tolist()
+        return [self._estimated(each, *place) for each, place in zip(probabilities.tolist(), sounds, strict=True)]
+
+    def _estimated(
+        self, probabilities: Sequence[float], valence: float | None, arousal: float | None
+    ) -> EmotionEstimate:
         confidence = max(probabilities)
         emotion = probabilities.index(confidence)
         return EmotionEstimate(
@@ -180,6 +191,8 @@ class ConversationScorer:
             confidence=confidence,
             uncertain=confidence < self.network.config.uncertain_below,
             why={},
+            valence=valence,
+            arousal=arousal,
         )
 
 

@@ -26,6 +26,8 @@ DOUBT: Final = (
     "less than .8 s of speech (`short`), it hardly sounds like speech (`unclear`), or the recogniser heard no words in "
     "it (`no_words`). It is then `uncertain`."
 )
+VALENCE: Final = "How pleasant it sounds, -1 to 1; null where the bundle's labels do not tell."
+AROUSAL: Final = "How aroused it sounds, -1 to 1; null where the bundle's labels do not tell."
 LeftOutName = Literal["nothing", "speakers", "extras", "words", "short_turns"]
 
 
@@ -130,6 +132,8 @@ class Turn(_Event):
     uncertain: Annotated[bool, Field(description="True when the estimate is a guess: see `doubt` and `confidence`.")]
     doubt: Annotated[Doubt | None, Field(description=DOUBT)] = None
     probabilities: dict[Words, Probability]
+    valence: Annotated[Share | None, Field(description=VALENCE)] = None
+    arousal: Annotated[Share | None, Field(description=AROUSAL)] = None
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, description="What the estimate rests on.")]
     why: Annotated[
         dict[Literal["speech", "text", "context"], Share] | None,
@@ -167,6 +171,8 @@ class Provisional(_Event):
     uncertain: Annotated[bool, Field(description="True when the estimate is a guess: see `doubt` and `confidence`.")]
     doubt: Annotated[Doubt | None, Field(description=DOUBT)] = None
     probabilities: dict[Words, Probability]
+    valence: Annotated[Share | None, Field(description=VALENCE)] = None
+    arousal: Annotated[Share | None, Field(description=AROUSAL)] = None
 
 
 class SourceLostEvent(_Event):

@@ -13,6 +13,7 @@ from emotrack.models.baseline_head import BaselineHead
 from emotrack.models.config import BaselineHeadConfig
 from emotrack.models.context import SnapshotError
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.labels import affect_of
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
 from tests.models.conftest import tiny_network, tiny_tokenizer
@@ -163,3 +164,25 @@ def test_a_baseline_that_cannot_be_is_refused(network: EmotionNetwork, kind: str
     context.baseline = Baseline(bad)
     with pytest.raises(SnapshotError, match="baseline"):
         scorer.restore_context(context.to_bytes())
+
+
+def test_a_voice_moves_what_its_labels_mean(network: EmotionNetwork) -> None:
+    """By how far it sounds more pleasant or aroused than what it is taken for, by itself."""
+    affect, head = torch.tensor(affect_of(network.labels)), network.speech_head
+    assert isinstance(head, BaselineHead)
+    turns = [TurnEmbedding(voice(0), None, "A"), TurnEmbedding(None, torch.zeros(network.text_head.embedding), "B")]
+    said, read = ConversationScorer(network).score_dialogue(turns)
+    meant = torch.tensor([said.probabilities, read.probabilities]) @ affect  # (2, 2)
+    departure = head.affect(voice(0)) - head.note(voice(0)[None]).believed[0] @ affect  # (2,)
+    expected = (meant[0] + 0.5 * departure).clamp(-1.0, 1.0)
+    assert [said.valence, said.arousal] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert [read.valence, read.arousal] == pytest.approx(meant[1].tolist(), abs=1e-5)
+    head.affect.bias.data += 9.0
+    assert ConversationScorer(network).score_dialogue(turns)[0].arousal == 1.0
+
+
+def test_labels_that_are_no_emotions_have_neither(network: EmotionNetwork) -> None:
+    labels = tuple(f"label {number}" for number in range(LABELS))
+    other = EmotionNetwork(replace(network.config, labels=labels), network.tokenizer).eval()
+    estimate = ConversationScorer(other).score_dialogue(turns_of("A"))[0]
+    assert (estimate.valence, estimate.arousal) == (None, None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from emotrack.models.labels import ALIASES, EMOTIONS, canonical
+from emotrack.models.labels import AFFECT, ALIASES, EMOTIONS, affect_of, canonical
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_no_alias_stands_for_two_emotions() -> None:
     aliases = [alias for group in ALIASES.values() for alias in group]
     assert len(aliases) == len(set(aliases))
     assert set(ALIASES) == set(EMOTIONS)
+
+
+def test_emotions_have_valence_and_arousal_and_what_is_none_has_not() -> None:
+    assert set(AFFECT) == set(EMOTIONS)
+    assert affect_of(["angry", "neutral"]) == [AFFECT["anger"], (0.0, 0.0)]
+    assert affect_of(["neutral", "positive"]) is None

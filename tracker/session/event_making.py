@@ -143,6 +143,8 @@ def estimated(estimate: EmotionEstimate, reason: Doubt | None, words: Transcript
         "confidence": round(estimate.confidence, 4),
         "uncertain": is_uncertain(estimate, reason, words),
         "probabilities": {label: round(share, 4) for label, share in shares},
+        "valence": estimate.valence,
+        "arousal": estimate.arousal,
     }
 
 

@@ -16,8 +16,10 @@ from pydantic.alias_generators import to_camel
 
 from emotrack.errors import EmotrackError
 from emotrack.tracker.events import (
+    AROUSAL,
     DOUBT,
     EVENT,
+    VALENCE,
     Doubt,
     Event,
     LeftOutName,
@@ -109,6 +111,8 @@ class Standing(SitePayload):
     confidence: Annotated[Probability | None, Field(description="Calibrated probability of `emotion`.")]
     uncertain: Annotated[bool, Field(description="True when the estimate is a guess: see `doubt` and `confidence`.")]
     doubt: Annotated[Doubt | None, Field(description=DOUBT)] = None
+    valence: Annotated[Share | None, Field(description=VALENCE)] = None
+    arousal: Annotated[Share | None, Field(description=AROUSAL)] = None
     mood: Annotated[
         Label | None,
         Field(description="The emotion that prevails over the last minutes; null while too little was heard for that."),
@@ -313,6 +317,8 @@ class RememberedTurn(Payload):
     uncertain: bool
     doubt: Doubt | None = None
     probabilities: Probabilities
+    valence: Share | None = None
+    arousal: Share | None = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:

@@ -58,6 +58,20 @@ def discovery(site: str, labels: Sequence[str], model: str, version: str, *, wit
     return Message(topics.discovery(site), body, qos=1, retain=True, content_type=JSON, is_text=True)
 
 
+def _number(name: str, icon: str) -> dict[str, Any]:
+    """The entity of a number of the state from -1 to 1."""
+    value = f"value_json.{name.lower()}"
+    return {
+        "platform": "sensor",
+        "name": name,
+        "icon": icon,
+        "state_class": "measurement",
+        "suggested_display_precision": 2,
+        "value_template": f"{{{{ {value} if {value} is none else {value} | round(2) }}}}",
+        "expire_after": STATE_EXPIRES_S,
+    }
+
+
 def _components(site: str, device: str, labels: Sequence[str], *, with_vad: bool) -> dict[str, dict[str, Any]]:
     """The entities by id; null in a state is rendered as ``None``, which Home Assistant takes for unknown."""
     components: dict[str, dict[str, Any]] = {
@@ -82,6 +96,8 @@ def _components(site: str, device: str, labels: Sequence[str], *, with_vad: bool
             " else (value_json.confidence * 100) | round(1) }}",
             "expire_after": STATE_EXPIRES_S,
         },
+        "valence": _number("Valence", "mdi:emoticon-happy-outline"),
+        "arousal": _number("Arousal", "mdi:pulse"),
         "speaker": {
             "platform": "sensor",
             "name": "Speaker",

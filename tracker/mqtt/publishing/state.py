@@ -264,6 +264,8 @@ def _standing(figure: _Figure) -> dict[str, Any]:
         "confidence": turn.confidence if turn else None,
         "uncertain": turn.uncertain if turn else False,
         "doubt": turn.doubt if turn else None,
+        "valence": turn.valence if turn else None,
+        "arousal": turn.arousal if turn else None,
         "mood": figure.watch.mood.label,
         "mood_probabilities": figure.mood,
         "pleasantness": pleasantness(figure.mood) if figure.mood else None,

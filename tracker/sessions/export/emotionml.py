@@ -7,6 +7,7 @@ What the specification leaves to whoever writes is settled so:
   session started, and stream time from there. A recording tracked with ``--fast`` has the times it would have had.
 - ``<category>`` carries ``confidence``, the probability of the emotion, and no ``value``: that is how strong an
   emotion is, which is not estimated. A person's correction has no confidence.
+- Valence is the ``pleasure`` of W3C's PAD dimensions, whose values go from 0 to 1: our 0 is .5 there.
 - Speaker, words, all probabilities and the estimate behind a correction are in ``<info>``, in a namespace of ours.
 """
 
@@ -25,6 +26,7 @@ NAMESPACE = "http://www.w3.org/2009/10/emotionml"
 OUR_NAMESPACE = "urn:emotrack:session:1"
 
 _VOCABULARY = "emotions"
+_PAD = "http://www.w3.org/TR/emotion-voc/xml#pad-dimensions"
 _END = "\n</emotionml>"
 _EXPRESSED_THROUGH = {"speech": "voice", "text": "text"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,6 +93,11 @@ def _emotion(session: Session, turn: Turn, names: dict[str, str], began_ms: int)
     category = ET.SubElement(emotion, "category", {"name": names[session.emotion(turn)]})
     if not is_corrected:
         category.set("confidence", f"{turn.confidence:.4f}")
+    dimensions = {"pleasure": turn.valence, "arousal": turn.arousal}
+    for name, value in dimensions.items():
+        if value is not None:
+            emotion.set("dimension-set", _PAD)
+            ET.SubElement(emotion, "dimension", {"name": name, "value": f"{(value + 1.0) / 2.0:.4f}"})
     return emotion
 
 

@@ -1,8 +1,8 @@
 """CSV: one row per turn, for spreadsheets and pandas.
 
 ``emotion`` is what counts; ``estimated`` is what the network said, and ``corrected`` what a person said, if one did.
-``confidence``, ``uncertain`` and the probabilities (one ``p_`` column per emotion) are the network's, also where it
-was corrected. Times are stream time in seconds, ``left_at`` is wall-clock time.
+``confidence``, ``uncertain``, ``valence``, ``arousal`` and the probabilities (one ``p_`` column per emotion) are the
+network's, also where it was corrected. Times are stream time in seconds, ``left_at`` is wall-clock time.
 
 A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, also behind spaces, and
 someone may say or be called just that. Such words, and those that begin with a tab or a new line, get an apostrophe
@@ -29,7 +29,7 @@ _RISKY = re.compile(rf"'*(?:[\t\r\n]|[{_UNSEEN}]*[{_FORMULA}])")
 
 _COLUMNS = (
     *("session", "turn_id", "start_s", "end_s", "left_at", "speaker", "text"),
-    *("emotion", "estimated", "corrected", "confidence", "uncertain", "doubt"),
+    *("emotion", "estimated", "corrected", "confidence", "uncertain", "doubt", "valence", "arousal"),
 )
 _LAST_COLUMNS = ("modalities", "end_of_turn_ms", "after_end_ms")
 
@@ -70,6 +70,8 @@ def _row(session: Session, turn: Turn, labels: list[str]) -> list[str | float]:
         turn.confidence,
         "true" if turn.uncertain else "false",
         turn.doubt or "",
+        "" if turn.valence is None else turn.valence,
+        "" if turn.arousal is None else turn.arousal,
         *(turn.probabilities.get(label, "") for label in labels),
         "+".join(turn.modalities),
         turn.latency_ms.end_of_turn,

@@ -38,7 +38,8 @@ def test_every_site_is_announced_by_the_rules(site: str) -> None:
 
 
 def test_there_is_an_entity_for_everything_that_was_promised() -> None:
-    assert set(announced()["components"]) == {"emotion", "confidence", "speaker", "mood", "paused", "speaking"}
+    turn, room = {"emotion", "confidence", "valence", "arousal", "speaker"}, {"mood", "paused", "speaking"}
+    assert set(announced()["components"]) == turn | room
     assert announced()["components"]["emotion"]["options"] == [*LABELS, "uncertain"]
 
 
@@ -59,7 +60,7 @@ def test_sites_do_not_share_an_entity() -> None:
     identifiers = [
         component["unique_id"] for site in ("a b", "a_b", "a/b") for component in announced(site)["components"].values()
     ]
-    assert len(set(identifiers)) == 18
+    assert len(set(identifiers)) == len(identifiers)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,9 @@ def test_the_templates_read_a_state() -> None:
     assert rendered("emotion", state(emotion="anger")) == "anger"
     assert rendered("emotion", state(emotion="anger", uncertain=True)) == "uncertain"
     assert rendered("confidence", state(confidence=0.8123)) == "81.2"
+    assert rendered("valence", state(valence=-0.5123)) == "-0.51"
+    assert rendered("arousal", state(arousal=0.0)) == "0.0"
+    assert rendered("arousal", state()) == "None", "unknown: the labels do not tell"
     assert rendered("speaker", state()) == "Ana"
     assert len(rendered("speaker", state(speaker="x" * 256))) <= 255
     assert rendered("mood", state(start_s=0.0, end_s=9.0, probabilities={"fear": 0.9, "joy": 0.1})) == "fear"
@@ -110,7 +114,7 @@ def test_the_templates_read_a_state() -> None:
 def test_before_the_first_turn_everything_is_unknown() -> None:
     (empty,) = SiteState("kitchen").apply(started())
     assert isinstance(empty, State)
-    for name in ("emotion", "confidence", "speaker", "mood"):
+    for name in ("emotion", "confidence", "valence", "arousal", "speaker", "mood"):
         assert rendered(name, empty) == "None"
 
 

@@ -70,7 +70,14 @@ SCHEMA = etree.XMLSchema(
                     <xs:attribute name="confidence" type="scale"/>
                   </xs:complexType>
                 </xs:element>
+                <xs:element name="dimension" minOccurs="0" maxOccurs="2">
+                  <xs:complexType>
+                    <xs:attribute name="name" type="xs:NMTOKEN" use="required"/>
+                    <xs:attribute name="value" type="scale" use="required"/>
+                  </xs:complexType>
+                </xs:element>
               </xs:sequence>
+              <xs:attribute name="dimension-set" type="xs:anyURI"/>
               <xs:attribute name="id" type="xs:ID"/>
               <xs:attribute name="start" type="xs:nonNegativeInteger"/>
               <xs:attribute name="end" type="xs:nonNegativeInteger"/>
@@ -249,6 +256,18 @@ def test_csv() -> None:
     assert second["modalities"] == "speech+text"
     assert second["left_at"] == "2026-01-01T00:00:00.000+00:00"
     assert (second["end_of_turn_ms"], second["after_end_ms"]) == ("600.0", "200.0")
+
+
+def test_valence_and_arousal() -> None:
+    made = session(turn(1), turn(2, valence=-0.5, arousal=0.25))
+    unknown, known = rows(export(made, "csv"))
+    assert (unknown["valence"], unknown["arousal"]) == ("", "")
+    assert (known["valence"], known["arousal"]) == ("-0.5", "0.25")
+    without, found = emotionml(export(made, "emotionml")).findall("e:emotion", XML)
+    assert without.get("dimension-set") is without.find("e:dimension", XML) is None
+    assert found.get("dimension-set") == "http://www.w3.org/TR/emotion-voc/xml#pad-dimensions"
+    values = {each.get("name"): each.get("value") for each in found.findall("e:dimension", XML)}
+    assert values == {"pleasure": "0.2500", "arousal": "0.6250"}
 
 
 def unguarded(cell: str) -> str:
