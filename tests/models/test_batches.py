@@ -50,9 +50,9 @@ def test_voices_of_very_different_lengths(mini: EmotionNetwork) -> None:
     together = mini.embed_speech_batch(voices)
     for one, waveform in zip(together, voices, strict=True):
         alone = mini.speech_head.embed(mini.speech_encoder(*_alone(mini, waveform))).squeeze(0)
-        torch.testing.assert_close(one, alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(one, alone, atol=1e-5 * float(alone.abs().max()), rtol=1e-4)
         expected = probabilities(mini, alone, None)
-        torch.testing.assert_close(probabilities(mini, one, None), expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(probabilities(mini, one, None), expected, atol=1e-5, rtol=1e-4)  # of numbers up to 20
 
 
 def _alone(network: EmotionNetwork, waveform: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
@@ -76,7 +76,7 @@ def test_texts_of_very_different_lengths(mini: EmotionNetwork, monkeypatch: pyte
 def spoken(network: EmotionNetwork, heard: str, seed: int) -> TurnEmbedding:
     """A turn of one of two speakers, of which "speech", "text" or "both" was heard."""
     draw = torch.Generator().manual_seed(seed)
-    voice = torch.randn(network.speech_head.embedding, generator=draw)
+    voice = torch.randn(network.speech_head.voice, generator=draw)
     words = torch.randn(network.text_head.embedding, generator=draw)
     return TurnEmbedding(voice if heard != "text" else None, words if heard != "speech" else None, "AB"[seed % 2])
 

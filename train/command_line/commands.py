@@ -68,8 +68,9 @@ TRAIN_EPILOG = """\
 data (which ones a recipe needs, it says when one is missing):
   encoder    folder of a pre-trained BERT in the Hugging Face layout, or what `emotrack train pretrain` wrote
   care       what `emotrack train care` wrote: stage 1's voice begins with it (no recipe needs it)
-  teacher    model.safetensors of openai/whisper-tiny.en, or of another Whisper of 80 mels; its encoder is read
-  speech-encoder   the same for a voice that begins with a Whisper's encoder and keeps it as it is (mini-baseline)
+  teacher    model.safetensors of openai/whisper-tiny.en, or of another Whisper of 80 mels, whose encoder teaches
+             a voice that is trained from nothing (mini-care)
+  speech-encoder   the same for a voice that begins with a Whisper's encoder and keeps it as it is (mini)
   words      a bundle whose words (stages 1 and 2) are taken as they are, in place of text encoders and their corpora
   features   folder with SPLIT.safetensors (text/DIALOGUE/TURN and speech/DIALOGUE/TURN) or SPLIT.parquet (dialogue,
              turn, text, speech): embeddings that another program computed, for a recipe that says so (features = true
@@ -86,7 +87,7 @@ a label that none of them names are context. Corpora's labels have MELD's names 
 examples:
   emotrack train all --recipe mini --out runs/mini --seed 0 1 2 \\
       --data encoder=all-MiniLM-L6-v2 --data text-teacher=all-mpnet-base-v2 \\
-      --data teacher=whisper-tiny.en-encoder.safetensors \\
+      --data speech-encoder=whisper-tiny.en-encoder.safetensors \\
       --data meld=text/meld --data emorynlp=text/emorynlp --data goemotions=text/goemotions \\
       --data ravdess=speech/ravdess --data tess=speech/tess --data nemo=speech/nemo --data emodb=speech/emodb
   emotrack train stage3 --recipe mini --out runs/mini --data meld=text/meld ...

@@ -241,7 +241,7 @@ A run that was killed goes on where it was when the same command is given again.
 
 examples:
   emotrack train care --corpus corpus --audio podcasts --recipe merits-l --out runs/care
-  emotrack train care --corpus corpus --audio podcasts --recipe mini --data encoder=all-MiniLM-L6-v2 --out runs/care
+  emotrack train care --corpus corpus --audio podcasts --recipe mini-care --data encoder=all-MiniLM-L6-v2 --out care
   torchrun --nproc-per-node 4 --local-ranks-filter 0 --no-python \\
       emotrack train care --corpus corpus --audio podcasts --recipe merits-l --out runs/care
 """

@@ -43,6 +43,7 @@ class Clip:
     speaker: str
     emotion: str
     text: str | None  # the words, where the index tells
+    intensity: str | None  # normal or strong, where the index tells
     traits: Mapping[str, str]  # its corpus, the name of its folder; its gender and language, where the index tells
 
 
@@ -80,6 +81,7 @@ def read_index(folder: Path) -> list[Clip]:
             speaker=row["speaker"],
             emotion=canonical(row["emotion"]) or row["emotion"],
             text=row.get("text") or None,
+            intensity=row.get("intensity") or None,
             traits={"corpus": folder.resolve().name} | {trait: row[trait] for trait in TRAITS if row.get(trait)},
         )
         for row in read_table(folder / "index.csv", ("file", "speaker", "emotion"))

@@ -30,6 +30,11 @@ No corpus at hand
 JOINT = """
 - **Jointly**: words and conversation were trained together, from the fused classification alone, not stage by stage."""
 
+AFFECT_OF_LABELS = "what people mean by the labels, each by its probability"
+
+AFFECT_OF_VOICE = f"""{AFFECT_OF_LABELS}, moved by
+how much more or less so the voice sounds than what it is taken for, which a ridge regression on acted clips hears"""
+
 PAIRED_LIMITS = """\
 - The voices it learned from are acted, by few speakers, in a quiet room. Acted speech transfers poorly to real
   conversation: expect much less than the figures for acted clips.
@@ -63,6 +68,8 @@ Tells, turn by turn and from the past alone, which emotion a speaker in a conver
 - **Voice** (Stage I): {voice}.
 - **Conversation** (Stages II and III): for each modality a bidirectional GRU and self-attention over the last {context}
   turns, then {blocks} co-attention block{s} of both (MERITS-L, arXiv 2501.11468). {pairing}{joint}
+
+Beside the label it tells valence and arousal: {affect}.
 
 A turn is called *uncertain* when no emotion reaches a probability of {threshold:.2f}; a live session doubts more, as
 `docs/events.md` says.
@@ -117,6 +124,7 @@ def model_card(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]
         s="s" if recipe.network.blocks > 1 else "",
         pairing=PAIRING.format(corpus=recipe.corpus) if recipe.pairing else "",
         joint=JOINT if "joint" in measured else "",
+        affect=AFFECT_OF_VOICE if isinstance(recipe.speech, MeasuredSpeechRecipe) else AFFECT_OF_LABELS,
         threshold=network.config.uncertain_below,
         data="\n".join(_data(recipe)),
         seed=measured["seed"],
@@ -176,7 +184,8 @@ def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
         return (
             f"the stem and the first {recipe.speech.encoder.blocks} blocks of the encoder of {recipe.speech.origin}, "
             "as they are; on top, two views of a turn, as it sounds and against the mean and deviation of its speaker "
-            "and of the room so far, which is trusted the more the more varied they sounded; fitted to acted speech"
+            "and of the room so far, which is trusted the more the more varied they sounded; fitted to acted speech, "
+            "as it is and recorded anew in simulated rooms, women and men counting alike"
         )
     origin = getattr(network.config.speech, "origin", "")
     return f"a head on the features of a frozen encoder, `{origin}`"

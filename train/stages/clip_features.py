@@ -30,10 +30,10 @@ FRAME_MULTIPLE = 32
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """How often a clip is heard anew in other rooms, and how much of it."""
+    """How often a clip is heard anew, and how much of it."""
 
-    whole: int = 0
-    stretches: int = 0
+    whole: int = 0  # each in another room
+    stretches: int = 0  # every second one in another room
     unheard: float = 0.0  # share of a clip that is cut off for a stretch
 
     @property
@@ -43,7 +43,7 @@ class Versions:
 
 
 def clip_features(encoder: Care, clips: list[Clip], versions: Versions, seed: int, path: Path) -> Tensor:
-    """(M, V, F) half precision: the clip as it is, then whole copies, then stretches.
+    """(M, V, F) half precision: the clip as it is, then whole copies, then stretches of it.
 
     As ``path`` keeps it, or else computed, and kept there.
 
@@ -68,10 +68,10 @@ def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:
     front_end = encoder.front_end
     assert isinstance(front_end, WhisperFrontEnd)  # noqa: S101
     samples = torch.from_numpy(read_audio(clip.path))  # (samples,)
-    heard = [samples, *(recorded_elsewhere(samples) for _ in range(versions.count - 1))]
-    read = [front_end.prepare(each.to(training_device())).cpu() for each in heard]  # (T, MELS) each
-    whole = 1 + versions.whole
-    return [*read[:whole], *(stretch(each, versions.unheard) for each in read[whole:])]
+    whole = [samples, *(recorded_elsewhere(samples) for _ in range(versions.whole))]
+    parts = [recorded_elsewhere(samples) if place % 2 else samples for place in range(versions.stretches)]
+    read = [front_end.prepare(each.to(training_device())).cpu() for each in (*whole, *parts)]  # (T, MELS) each
+    return [*read[: len(whole)], *(stretch(each, versions.unheard) for each in read[len(whole) :])]
 
 
 def _encoded(encoder: Care, heard: list[Tensor]) -> Tensor:

@@ -25,6 +25,7 @@ from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.metrics import Scores, score
 
 STEPS = 80
+AFFECT_PENALTY = 10.0  # of the ridge regression
 LEAST = 1e-4  # deviation of a feature
 
 
@@ -35,6 +36,7 @@ class HeardClips(NamedTuple):
     targets: Tensor  # (M,) indices into EMOTIONS
     speakers: list[str]
     weights: Tensor  # (M,) how much each counts
+    affect: Tensor  # (M, 2) valence and arousal that each shows
 
     @property
     def shares(self) -> Tensor:
@@ -54,6 +56,7 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
         relative = [_relative(head, each, train.speakers) for each in voices.unbind(dim=1)]  # (M, V) each
         views = torch.stack([voices, torch.stack(relative, dim=1)])  # (2, M, W, V)
     _fit_views(head, views, train, penalty)
+    _fit_affect(head, voices, train)
     with torch.no_grad():
         heard = dev.features[:, 0].float()  # (m, F)
         alone = head.note(head.reduce(heard)).believed  # (m, C)
@@ -65,6 +68,7 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
         head.reduce.bias.div_(scale)
         head.variance.div_(scale.square())
         head.classify.weight.mul_(scale.repeat(2))
+        head.affect.weight.mul_(scale)
         voices = head.reduce(heard)  # (m, V)
         notes = head.note(voices)
         probabilities = head(head.relate(voices, notes, notes)).softmax(dim=1)  # (m, C)
@@ -126,6 +130,20 @@ def _fit_views(head: BaselineHead, views: Tensor, clips: HeardClips, penalty: fl
     with torch.no_grad():
         head.classify.weight.copy_(torch.cat([*weights], dim=1))
         head.classify.bias.copy_(bias)
+
+
+@torch.no_grad()
+def _fit_affect(head: BaselineHead, voices: Tensor, clips: HeardClips) -> None:
+    """A ridge regression of (M, W, V) voices to the valence and arousal that they show."""
+    share = clips.shares.view(-1, 1)  # (M W, 1)
+    inputs = voices.flatten(0, 1)  # (M W, V)
+    targets = clips.affect.repeat_interleave(voices.shape[1], dim=0)  # (M W, 2)
+    middle, mean = (share * targets).sum(dim=0), (share * inputs).sum(dim=0)  # (2,), (V,)
+    inputs, targets = inputs - mean, targets - middle
+    squares = inputs.T @ (share * inputs) + AFFECT_PENALTY * torch.eye(head.voice)  # (V, V)
+    weight = torch.linalg.solve(squares, inputs.T @ (share * targets)).T  # (2, V)
+    head.affect.weight.copy_(weight)
+    head.affect.bias.copy_(middle - weight @ mean)
 
 
 def _clips_of(name: str, speakers: list[str]) -> list[int]:

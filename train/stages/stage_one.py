@@ -17,7 +17,7 @@ from emotrack.models.bundle import BundleError, load_bundle, save_bundle
 from emotrack.models.config import NetworkConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
-from emotrack.models.labels import EMOTIONS
+from emotrack.models.labels import AFFECT, EMOTIONS
 from emotrack.models.network import EmotionNetwork
 from emotrack.train.corpora import Corpus, read_text_corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
@@ -44,6 +44,8 @@ from emotrack.train.stages.speech_teacher import WhisperEncoder
 from emotrack.train.stages.text_stage import TextClassifier, train_text
 from emotrack.train.stages.text_teacher import opinions
 from emotrack.train.stages.whisper_weights import load_whisper
+
+INTENSITIES = {"normal": 0.6, "strong": 1.0, None: 0.8}  # of acting, as a share of what an emotion's name means
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +233,26 @@ def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str
 
 def _heard_clips(features: Tensor, clips: list[Clip], draws: dict[str, float]) -> HeardClips:
     corpora = [clip.speaker.partition("-")[0] for clip in clips]  # speakers' names begin with it
+    weights = torch.tensor([draws[corpus] for corpus in corpora])  # (M,)
+    intensities = torch.tensor([INTENSITIES[clip.intensity] for clip in clips])  # (M,)
     return HeardClips(
         features,
         torch.tensor([EMOTIONS.index(clip.emotion) for clip in clips]),
         [clip.speaker for clip in clips],
-        torch.tensor([draws[corpus] for corpus in corpora]),
+        _genders_alike(weights, [clip.traits.get("gender") for clip in clips]),
+        torch.tensor([AFFECT[clip.emotion] for clip in clips]) * intensities.unsqueeze(1),
     )
+
+
+def _genders_alike(weights: Tensor, genders: list[str | None]) -> Tensor:
+    """(M,) -> (M,) so that the clips of each gender count as much together; where nobody says, as they did."""
+    weights = weights.clone()
+    known = sorted({gender for gender in genders if gender is not None})
+    of = {name: torch.tensor([gender == name for gender in genders]) for name in known}  # (M,) each
+    totals = {name: float(weights[those].sum()) for name, those in of.items()}
+    for name, those in of.items():
+        weights[those] *= sum(totals.values()) / len(totals) / totals[name]
+    return weights
 
 
 def _acted_voice(recipe: ActedSpeechRecipe, data: dict[str, Path], out: Path, seed: int) -> Voice:

@@ -70,7 +70,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> Non
 
 
 def test_the_voices_hidden_matrices_are_those_that_nothing_is_read_from() -> None:
-    recipe = load_recipe("mini").speech
+    recipe = load_recipe("mini-care").speech
     assert isinstance(recipe, ActedSpeechRecipe)
     model = SpeechClassifier(recipe, 12, 96)
     found = model.hidden_matrices()

@@ -87,7 +87,8 @@ def test_a_recipe_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_packaged_recipes_load() -> None:
-    assert [load_recipe(name).name for name in ("mini", "toy", "merits-l")] == ["mini", "toy", "merits-l"]
+    names = ["mini", "mini-care", "toy", "merits-l"]
+    assert [load_recipe(name).name for name in names] == names
 
 
 def test_values_of_a_recipe_are_changed_by_name() -> None:

@@ -12,11 +12,13 @@ from emotrack.models.baseline import VoiceSums
 from emotrack.models.baseline_head import BaselineHead
 from emotrack.models.bundle import load_bundle
 from emotrack.models.config import BaselineHeadConfig
+from emotrack.models.labels import AFFECT, EMOTIONS
 from emotrack.models.whisper import WhisperCareConfig
 from emotrack.train.errors import TrainError
 from emotrack.train.recipes.recipe import PACKAGED, load_recipe
 from emotrack.train.stages.measured_stage import HeardClips, fit_head
 from emotrack.train.stages.speech_teacher import WhisperEncoder
+from emotrack.train.stages.stage_one import _genders_alike
 from emotrack.train.stages.whisper_weights import load_whisper
 from tests.train.conftest import RATE
 from tests.train.stages.test_stages import train
@@ -31,6 +33,11 @@ stretches = 2
 penalty = 0.1
 
 """
+
+
+def acted_clips(features: torch.Tensor, targets: torch.Tensor, speakers: list[str]) -> HeardClips:
+    affect = torch.tensor([AFFECT[EMOTIONS[target]] for target in targets])  # (M, 2)
+    return HeardClips(features, targets, speakers, torch.ones(len(targets)), affect)
 
 
 def test_the_lower_part_of_a_whisper_hears_what_whisper_hears(teacher: Path, tmp_path: Path) -> None:
@@ -62,7 +69,7 @@ def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
         speakers = [name for name in names for _ in range(7 * each)]
         noise = 0.3 * torch.randn(len(targets), 10, generator=generator)
         features = torch.stack([own[name] for name in speakers]) + emotions[targets] + noise
-        return HeardClips(features.unsqueeze(1), targets, speakers, torch.ones(len(targets)))
+        return acted_clips(features.unsqueeze(1), targets, speakers)
 
     head = BaselineHead(10, 7, BaselineHeadConfig(voice=10, room=0.5, speaker=0.5))
     stranger = clips(["ravdess-17"], 4)
@@ -91,7 +98,7 @@ def test_copies_in_other_rooms_teach_what_a_room_leaves_as_it_is() -> None:
         moved = [fragile[targets], *(4.0 * torch.randn(rooms, len(targets), 10, generator=generator))]
         features = torch.stack([torch.cat([own, each], dim=1) for each in moved], dim=1)
         speakers = [name for name in names for _ in range(56)]
-        return HeardClips(features, targets, speakers, torch.ones(len(targets)))
+        return acted_clips(features, targets, speakers)
 
     train, dev = clips(["ravdess-01", "ravdess-02"], 2), clips(["ravdess-17"], 1)
     torch.testing.assert_close(train.shares[0], torch.tensor([0.5, 0.25, 0.25]) / 112.0)
@@ -104,6 +111,34 @@ def test_copies_in_other_rooms_teach_what_a_room_leaves_as_it_is() -> None:
         right[versions] = float((in_a_room == dev.targets).float().mean())
     assert right[1] < 0.6
     assert right[3] > 0.85
+
+
+def test_intensity_is_heard_as_arousal_beyond_the_label() -> None:
+    """Half of the features tell anger from neutral, the others how strongly it is acted."""
+    generator = torch.Generator().manual_seed(0)
+
+    def clips(count: int) -> tuple[HeardClips, torch.Tensor]:
+        targets = 3 * torch.randint(2, (count,), generator=generator)  # neutral or anger
+        strength = 0.6 + 0.4 * torch.randint(2, (count,), generator=generator)  # (M,)
+        features = torch.stack([targets / 3.0, (strength - 0.8) * targets], dim=1).repeat(1, 100)  # (M, F)
+        noise = 0.01 * torch.randn(features.shape, generator=generator)
+        made = acted_clips((features + noise).unsqueeze(1), targets, ["a"] * count)
+        return made._replace(affect=made.affect * strength.unsqueeze(1)), strength
+
+    (train, _), (dev, strength) = clips(400), clips(100)
+    head = BaselineHead(200, 7, BaselineHeadConfig(voice=2))
+    fit_head(head, train, dev, 0.001)
+    with torch.no_grad():
+        found = head.affect(head.reduce(dev.features[:, 0]))  # (m, 2)
+    angry = dev.targets == 3
+    torch.testing.assert_close(found[angry], dev.affect[angry], atol=0.1, rtol=0.0)
+    assert found[angry & (strength > 0.8), 1].min() > found[angry & (strength < 0.8), 1].max()
+
+
+def test_women_and_men_count_alike() -> None:
+    weights = _genders_alike(torch.tensor([3.0, 1.0, 1.0, 1.0]), ["f", "f", "m", None])
+    torch.testing.assert_close(weights, torch.tensor([1.875, 0.625, 2.5, 1.0]))
+    assert _genders_alike(torch.ones(2), [None, None]).tolist() == [1.0, 1.0]
 
 
 def test_a_toy_that_measures_voices_is_trained(toy_data: list[str], teacher: Path, toy: Path, tmp_path: Path) -> None:

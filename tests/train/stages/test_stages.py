@@ -306,7 +306,7 @@ def test_failures_are_one_line(toy: Path, meld: Path, tmp_path: Path, capsys: py
     assert train("all", "--recipe", "toy", "--out", out) == 2
     assert "recipe toy also needs --data encoder=PATH" in capsys.readouterr().err
     assert train("all", "--recipe", "none", "--out", out) == 1
-    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, mini-base" in capsys.readouterr().err
+    assert "no recipe 'none': give a TOML file, or one of merits-l, mini, mini-care" in capsys.readouterr().err
     assert evaluate("--bundle", "none", "--corpus", "meld", "--data", str(meld)) == 1
     assert "no bundle 'none'" in capsys.readouterr().err
     assert evaluate("--bundle", f"{toy}/bundle", "--corpus", "meld", "--data", str(tmp_path)) == 1
