@@ -52,7 +52,7 @@ def test_a_turn_as_json() -> None:
     assert set(event) == {
         *("type", "schema", "site", "session", "time", "turn_id", "revision", "start_s", "end_s", "speaker", "text"),
         *("text_source", "text_rejected", "emotion", "confidence", "uncertain", "probabilities", "modalities"),
-        *("why", "audio", "truncated", "latency_ms", "overlap", "doubt"),
+        *("why", "audio", "truncated", "latency_ms", "overlap", "doubt", "valence", "arousal"),
     }
 
 
