@@ -1,16 +1,19 @@
 """`emotrack train`, with every epoch's loss and scores in MLflow (pip install mlflow), where MLFLOW_TRACKING_URI says.
 
-MLflow tells its makers how it is used, unless it is told not to:
+MLflow would tell its makers how it is used; here it is told not to, unless MLFLOW_DISABLE_TELEMETRY says otherwise.
 
-MLFLOW_DISABLE_TELEMETRY=true python examples/train_with_mlflow.py all --recipe mini --out runs/mini ...
+python examples/train_with_mlflow.py all --recipe mini --out runs/mini ...
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
 
 import mlflow
 
