@@ -30,6 +30,7 @@ from tests.tracker.mqtt.tracker_process import TrackerProcess
 from tests.tracker.mqtt.waiting import until
 
 FILE = ("live", "--file", AUDIO, "--fast", "--json", "--captions", CAPTIONS, "--speakers", "off")
+VOICE_ALONE = ("--file", str(AUDIO), "--asr", "none", "--speakers", "off")
 
 
 def test_a_recording_is_published_as_it_is_written(mosquitto: Mosquitto) -> None:
@@ -65,12 +66,7 @@ def test_a_recording_is_published_as_it_is_written(mosquitto: Mosquitto) -> None
 def test_a_running_session_takes_commands(mosquitto: Mosquitto, tmp_path: Path) -> None:
     saved = tmp_path / "talk.jsonl"
     command = (
-        "--file",
-        str(AUDIO),
-        "--asr",
-        "none",
-        "--speakers",
-        "off",
+        *VOICE_ALONE,
         "--publish",
         mosquitto.url,
         "--save",
@@ -162,7 +158,7 @@ def test_a_second_tracker_of_the_same_site_is_refused_until_the_first_has_ended(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    first = TrackerProcess(tmp_path, "first", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command)
+    first = TrackerProcess(tmp_path, "first", *VOICE_ALONE, *command)
     got: list[Message] = []
 
     async def run() -> None:
@@ -194,9 +190,7 @@ def test_a_site_whose_tracker_is_stalled_is_free_and_the_tracker_learns_that(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    first = TrackerProcess(
-        tmp_path, "first", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command, is_warm=False
-    )
+    first = TrackerProcess(tmp_path, "first", *VOICE_ALONE, *command, is_warm=False)
     got: list[Message] = []
 
     async def run() -> None:
@@ -252,7 +246,7 @@ def test_a_site_is_forgotten_from_the_command_line(mosquitto: Mosquitto) -> None
 
 def test_a_site_that_is_served_ends_when_it_is_forgotten(mosquitto: Mosquitto, tmp_path: Path) -> None:
     command = ("--publish", mosquitto.url, "--site", "desk")
-    tracker = TrackerProcess(tmp_path, "tracker", "--file", str(AUDIO), "--asr", "none", "--speakers", "off", *command)
+    tracker = TrackerProcess(tmp_path, "tracker", *VOICE_ALONE, *command)
     try:
         tracker.wait_until_ready()
         deadline = time.monotonic() + 60
@@ -390,12 +384,7 @@ def test_sites_end_at_once_where_the_broker_will_never_do() -> None:
 
 def test_no_commands_are_taken_where_they_are_off(mosquitto: Mosquitto, tmp_path: Path) -> None:
     command = (
-        "--file",
-        str(AUDIO),
-        "--asr",
-        "none",
-        "--speakers",
-        "off",
+        *VOICE_ALONE,
         "--publish",
         mosquitto.url,
         "--commands",
