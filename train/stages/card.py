@@ -68,9 +68,7 @@ Tells, turn by turn and from the past alone, which emotion a speaker in a conver
 - **Voice** (Stage I): {voice}.
 - **Conversation** (Stages II and III): for each modality a bidirectional GRU and self-attention over the last {context}
   turns, then {blocks} co-attention block{s} of both (MERITS-L, arXiv 2501.11468). {pairing}{joint}
-
-Beside the label it tells valence and arousal: {affect}.
-
+{affect}
 A turn is called *uncertain* when no emotion reaches a probability of {threshold:.2f}; a live session doubts more, as
 `docs/events.md` says.
 
@@ -124,12 +122,20 @@ def model_card(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]
         s="s" if recipe.network.blocks > 1 else "",
         pairing=PAIRING.format(corpus=recipe.corpus) if recipe.pairing else "",
         joint=JOINT if "joint" in measured else "",
-        affect=AFFECT_OF_VOICE if isinstance(recipe.speech, MeasuredSpeechRecipe) else AFFECT_OF_LABELS,
+        affect=_affect(network, recipe),
         threshold=network.config.uncertain_below,
         data="\n".join(_data(recipe)),
         seed=measured["seed"],
         table="\n".join(rows),
     )
+
+
+def _affect(network: EmotionNetwork, recipe: Recipe) -> str:
+    """A paragraph on valence and arousal, where the labels tell them."""
+    if network.label_affect is None:
+        return ""
+    told = AFFECT_OF_VOICE if isinstance(recipe.speech, MeasuredSpeechRecipe) else AFFECT_OF_LABELS
+    return f"\nBeside the label it tells valence and arousal: {told}.\n"
 
 
 def _data(recipe: Recipe) -> list[str]:
