@@ -43,6 +43,7 @@ from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn, overlapping
 from emotrack.tracker.speakers.clusters import REMEMBERED, Speakers
 from emotrack.tracker.speakers.networks import FRAMES, STEP, VOICES, WINDOW, PackagedVoicePrints, VoicePrint
+from emotrack.tracker.speakers.pieces import TurnPrint, print_of_sound
 
 if TYPE_CHECKING:
     from emotrack.tracker.understanding.engine import Engine
@@ -343,7 +344,18 @@ async def _talk(voices: Voices, length: int, tell: Callable[[float], None]) -> l
 
     listener = _Placed(0, SegmenterOptions(), WINDOW)
     channel = ChannelVoices(listener, segment, print_voice)
-    room = _Room(voices)
+    embed = PackagedVoicePrints()
+
+    async def embedded(samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+        return embed(samples, clean)
+
+    room = _Room(
+        {
+            (person, clip): await print_of_sound(samples, np.ones(len(samples) // STEP, dtype=bool), embedded)
+            for person, clips in voices.items()
+            for clip, samples in enumerate(clips)
+        }
+    )
     tenths: list[Tenth] = []
     for said, chunk in _stream(voices, length):
         recent.append(said)
@@ -389,13 +401,9 @@ def _active(said: Iterable[Said], start: int, length: int) -> NDArray[np.bool_]:
 class _Room:
     """Those who are in it, as they are told apart."""
 
-    def __init__(self, voices: Voices) -> None:
-        embed = PackagedVoicePrints()
-        self._prints: dict[tuple[str, int], VoicePrint | None] = {
-            (person, clip): embed(samples, np.ones(len(samples) // STEP, dtype=bool))
-            for person, clips in voices.items()
-            for clip, samples in enumerate(clips)
-        }
+    def __init__(self, prints: dict[tuple[str, int], TurnPrint | None]) -> None:
+        """``prints`` of each person's clips."""
+        self._prints = prints
         self._speakers = Speakers()
         self._recent: deque[tuple[int, VoicedTurn]] = deque(maxlen=REMEMBERED)
         self._heard = 0

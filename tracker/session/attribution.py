@@ -91,5 +91,5 @@ def _captioned(part: CaptionedTurn, name: str | None, voices: ChannelVoices | No
 
 def begin(interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None) -> TurnWork:
     """Begin with what is attributed; ``words`` take the place of its own."""
-    clean = attributed.voiced.clean if attributed.voiced else None
-    return interpreter.begin(attributed.turn, words or attributed.words, clean)
+    print_ = attributed.voiced.print if attributed.voiced else None
+    return interpreter.begin(attributed.turn, words or attributed.words, print_)

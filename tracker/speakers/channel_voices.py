@@ -15,7 +15,8 @@ from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
 from emotrack.tracker.speakers.clusters import ONE_PERSON
 from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, drowned, frames, parts, passed_on, whole
-from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW, VoicePrint
+from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW
+from emotrack.tracker.speakers.pieces import PrintVoice, RunningPrints, TurnPrint, VoicePiece, print_of, print_of_sound
 
 LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
 _MARGIN_S: Final = 0.15  # kept around a part: segmentation is exact, and recognisers want to hear a word begin and end
@@ -25,7 +26,6 @@ _PRINTED: Final = frames(LEAST_PRINT_S)  # of what a voice says alone
 _SEEN: Final = 0.9  # of a turn must have been looked at to divide it
 
 Segment = Callable[[Samples], Awaitable[NDArray[np.bool_]]]
-PrintVoice = Callable[[Samples, NDArray[np.bool_]], Awaitable[VoicePrint | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,17 @@ class VoicedTurn:
     """(frames,), one each STEP samples of the turn: whether the voice is active, and it alone."""
     overlap: float
     """The share of what the voice says that somebody else speaks in, too."""
+    pieces: tuple[VoicePiece, ...]
+    """What its print is made of."""
 
     @property
     def clean_s(self) -> float:
         """Seconds of the voice alone."""
         return float(self.clean.sum()) * STEP / SAMPLE_RATE
+
+    async def print(self, print_voice: PrintVoice) -> TurnPrint | None:
+        """The print of the voice; see ``print_of``."""
+        return await print_of(self.pieces, self.turn.start // STEP, self.turn.samples, print_voice)
 
 
 class ChannelVoices:
@@ -59,6 +65,7 @@ class ChannelVoices:
         self._listener = listener
         self._segment = segment
         self._print_voice = print_voice
+        self._prints = RunningPrints(print_voice)
         self._ends_turns = ends_turns
         self._activity = Activity()
         self._seen = 0  # stream index up to which was looked
@@ -75,12 +82,14 @@ class ChannelVoices:
         if pending is not None:
             if self._if_it_ends is None or self._if_it_ends[0] < pending.end:
                 self._if_it_ends = (pending.end, await self._with_look_at(pending))
+                self._begin_prints(pending.start, *self._if_it_ends)
             return []
         self._if_it_ends = None
         if turn_start is None or heard - max(self._seen, turn_start) < LOOK_EVERY_S * SAMPLE_RATE:
             return []
         await self._look_at(heard, self._activity)
         self._seen = heard
+        self._begin_prints(turn_start, heard, self._activity)
         if not self._ends_turns:
             return []
         _, settled = self._cut_before(turn_start)
@@ -108,7 +117,7 @@ class ChannelVoices:
         """
         first, last, activity = self._seen_of(turn)
         if activity is None:
-            return [_unseen(turn)]
+            return [self._unseen(turn)]
         _, settled = self._cut_before(turn.start)
         found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
@@ -118,9 +127,15 @@ class ChannelVoices:
         """A ``turn`` whose borders something else tells, as the voice's that says most of it."""
         first, last, activity = self._seen_of(turn)
         if activity is None:
-            return _unseen(turn)
+            return self._unseen(turn)
         found = whole(activity, first, last)
-        return VoicedTurn(turn, found.voice, found.clean, found.overlap)
+        return VoicedTurn(turn, found.voice, found.clean, found.overlap, tuple(self._prints.pieces(first, found.clean)))
+
+    def _begin_prints(self, turn_start: int, seen: int, activity: Activity) -> None:
+        """Print what voices have said of the turn under way, as far as was looked at it."""
+        _, settled = self._cut_before(turn_start)
+        for part in parts(activity, turn_start // STEP, seen // STEP, settled):
+            self._prints.begin(part.start, part.clean, seen // STEP, self._listener.between)
 
     def _seen_of(self, turn: SpeechTurn) -> tuple[int, int, Activity | None]:
         """The frames of a turn that were looked at, and what was seen; None where too little was."""
@@ -148,8 +163,8 @@ class ChannelVoices:
             if any(voice not in alone or alone[voice].sum() < _PRINTED for voice in pair):
                 continue
             sound = self._listener.between(start, turn.end)
-            one, other = [await self._print_voice(sound, alone[voice]) for voice in pair]
-            if one is not None and other is not None and float(one @ other) >= ONE_PERSON:
+            one, other = [await print_of_sound(sound, alone[voice], self._print_voice) for voice in pair]
+            if one is not None and other is not None and float(one.mean @ other.mean) >= ONE_PERSON:
                 activity.join(*pair)
                 return
 
@@ -189,12 +204,13 @@ class ChannelVoices:
             speech_s=min(turn.speech_s, part.active * STEP / SAMPLE_RATE),
             samples=turn.samples[start - turn.start : end - turn.start],
         )
-        return VoicedTurn(piece, part.voice, clean, part.overlap)
+        return VoicedTurn(piece, part.voice, clean, part.overlap, tuple(self._prints.pieces(start // STEP, clean)))
 
-
-def _unseen(turn: SpeechTurn) -> VoicedTurn:
-    """A turn at which nobody looked, since voices were not told apart meanwhile."""
-    return VoicedTurn(turn, None, np.ones(-(-turn.end // STEP) - turn.start // STEP, dtype=bool), 0.0)
+    def _unseen(self, turn: SpeechTurn) -> VoicedTurn:
+        """A turn at which nobody looked, since voices were not told apart meanwhile."""
+        first = turn.start // STEP
+        clean = np.ones(-(-turn.end // STEP) - first, dtype=bool)
+        return VoicedTurn(turn, None, clean, 0.0, tuple(self._prints.pieces(first, clean)))
 
 
 def overlapping(one: SpeechTurn, other: SpeechTurn) -> bool:

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrack.tracker.speakers.networks import VoicePrint
+from emotrack.tracker.speakers.pieces import TurnPrint
 
 # Chosen on meetings, a talk and a telephone call, and on put-together talk of actors whose voices change with every
-# emotion: the mean similarity of two prints is about .6 (actors: .45) within a person, .2 (.15) between persons.
-ALIKE: Final = 0.3  # mean similarity from which on two groups are one person
-ONE_PERSON: Final = 0.5  # two turns that overlap and are so alike are one person's: segmentation took her for two
-ONE_VOICE: Final = 0.45  # similarity of a turn's halves, below which it may hold two voices
+# emotion: the mean similarity of two turns' pieces is about .35 (actors: .4) within a person, .1 between persons.
+ALIKE: Final = 0.25  # mean similarity from which on two groups are one person
+ONE_PERSON: Final = 0.36  # two turns that overlap and are so alike are one person's: segmentation took her for two
+ONE_VOICE: Final = 0.4  # similarity of a turn's halves, below which it may hold two voices
 RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in clustering
 NEW_SPEAKER_S: Final = 1.2  # of clean speech, in all, that a new speaker takes at least, ...
 NEW_SHARE: Final = 0.2  # ... or this share of what is known of a speaker on average, ...
@@ -106,7 +107,7 @@ class Speakers:
         self._older[speaker] = _Group(print_ * np.float32(ENROLLED_S), ENROLLED_S, speaker, is_heard=False)
 
     def hear(
-        self, turn: int, print_: VoicePrint | None, clean_s: float, *, like: int | None, apart: Collection[int]
+        self, turn: int, print_: TurnPrint | None, clean_s: float, *, like: int | None, apart: Collection[int]
     ) -> Identified:
         """Take the next turn.
 
@@ -121,7 +122,7 @@ class Speakers:
         group = None
         if print_ is not None:
             weight = self._weight_of(print_, clean_s)
-            group = _Group(print_ * np.float32(max(weight, 1e-3)), weight)
+            group = _Group(print_.mean * np.float32(max(weight, 1e-3)), weight)
         likeness = None
         if group is None:
             likeness = next((each for each in self._turns if each.turn == like), None) or next(
@@ -135,7 +136,7 @@ class Speakers:
         self._forget()
         return Identified(self._name(heard.speaker), self._revised(before), merged)
 
-    def _weight_of(self, print_: VoicePrint, clean_s: float) -> float:
+    def _weight_of(self, print_: TurnPrint, clean_s: float) -> float:
         """What a turn weighs in clustering, in seconds.
 
         One whose halves are unlike each other may hold two people, who would become one by it: it tells who they are no
@@ -143,11 +144,11 @@ class Speakers:
         """
         if clean_s < RELIABLE_S:
             return 0.0
-        if 2.0 * float(print_ @ print_) - 1.0 < ONE_VOICE:  # the similarity of which the print is the mean
+        if print_.alike < ONE_VOICE:
             return 0.0 if self._names else RELIABLE_S
         return min(clean_s, _HEAVIEST_S)
 
-    def learn(self, turn: int, name: str, print_: VoicePrint | None, clean_s: float) -> Identified:
+    def learn(self, turn: int, name: str, print_: TurnPrint | None, clean_s: float) -> Identified:
         """Take the next turn, whose speaker is known by other means than the voice: ``name`` is believed.
 
         Turns of a like voice that nobody is known to have said are this speaker's, earlier and later ones. ``turn``,
@@ -160,7 +161,7 @@ class Speakers:
         if print_ is not None and weight > 0.0 and (number or len(self._older) < MOST_SPEAKERS):
             number = number or self._new(name)
             self._by_person.add(number)
-            self._keep(number, _Group(print_ * np.float32(weight), weight, number))
+            self._keep(number, _Group(print_.mean * np.float32(weight), weight, number))
             merged = self._cluster()
         if number is not None:
             self._turns.append(_KnownTurn(turn, None, last=number))
@@ -217,7 +218,8 @@ class Speakers:
         heard = np.array([group.is_heard for group in groups])
         most = self._most
         needed_s = self._needed_s()
-        products = sums @ sums.T  # (groups, groups), of what are the sums of merged groups, too
+        # (groups, groups), of what are the sums of merged groups, too; by einsum, after which no thread of BLAS spins
+        products = np.einsum("in,jn->ij", sums, sums)
         alike = products / np.outer(weights, weights)
         apart = self._apart(groups)
         alike[apart] = -2.0

@@ -52,7 +52,7 @@ class Enrolment:
         for turn in ended:
             await self._voices.finish(turn)
         for turn in [*ended, *await self._voices.look()]:
-            self._take(turn)
+            await self._take(turn)
 
     async def finish(self) -> tuple[VoicePrint, float]:
         """The print of the person who was heard, and of how many seconds of clean speech it is.
@@ -64,7 +64,7 @@ class Enrolment:
         """
         for turn in self._listener.flush():
             await self._voices.finish(turn)
-            self._take(turn)
+            await self._take(turn)
         if self.clean_s < LEAST_S:
             raise EmotrackError(
                 f"only {self.clean_s:.1f} s of clear speech were heard, and a voice print takes {LEAST_S:g}"
@@ -91,13 +91,13 @@ class Enrolment:
     async def _print(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
         return self._networks.prints(samples, clean)
 
-    def _take(self, turn: SpeechTurn) -> None:
+    async def _take(self, turn: SpeechTurn) -> None:
         for voiced in self._voices.divide(turn):
-            voice_print = self._networks.prints(voiced.turn.samples, voiced.clean)
+            voice_print = await voiced.print(self._print)
             if voice_print is None or voiced.clean_s < RELIABLE_S:
                 continue
             place = len(self._pieces)
-            self._pieces.append(_VoicePiece(of_length_one(voice_print), voiced.clean_s))
+            self._pieces.append(_VoicePiece(of_length_one(voice_print.mean), voiced.clean_s))
             found = self._speakers.hear(place, voice_print, voiced.clean_s, like=None, apart=())
             self._speaker_of[place] = found.speaker
             for known, speaker in self._speaker_of.items():

@@ -52,5 +52,7 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     spectra = np.fft.rfft((frames - np.float32(_PREEMPHASIS) * before) * _WINDOW, _FFT)  # (frames, bins)
     powers = (spectra.real**2 + spectra.imag**2).astype(np.float32)
-    energies: NDArray[np.float32] = np.log(np.maximum(powers @ _TRIANGLES, np.finfo(np.float32).eps))
-    return energies
+    # By einsum: after a product of this size a thread of OpenBLAS spins, which took 3 % of a core while people spoke.
+    energies: NDArray[np.float32] = np.einsum("fb,bm->fm", powers, _TRIANGLES)
+    logs: NDArray[np.float32] = np.log(np.maximum(energies, np.finfo(np.float32).eps))
+    return logs

@@ -26,15 +26,13 @@ FRAMES: Final = 589  # of a window
 VOICES: Final = 3  # that it tells apart in a window
 
 LEAST_PRINT_S: Final = 0.3  # of clean speech makes a voice print
-MOST_PRINT_S: Final = 5.0  # of it is listened to
-HALF_PRINT_S: Final = 1.2  # of it twice, and each half is printed
 
 _PACKAGE: Final = "moonshine-voice==0.0.73"
 _LIBRARY: Final = "*moonshine.*"
 _SEGMENTATION: Final = (1_594_080, "9715e3996ef181252aa1cc0c9398060f42b2c984c2fb65e3604262555e2efb1a")
 _EMBEDDING: Final = (6_975_920, "6e4af7d49562e6e7042672e444d6394935cb2c23c3a7dd4919da45922b91735b")
 
-VoicePrint = NDArray[np.float32]  # (numbers,), of length 1, or less where the halves of what was said differ
+VoicePrint = NDArray[np.float32]  # (numbers,), of length 1; of several prints the mean, which is shorter
 
 
 class Segmentation(Protocol):
@@ -59,8 +57,7 @@ class VoicePrints(Protocol):
             clean: (frames,), one each STEP samples: whether nobody else speaks in it.
 
         Returns:
-            (numbers,), or None where less than LEAST_PRINT_S is clean. Of a longer turn the mean of the prints, each of
-            length 1, of both halves: it is shorter the less alike they are, as where segmentation took two for one.
+            (numbers,), of length 1, or None where less than LEAST_PRINT_S is clean.
         """
         ...
 
@@ -117,21 +114,6 @@ class _OnnxVoicePrints:
 
     def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
         """See ``VoicePrints``."""
-        clean = clean[: len(samples) // STEP]
-        clean_s = np.cumsum(clean) * STEP / SAMPLE_RATE  # (frames,)
-        heard_s = min(float(clean_s[-1]), MOST_PRINT_S) if len(clean_s) else 0.0
-        if heard_s < 2.0 * HALF_PRINT_S:
-            return self._direction(samples, clean)
-        middle, end = (int(place) for place in np.searchsorted(clean_s, [heard_s / 2.0, heard_s]))
-        halves = [
-            self._direction(samples[first * STEP : last * STEP], clean[first:last])
-            for first, last in ((0, middle), (middle, end + 1))
-        ]
-        found = [half for half in halves if half is not None]
-        return np.mean(found, axis=0, dtype=np.float32) if found else None
-
-    def _direction(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
-        """The print of all that is clean, of length 1."""
         features, weights = _weighted(samples, clean)
         if weights.sum() < LEAST_PRINT_S * SAMPLE_RATE / HOP:
             return None
@@ -178,12 +160,7 @@ def _named_voice_prints(model: str) -> VoicePrintsFile:
 
 
 def _weighted(samples: Samples, clean: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The features of a voice, (frames, BANDS), their mean removed, and each frame's weight, (frames,).
-
-    Of a long turn the first MOST_PRINT_S that are clean: more tells little more, and costs as much a second.
-    """
-    enough = np.searchsorted(np.cumsum(clean), MOST_PRINT_S * SAMPLE_RATE / STEP, side="right") + 1
-    samples, clean = samples[: enough * STEP], clean[:enough]
+    """The features of a voice, (frames, BANDS), their mean removed, and each frame's weight, (frames,)."""
     features = log_mel(samples)
     if not len(features) or not len(clean):
         return features, np.zeros(len(features), dtype=np.float32)

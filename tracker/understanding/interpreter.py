@@ -9,20 +9,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.tracker.hearing.listener import SpeechTurn
-from emotrack.tracker.speakers.networks import VoicePrint
+from emotrack.tracker.speakers.pieces import PrintVoice, TurnPrint
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Transcript
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+MakePrint = Callable[[PrintVoice], Awaitable[TurnPrint | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ class TurnWork:
         turn: SpeechTurn,
         words: Transcript | None,
         before: Sequence[str | None],
-        clean: NDArray[np.bool_] | None = None,
+        make_print: MakePrint | None = None,
     ) -> None:
-        """Begin; the words are recognised unless they are given, the voice is printed where it is ``clean``."""
+        """Begin; the words are recognised unless they are given, and ``make_print`` makes the print of the voice."""
         self.turn = turn
         self.given_words = words
         self.is_cancelled = False
@@ -67,7 +66,7 @@ class TurnWork:
         self.voice = asyncio.ensure_future(self._timed(engine.embed_speech(turn.samples)))
         self.words = asyncio.ensure_future(self._recognise())
         self._text = asyncio.ensure_future(self._embed_words())
-        self.voice_print = asyncio.ensure_future(self._print(clean))
+        self.voice_print = asyncio.ensure_future(self._print(make_print))
         for task in (self.voice, self.words, self._text, self.voice_print):
             task.add_done_callback(_look_at)
 
@@ -95,12 +94,12 @@ class TurnWork:
             return self.given_words
         return await self._timed(self._engine.recognise(self.turn))
 
-    async def _print(self, clean: NDArray[np.bool_] | None) -> VoicePrint | None:
+    async def _print(self, make: MakePrint | None) -> TurnPrint | None:
         """After words and voice, which people wait for: on two cores a print would make them late."""
-        if clean is None:
+        if make is None:
             return None
         await asyncio.wait([self.words, self.voice])
-        return await self._engine.print_voice(self.turn.samples, clean)
+        return await make(self._engine.print_voice)
 
     async def _embed_words(self) -> Tensor | None:
         text = (await self.words).text
@@ -132,9 +131,9 @@ class Interpreter:
         self._engine = engine
         self._site = site
 
-    def begin(self, turn: SpeechTurn, words: Transcript | None, clean: NDArray[np.bool_] | None = None) -> TurnWork:
+    def begin(self, turn: SpeechTurn, words: Transcript | None, make_print: MakePrint | None = None) -> TurnWork:
         """Begin what can be found out of a turn without the turns before; not while one is being interpreted."""
-        return TurnWork(self._engine, turn, words, self.context.words, clean)
+        return TurnWork(self._engine, turn, words, self.context.words, make_print)
 
     async def interpret(self, work: TurnWork, identify: Callable[[], Awaitable[str | None]]) -> Interpretation:
         """Score the turn that was begun; ``identify`` tells who says it, once voice and words are there."""
