@@ -80,9 +80,7 @@ class ConversationScorer:
         believed = self.network.calibrated(turns, scores)  # (B, K, C)
         without = self._ablated(windows, noted, turns, scores)
         return [
-            self._remember(
-                each, noted[row], self._estimates(windows[row], believed[row, : len(windows[row])]), without[row]
-            )
+            self._remember(each, noted[row], windows[row], believed[row], without[row])
             for row, each in enumerate(newest)
         ]
 
@@ -110,23 +108,27 @@ class ConversationScorer:
         self,
         newest_turn: tuple[RollingContext, TurnEmbedding],
         noted: _Noted,
-        estimates: Sequence[EmotionEstimate],
+        window: Sequence[TurnEmbedding],
+        believed: Tensor,
         without: dict[Part, Sequence[float]],
     ) -> tuple[EmotionEstimate, list[Revision]]:
-        """Note the newest turn, by the estimates of K turns, and what it is without some part: (C,) each."""
+        """Note the newest turn, by the probabilities of all in the window, (K, C), and without some part, (C,) each."""
         context, turn = newest_turn
-        newest = estimates[-1]
+        last = len(window) - 1
+        published_before = context.published[len(context) - last :]
+        revised = [
+            place
+            for place, (published, found) in enumerate(zip(published_before, believed.tolist(), strict=False))
+            if max(found) - found[self.network.labels.index(published)] >= REVISION_MARGIN
+        ]
+        places = [last, *revised]
+        newest, *others = self._estimates([window[place] for place in places], believed[places])
         emotion = self.network.labels.index(newest.emotion)
         newest = replace(newest, why={part: newest.confidence - rest[emotion] for part, rest in without.items()})
         context.append(turn, newest.emotion, noted.heard)
-        revisions = []
-        for place, published in enumerate(context.published[:-1]):
-            revised = estimates[place]
-            lead = revised.confidence - revised.probabilities[self.network.labels.index(published)]
-            if lead >= REVISION_MARGIN:
-                context.republish(place, revised.emotion)
-                revisions.append(Revision(len(estimates) - 1 - place, revised))
-        return newest, revisions
+        for place, estimate in zip(revised, others, strict=True):
+            context.republish(place, estimate.emotion)
+        return newest, [Revision(last - place, estimate) for place, estimate in zip(revised, others, strict=True)]
 
     @torch.inference_mode()
     def score_dialogue(self, turns: Sequence[TurnEmbedding]) -> list[EmotionEstimate]:
