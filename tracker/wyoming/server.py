@@ -26,8 +26,8 @@ from emotrack.tracker.wyoming.messages import (
     MAX_LINE_BYTES,
     PcmFormat,
     WyomingError,
+    PcmReader,
     pcm_format,
-    pcm_samples,
     read_message,
 )
 from emotrack.tracker.wyoming.site import UtteranceOptions, WyomingSite
@@ -127,11 +127,12 @@ class WyomingServer:
         """The words of the utterance that begins; None where the connection ends before it."""
         is_over = False
         try:
+        reading = PcmReader(layout)
             while (message := await _next(reader, STALLED_S)) is not None:
                 if WyomingAudio.is_type(message.type):
                     if pcm_format(message.data) != layout:
                         raise WyomingError("bad_audio", "the audio is not as audio-start said")
-                    await site.hear(pcm_samples(message.payload or b"", layout), layout.rate)
+                    await site.hear(reading.samples(message.payload or b""), layout.rate)
                 elif AudioStop.is_type(message.type):
                     is_over = True
                     return await site.end()
