@@ -20,13 +20,14 @@ from wyoming.error import Error
 from wyoming.event import Event, async_write_event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 
+from emotrack.tracker.errors import SinkError
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Recogniser
 from emotrack.tracker.wyoming.messages import (
     MAX_LINE_BYTES,
     PcmFormat,
-    WyomingError,
     PcmReader,
+    WyomingError,
     pcm_format,
     read_message,
 )
@@ -126,8 +127,8 @@ class WyomingServer:
     async def _hear(self, site: WyomingSite, layout: PcmFormat, reader: asyncio.StreamReader) -> str | None:
         """The words of the utterance that begins; None where the connection ends before it."""
         is_over = False
-        try:
         reading = PcmReader(layout)
+        try:
             while (message := await _next(reader, STALLED_S)) is not None:
                 if WyomingAudio.is_type(message.type):
                     if pcm_format(message.data) != layout:
@@ -151,7 +152,11 @@ class WyomingServer:
         if site is None:
             if len(self._sites) >= MAX_SITES or self.is_stopping:
                 raise WyomingError("busy", f"{len(self._sites)} speak at once; there is room for no more")
-            site = self._open_site()
+            try:
+                site = self._open_site()
+            except SinkError as error:
+                _log.warning("%s", error)
+                raise WyomingError("failed", "what is said could not be kept") from None
         site.begin()
         return site
 
