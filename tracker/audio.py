@@ -49,6 +49,8 @@ class SourceRestored:
     """The device delivers again."""
 
     seconds_lost: float
+    passed_s: float = 0.0
+    """As many of them as the stream's clock has passed already, because another device was heard meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

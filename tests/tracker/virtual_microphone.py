@@ -100,6 +100,18 @@ class VirtualMicrophone:
         self._players.append(player)
         return player
 
+    def unplug(self, sink: str) -> None:
+        """Take an output away while the server goes on."""
+        modules = (line.split() for line in self._control("list", "short", "modules").stdout.decode().splitlines())
+        (number,) = (words[0] for words in modules if f"sink_name={sink}" in words)
+        self._control("unload-module", number)
+
+    def plug(self, sink: str, description: str) -> None:
+        """Bring an output back."""
+        self._control(
+            "load-module", "module-null-sink", f"sink_name={sink}", f"sink_properties=device.description={description}"
+        )
+
     def wait_for_listener(self) -> None:
         """Return once something records, so that nothing that is played then is missed."""
         deadline = time.monotonic() + START_S

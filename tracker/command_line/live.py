@@ -8,12 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import stat
 import sys
 import time
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotrack.errors import UsageError
@@ -22,21 +20,20 @@ from emotrack.tracker.command_line.metrics import metrics_of, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.page import check_page_options, live_page, page_address
 from emotrack.tracker.command_line.running import (
-    CONSENT,
     NO_COMMANDS,
     known_voices,
     load_named_engine,
     run_until_interrupted,
-    saved_to,
     speaker_options,
 )
+from emotrack.tracker.command_line.saving import check_saving, consent, saved_to
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.notices import Notice, NoticeBoard, notices_to
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import Broker, read_broker
 from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
-from emotrack.tracker.sinks.audio_archive import AudioKeeper, audio_folder
+from emotrack.tracker.sinks.audio_archive import AudioKeeper
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
 from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.sources import Source
@@ -81,8 +78,7 @@ def run_live(arguments: argparse.Namespace) -> int:
 
     say(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {source.name}")
     if not has_dashboard:  # which shows it all the time
-        kept = saved_to(arguments)
-        say(f"{CONSENT} {f'Saved to {kept}.' if kept else 'Nothing is recorded.'}")
+        say(consent(arguments))
     speakers = speaker_options(arguments, known, engine)
     status = LiveStatus(site=arguments.site)
     controls = Controls(status, engine.network.labels)
@@ -126,9 +122,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--fast goes with --file; a microphone cannot be hurried")
     if arguments.track and not arguments.file:
         raise UsageError("--track goes with --file; a microphone has no tracks")
-    if arguments.keep_audio and not arguments.save:
-        raise UsageError("--keep-audio goes with --save: the audio is kept beside the session")
-    _refuse_what_is_read(arguments)
+    check_saving(arguments)
     check_page_options(arguments)
     if arguments.captions and arguments.asr not in (None, "none"):
         raise UsageError("--captions take the place of recognition: leave --asr out")
@@ -158,30 +152,6 @@ def _check_source(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--system goes alone or with --mic, not with --{given[0].replace('_', '-')}")
     elif arguments.mic is not None and arguments.channels == "split":
         raise UsageError("--channels split: --mic and --system are two channels already")
-
-
-def _refuse_what_is_read(arguments: argparse.Namespace) -> None:
-    """Raise ``UsageError`` where events or voices would be written into what the session reads, also through links."""
-    written: dict[str, Path | int] = {"standard output": 1}
-    if arguments.save:
-        written["--save"] = arguments.save
-    if arguments.keep_audio:
-        written["--keep-audio"] = audio_folder(arguments.save)
-        if arguments.save == audio_folder(arguments.save):
-            raise UsageError(f"--save {arguments.save}: is the folder of --keep-audio; give it another ending")
-    for option in ("file", "captions", "mqtt_credentials"):
-        path: Path | None = getattr(arguments, option)
-        for output, target in written.items():
-            if path is not None and _is_same(path, target):
-                raise UsageError(f"{output} would be written into {path}, which --{option.replace('_', '-')} reads")
-
-
-def _is_same(path: Path, target: Path | int) -> bool:
-    try:
-        one, other = path.stat(), os.stat(target)  # noqa: PTH116 - of a descriptor, too
-    except OSError:  # what is not there yet is nothing that is read
-        return False
-    return os.path.samestat(one, other) and not stat.S_ISCHR(one.st_mode)
 
 
 def _open_source(arguments: argparse.Namespace) -> Source:

@@ -68,7 +68,7 @@ def live_page(
     arguments: argparse.Namespace, address: WebAddress, controls: Controls, source: Source, notices: NoticeBoard
 ) -> tuple[LiveSite, WebServer]:
     """The page of the session that runs here: a sink, and the server that shows what it gets."""
-    from emotrack.tracker.command_line.running import saved_to  # which takes its time
+    from emotrack.tracker.command_line.saving import saved_to  # which takes its time
     from emotrack.tracker.web.site import LiveSite
 
     kept = saved_to(arguments, without_folders=True)

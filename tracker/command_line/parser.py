@@ -16,6 +16,7 @@ from emotrack.tracker.command_line.tracking_options import (
     add_network_options,
     add_notice_option,
     add_recogniser_options,
+    add_saving_options,
     add_speaker_options,
     add_topics_option,
     let_threads_sleep,
@@ -218,14 +219,7 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
 
     output = live.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="JSON lines on standard output even on a terminal")
-    output.add_argument(
-        "--save", type=Path, metavar="FILE.jsonl", help="append every event to a file; nothing is kept otherwise"
-    )
-
-    output.add_argument(
-        "--keep-audio", action="store_true", help="with --save: keep the voice of every turn too, in FILE.audio/"
-    )
-    output.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
+    add_saving_options(output)
     add_notice_option(output)
     output.add_argument(
         "--publish", metavar="URL", help="publish events to this MQTT broker (with --mqtt: to this one instead)"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from emotrack.errors import UsageError
 from emotrack.tracker.interrupts import stopped_by_signals
-from emotrack.tracker.messages.plain import unicode
 from emotrack.tracker.session.options import SpeakerOptions
 from emotrack.tracker.speakers.voice_store import KeptVoice, VoiceStore, enrolled_prints, voice_folder
 from emotrack.tracker.understanding.loading import load_engine
@@ -17,16 +16,7 @@ from emotrack.tracker.understanding.loading import load_engine
 if TYPE_CHECKING:
     from emotrack.tracker.understanding.engine import Engine
 
-CONSENT: Final = "Everyone who can be heard should know that emotions are being estimated here."
 NO_COMMANDS: Final = "Commands over MQTT are off: nobody there can start, stop, pause, label or rename."
-
-
-def saved_to(arguments: argparse.Namespace, *, without_folders: bool = False) -> str | None:
-    """Where the session is kept, and whether the voices are; None when nothing is."""
-    if not arguments.save:
-        return None
-    path = unicode(arguments.save.name) if without_folders else arguments.save
-    return f"{path}, voices included" if arguments.keep_audio else str(path)
 
 
 def load_named_engine(arguments: argparse.Namespace, asr: str, *, speakers: bool) -> Engine:

@@ -15,15 +15,14 @@ from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.command_line.metrics import metrics_of, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.running import (
-    CONSENT,
     NO_COMMANDS,
     known_voices,
     listed_names,
     load_named_engine,
     run_until_interrupted,
-    saved_to,
     speaker_options,
 )
+from emotrack.tracker.command_line.saving import consent
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import BrokerError, read_broker
@@ -79,8 +78,7 @@ def run_service(arguments: argparse.Namespace) -> int:
         arguments.group,
         on_ready=lambda: say(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening to {broker}"),
     )
-    kept = saved_to(arguments)
-    say(f"{CONSENT} {f'Saved to {kept}, by site.' if kept else 'Nothing is recorded.'}")
+    say(consent(arguments, by_site=True))
     if arguments.commands == "off":
         say(NO_COMMANDS)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Final
 
 from emotrack.models.bounds import MAX_CONTEXT
@@ -87,6 +88,17 @@ def add_network_options(options: _Options) -> None:
         help="begin with a turn when it has ended, not at the pause before: somewhat less work, later answers",
     )
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
+
+
+def add_saving_options(options: _Options) -> None:
+    """Add ``--save``, ``--keep-audio`` and ``--no-text``."""
+    options.add_argument(
+        "--save", type=Path, metavar="FILE.jsonl", help="append every event to a file; nothing is kept otherwise"
+    )
+    options.add_argument(
+        "--keep-audio", action="store_true", help="with --save: keep the voice of every turn too, in FILE.audio/"
+    )
+    options.add_argument("--no-text", action="store_true", help="use the words, but let no event carry them")
 
 
 def add_topics_option(options: _Options) -> None:

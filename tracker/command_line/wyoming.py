@@ -17,18 +17,19 @@ from emotrack.tracker.command_line.broker_options import broker_options
 from emotrack.tracker.command_line.metrics import metrics_of, open_metrics
 from emotrack.tracker.command_line.option_groups import read_options
 from emotrack.tracker.command_line.running import (
-    CONSENT,
     NO_COMMANDS,
     known_voices,
     load_named_engine,
     run_until_interrupted,
     speaker_options,
 )
+from emotrack.tracker.command_line.saving import check_saving, consent
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.messages.output import say
 from emotrack.tracker.mqtt.connection.broker import read_broker
 from emotrack.tracker.options import PORTS
 from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.sinks.audio_archive import AudioKeeper
 from emotrack.tracker.wyoming import DEFAULT_URI
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ _URI: Final = re.compile(r"tcp://(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d
 
 def run_wyoming(arguments: argparse.Namespace) -> int:
     """Serve until interrupted; returns the exit code. Raises ``EmotrackError``."""
-    if not (arguments.publish or arguments.json):
-        raise UsageError("--publish URL or --json: how it sounds has to go somewhere")
+    if not (arguments.publish or arguments.json or arguments.save):
+        raise UsageError("--publish URL, --json or --save FILE: how it sounds has to go somewhere")
+    check_saving(arguments)
     if arguments.asr == "none":
         raise UsageError("--asr none: Home Assistant wants words")
     if not 0 < len(arguments.site) <= MAX_SITE_CHARS:
@@ -72,11 +74,11 @@ def run_wyoming(arguments: argparse.Namespace) -> int:
             speculate=not arguments.no_speculation,
         )
         sinks = _sinks(arguments, broker, engine, counting)
-        server = WyomingServer(bound, engine, UtteranceOptions(arguments.site, options, sinks))
+        server = WyomingServer(bound, engine, UtteranceOptions(arguments.site, options, sinks, _keeper(arguments)))
         say(f"ready in {time.perf_counter() - arguments.began:.1f} s, listening at {_shown(bound)}")
         if not ipaddress.ip_address(bound.getsockname()[0]).is_loopback:
             say("whoever reaches this address can have speech recognised; all of it can be read on the way")
-        say(f"{CONSENT} Nothing is recorded.")
+        say(consent(arguments, by_site=True))
         if broker and arguments.commands == "off":
             say(NO_COMMANDS)
         asyncio.run(_run(server, metrics))
@@ -119,16 +121,29 @@ def _sinks(
     from emotrack.tracker.command_line.service import worker_name
     from emotrack.tracker.mqtt.publishing.options import Publishing
     from emotrack.tracker.mqtt.publishing.sink import MqttSink
+    from emotrack.tracker.mqtt.sites.site import file_of_site
     from emotrack.tracker.sinks.json_lines import JsonLines
+    from emotrack.tracker.sinks.wordless import Wordless
 
     def make(status: LiveStatus, controls: Controls) -> list[Sink]:
-        sinks: list[Sink] = [JsonLines.to_stdout()] if arguments.json else []
+        sinks: list[Sink] = [JsonLines.to_file(file_of_site(arguments.save, status.site))] if arguments.save else []
+        if arguments.json:
+            sinks.append(JsonLines.to_stdout())
         if broker:
             publishing = Publishing(broker, worker_name(), arguments.topics == "full", engine)
             sinks.append(MqttSink(publishing, status, controls, takes_commands=arguments.commands == "on"))
+        if arguments.no_text:  # only whoever asked for the words gets them
+            sinks = [Wordless(sink) for sink in sinks]
         return [*sinks, *counting(status)]
 
     return make
+
+
+def _keeper(arguments: argparse.Namespace) -> Callable[[str], AudioKeeper | None]:
+    """What makes the keeper of a site's audio, if it is to be kept."""
+    from emotrack.tracker.mqtt.sites.site import file_of_site
+
+    return lambda site: AudioKeeper(file_of_site(arguments.save, site)) if arguments.keep_audio else None
 
 
 async def _run(server: WyomingServer, metrics: AbstractAsyncContextManager[None]) -> None:

@@ -13,6 +13,7 @@ from emotrack.tracker.command_line.tracking_options import (
     add_network_options,
     add_notice_option,
     add_recogniser_options,
+    add_saving_options,
     add_speaker_options,
     add_topics_option,
     let_threads_sleep,
@@ -56,9 +57,10 @@ def add_wyoming_command(commands: Commands[argparse.ArgumentParser]) -> None:
     add_speaker_options(wyoming)
     add_recogniser_options(wyoming.add_argument_group("words"))
     add_network_options(wyoming.add_argument_group("network"))
-    output = wyoming.add_argument_group("output", "at least one of --publish and --json")
+    output = wyoming.add_argument_group("output", "at least one of --publish, --json and --save")
     output.add_argument("--publish", metavar="URL", help="publish events to this MQTT broker")
     output.add_argument("--json", action="store_true", help="JSON lines on standard output")
+    add_saving_options(output)
     add_topics_option(output)
     output.add_argument(
         "--commands",

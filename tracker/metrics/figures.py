@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from emotrack.tracker.events import Event, SessionEnded, SessionStarted, Turn
 from emotrack.tracker.session.status import Status
+from emotrack.tracker.sinks.json_lines import SilentSink
 from emotrack.tracker.understanding.engine import Engine
 
 MAX_SITES: Final = 256  # with names of their own
@@ -71,7 +72,7 @@ class TrackerFigures:
         return Histogram(name, told, labels or [], buckets=SECONDS, registry=self.registry)
 
 
-class SessionFigures:
+class SessionFigures(SilentSink):
     """Counts the events of one session, and what its status says is lost."""
 
     def __init__(self, figures: TrackerFigures, status: Status) -> None:

@@ -56,7 +56,7 @@ def source_event(status: Status, item: SourceLost | SourceRestored) -> SourceLos
     """The source delivers nothing any more, or delivers again."""
     if isinstance(item, SourceLost):
         return SourceLostEvent(**status.stamp(), at_s=status.stream_s, reason=item.reason)
-    at_s = status.stream_s + item.seconds_lost
+    at_s = status.stream_s + item.seconds_lost - item.passed_s
     return SourceRestoredEvent(**status.stamp(), at_s=at_s, seconds_lost=item.seconds_lost)
 
 

@@ -10,13 +10,16 @@ from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Event
 from emotrack.tracker.messages.notices import lasting
 from emotrack.tracker.session.controls import Controls
-from emotrack.tracker.sinks.json_lines import Sink
+from emotrack.tracker.sinks.json_lines import SilentSink, Sink
 
 _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Sends events to every sink. A sink that fails is left out from then on; without any left the session ends."""
+    """Sends events to every sink. A sink that fails is left out from then on.
+
+    With none left but silent ones the session ends.
+    """
 
     def __init__(self, sinks: Sequence[Sink], controls: Controls) -> None:
         self.failure: SinkError | None = None
@@ -35,7 +38,7 @@ class Publisher:
                 if sink in self._sinks:  # two events may have failed on it at once
                     self._sinks.remove(sink)
                     self.failure = error
-                    if self._sinks:
+                    if any(not isinstance(left, SilentSink) for left in self._sinks):
                         _log.warning("%s; the session goes on without it", error, extra=lasting(str(error)))
                     else:
                         self._controls.stop("failure")

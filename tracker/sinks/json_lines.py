@@ -24,6 +24,10 @@ class Sink(Protocol):
     async def close(self) -> None: ...
 
 
+class SilentSink:
+    """The kind of sink that neither keeps nor shows events: for it alone no session goes on."""
+
+
 class JsonLines:
     """Events as JSON, one a line, each written whole and at once.
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples, SourceItem
+from emotrack.tracker.audio import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    AudioChunk,
+    Samples,
+    SourceItem,
+    SourceLost,
+    SourceRestored,
+)
 from emotrack.tracker.sources import ChannelSpeakers, Source
 from emotrack.tracker.sources.echo import EchoCanceller
 
@@ -64,7 +73,7 @@ class Call:
                     if isinstance(item, AudioChunk):
                         tracks[place].put(item)
                     else:
-                        yield item
+                        yield tracks[place].on_this_clock(item)
                 lengths = [track.length for track in tracks]
                 behind = max(lengths) - min(lengths)
                 if behind < BEHIND_S * SAMPLE_RATE:
@@ -92,7 +101,7 @@ class _Track:
         """``delay``: samples of silence before it."""
         self._delay = delay
         self._ahead: int | None = None  # of the device's own clock, in samples
-        self._passed = 0
+        self._passed = self._lost_at = 0
         self._waiting: Samples = np.zeros(0, np.float32)
 
     @property
@@ -111,6 +120,15 @@ class _Track:
         missing = start - (self._passed + self.length)
         silence = np.zeros(max(missing, 0), np.float32)
         self._waiting = np.concatenate([self._waiting, silence, chunk.samples[max(-missing, 0) :, 0]])
+
+    def on_this_clock(self, item: SourceItem) -> SourceItem:
+        """What the device says of itself: the clock of the call goes on while it is lost."""
+        if isinstance(item, SourceLost):
+            self._lost_at = self._passed
+        elif isinstance(item, SourceRestored):
+            passed_s = (self._passed - self._lost_at) / SAMPLE_RATE
+            return replace(item, passed_s=min(passed_s, item.seconds_lost))
+        return item
 
     def catch_up(self, samples: int) -> None:
         """Set the device's clock forward; there is silence in between."""

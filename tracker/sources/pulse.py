@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -29,6 +30,8 @@ HOST_API: Final = "PulseAudio"
 _ANSWER_S: Final = 3.0  # a server that has not answered by then is none
 _MAX_LATENCY_MS: Final = 30
 _BYTES: Final = 4  # of a float32 sample
+_MOVED: Final = re.compile(rb"Stream moved to device (\S+) \(")
+_MESSAGE_BYTES: Final = 4096  # longer than any
 
 
 class _Server(BaseModel):
@@ -95,18 +98,26 @@ def find_monitor(name: str | None) -> InputDevice:
 
 def _ask(answer: TypeAdapter[_Answer], *words: str) -> _Answer | None:
     """What ``pactl`` answers; None without an answer of that kind."""
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}  # or numbers have commas
     command = ["pactl", "--format=json", *words]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired, ValidationError):
         done = subprocess.run(  # noqa: S603 - words of our own
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
+            command, env=_in_english(), stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
         )
         return answer.validate_json(done.stdout)
     return None
 
 
+def _in_english() -> dict[str, str]:
+    """An environment in which numbers have no commas, and messages are those that are looked for."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
+
+
 class PulseCapture:
-    """One device of the sound server, recorded by ``parec``. As ``Capture`` is used."""
+    """One device of the sound server, recorded by ``parec``. As ``Capture`` is used.
+
+    Where a device goes, the server lets its recordings go on with another one: what was the others' sound would be the
+    microphone's. Then the recording ends, as one of a device does that was unplugged.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.blocks = BlockQueue(loop)
@@ -132,14 +143,17 @@ class PulseCapture:
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
         self._process = subprocess.Popen(  # noqa: S603 - the names are arguments of their own
-            [command, "--raw", *arguments],
+            [command, "--raw", "--verbose", *arguments],
+            env=_in_english(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us alone: what was heard is still to be read
         )
         reading = (self._process.stdout, channels)
         threading.Thread(target=self._read, args=reading, name="parec", daemon=True).start()
+        watching = (self._process, device.server_name)
+        threading.Thread(target=_end_when_moved, args=watching, name="parec's messages", daemon=True).start()
 
     @property
     def running(self) -> bool:
@@ -159,3 +173,15 @@ class PulseCapture:
             while block := recorded.read(round(self.rate * BLOCK_S) * frame):
                 whole = np.frombuffer(block, np.float32, len(block) // frame * channels)
                 self.blocks.put(whole.reshape(-1, channels), overflowed=False)
+
+
+def _end_when_moved(process: subprocess.Popen[bytes], device: str) -> None:
+    """Kill the recorder once it records another device than the one of that name."""
+    assert process.stderr is not None  # noqa: S101
+    latest = b""
+    with process.stderr as messages:
+        while said := os.read(messages.fileno(), _MESSAGE_BYTES):  # no lines: the time is said all the while, in one
+            moved = _MOVED.search(latest + said)
+            if moved and moved[1] != device.encode():
+                process.kill()
+            latest = (latest + said)[-_MESSAGE_BYTES:]

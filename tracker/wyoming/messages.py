@@ -74,12 +74,24 @@ def pcm_format(data: dict[str, Any]) -> PcmFormat:
         raise WyomingError("bad_audio", f"{found['loc'][0]}: {found['msg']}") from None
 
 
-def pcm_samples(payload: bytes, layout: PcmFormat) -> Samples:
-    """The samples of an ``audio-chunk`` as (samples, channels), full scale 1. Raises ``WyomingError``."""
-    frame = layout.width * layout.channels
-    if len(payload) % frame:
-        raise WyomingError("bad_audio", f"{len(payload)} bytes are no whole number of frames of {frame}")
-    return np.frombuffer(payload, "<i2").reshape(-1, layout.channels).astype(np.float32) / np.float32(_FULL_SCALE)
+class PcmReader:
+    """The samples of one utterance. A chunk need not end where a sample does: Home Assistant's web API cuts anywhere.
+
+    What is left of a sample at the end is no sound.
+    """
+
+    def __init__(self, layout: PcmFormat) -> None:
+        self._layout = layout
+        self._frame = layout.width * layout.channels
+        self._half = b""
+
+    def samples(self, payload: bytes) -> Samples:
+        """Those that are whole with the ``payload`` of an ``audio-chunk``, (samples, channels), full scale 1."""
+        payload = self._half + payload
+        whole = len(payload) - len(payload) % self._frame
+        self._half = payload[whole:]
+        pcm = np.frombuffer(payload[:whole], "<i2").reshape(-1, self._layout.channels)
+        return pcm.astype(np.float32) / np.float32(_FULL_SCALE)
 
 
 def _object(text: bytes) -> dict[str, Any]:

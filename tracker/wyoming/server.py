@@ -20,14 +20,15 @@ from wyoming.error import Error
 from wyoming.event import Event, async_write_event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 
+from emotrack.tracker.errors import SinkError
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.recognisers import Recogniser
 from emotrack.tracker.wyoming.messages import (
     MAX_LINE_BYTES,
     PcmFormat,
+    PcmReader,
     WyomingError,
     pcm_format,
-    pcm_samples,
     read_message,
 )
 from emotrack.tracker.wyoming.site import UtteranceOptions, WyomingSite
@@ -126,12 +127,13 @@ class WyomingServer:
     async def _hear(self, site: WyomingSite, layout: PcmFormat, reader: asyncio.StreamReader) -> str | None:
         """The words of the utterance that begins; None where the connection ends before it."""
         is_over = False
+        reading = PcmReader(layout)
         try:
             while (message := await _next(reader, STALLED_S)) is not None:
                 if WyomingAudio.is_type(message.type):
                     if pcm_format(message.data) != layout:
                         raise WyomingError("bad_audio", "the audio is not as audio-start said")
-                    await site.hear(pcm_samples(message.payload or b"", layout), layout.rate)
+                    await site.hear(reading.samples(message.payload or b""), layout.rate)
                 elif AudioStop.is_type(message.type):
                     is_over = True
                     return await site.end()
@@ -150,7 +152,11 @@ class WyomingServer:
         if site is None:
             if len(self._sites) >= MAX_SITES or self.is_stopping:
                 raise WyomingError("busy", f"{len(self._sites)} speak at once; there is room for no more")
-            site = self._open_site()
+            try:
+                site = self._open_site()
+            except SinkError as error:
+                _log.warning("%s", error)
+                raise WyomingError("failed", "what is said could not be kept") from None
         site.begin()
         return site
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from emotrack.errors import EmotrackError
@@ -15,6 +15,7 @@ from emotrack.tracker.session.controls import Controls
 from emotrack.tracker.session.live_session import LiveSession
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
+from emotrack.tracker.sinks.audio_archive import AudioKeeper
 from emotrack.tracker.sinks.json_lines import Sink
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.wyoming.messages import WyomingError
@@ -35,7 +36,9 @@ class UtteranceOptions:
     """The name of the first site; the others' are made of it."""
     session: SessionOptions
     sinks: Callable[[LiveStatus, Controls], Sequence[Sink]]
-    """Where the events of a session go."""
+    """Where the events of a session go. Raises ``SinkError`` where they cannot go there."""
+    keeper: Callable[[str], AudioKeeper | None] = lambda _: None
+    """Keeps the audio of the site of that name."""
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class _SpokenWords:
 
 
 class WyomingSite:
-    """One utterance at a time: ``begin``, ``hear`` its audio, ``end``."""
+    """One utterance at a time: ``begin``, ``hear`` its audio, ``end``. Raises ``SinkError`` where it cannot be made."""
 
     def __init__(self, name: str, engine: Engine, options: UtteranceOptions) -> None:
         self.name = name
@@ -73,7 +76,9 @@ class WyomingSite:
         self._turns_before = 0
         self._heard_s = 0.0
         sinks = [self._spoken, *options.sinks(self._status, self._controls)]
-        session = LiveSession(self._source, engine, sinks, self._controls, options.session)
+        self._keeper = options.keeper(name)
+        kept = replace(options.session, keeper=self._keeper)
+        session = LiveSession(self._source, engine, sinks, self._controls, kept)
         self.running = asyncio.create_task(self._run(session))
         """Ends with the session, however it ends."""
 
@@ -135,3 +140,6 @@ class WyomingSite:
             self.failure = error
             if not self._controls.is_stopping:
                 _log.warning("%s: %s", self.name, error)
+        finally:
+            if self._keeper:
+                self._keeper.close()

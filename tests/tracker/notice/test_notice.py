@@ -65,7 +65,9 @@ def test_the_command_writes_the_page_and_says_the_sentence(
 def test_a_session_notes_that_it_was_given(capfd: pytest.CaptureFixture[str]) -> None:
     listen = ["live", "--file", str(AUDIO), "--fast", "--json", "--asr", "none", "--speakers", "off"]
     assert main([*listen, "--notice-given"]) == 0
-    assert json.loads(capfd.readouterr().out.splitlines()[0])["notice_given"] is True
+    said = capfd.readouterr()
+    assert json.loads(said.out.splitlines()[0])["notice_given"] is True
+    assert "Everyone who can be heard was told that emotions are being estimated here. Nothing is recorded." in said.err
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples, SourceItem, SourceLost,
 from emotrack.tracker.errors import SinkError, SourceError
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.session.turn_queue import MAX_WAITING_TURNS
+from emotrack.tracker.sinks.json_lines import SilentSink
 from emotrack.tracker.understanding.captions import Captions, read_captions
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSession, ScriptedSource, chunks, mono, session
@@ -211,10 +212,16 @@ def test_a_sink_that_fails_is_left_out_and_the_others_get_everything(
     assert notices == ["cannot write to the recorder; the session goes on without it"]
 
 
-def test_without_any_sink_left_the_session_ends(network: EmotionNetwork, stereo: Samples) -> None:
-    broken = Recorder(fail_after=2)
+class SilentRecorder(Recorder, SilentSink):
+    """Keeps what nobody is shown."""
+
+
+@pytest.mark.parametrize("others", [[], [SilentRecorder()]], ids=["without others", "with a silent one"])
+def test_without_any_sink_left_that_tells_somebody_the_session_ends(
+    network: EmotionNetwork, stereo: Samples, others: list[Recorder]
+) -> None:
     source = ScriptedSource(chunks(mono(np.concatenate([stereo] * 3))))
-    live = session(source, network, broken)
+    live = session(source, network, Recorder(fail_after=2), *others)
     with pytest.raises(SinkError):
         asyncio.run(live.run())
     assert live.status.stream_s < 3 * len(stereo) / SAMPLE_RATE

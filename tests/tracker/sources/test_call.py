@@ -8,8 +8,19 @@ from collections.abc import AsyncGenerator, Sequence
 import numpy as np
 import pytest
 
-from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost
+from emotrack.tracker.audio import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    AudioChunk,
+    Samples,
+    SourceItem,
+    SourceLost,
+    SourceRestored,
+)
 from emotrack.tracker.errors import SourceError
+from emotrack.tracker.events import SourceRestoredEvent
+from emotrack.tracker.session.event_making import source_event
+from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sources import call
 from emotrack.tracker.sources.call import HEAD_START_S, PATIENCE_S, Call
 from emotrack.tracker.sources.echo import DELAY
@@ -38,12 +49,15 @@ def chunks(samples: Samples, start: int = 0) -> list[SourceItem]:
     return [AudioChunk(samples[at : at + FRAME_SAMPLES, None], start + at) for at in frames]
 
 
-def hear(microphone: Sequence[SourceItem | Exception], system: Sequence[SourceItem | Exception]) -> list[SourceItem]:
+def hear(
+    microphone: Sequence[SourceItem | Exception] | Device, system: Sequence[SourceItem | Exception]
+) -> list[SourceItem]:
     """All that comes before nothing comes for a while."""
 
     async def run() -> list[SourceItem]:
         items = []
-        stream = Call(Device(microphone, "mic"), Device(system, "out")).items()
+        mic = microphone if isinstance(microphone, Device) else Device(microphone, "mic")
+        stream = Call(mic, Device(system, "out")).items()
         try:
             while True:
                 items.append(
@@ -85,6 +99,25 @@ def test_a_device_that_delivers_nothing_is_silent_and_the_other_one_is_heard() -
     assert len(played) - PATIENCE - FRAME_SAMPLES <= len(heard) <= len(played)
     assert not heard[:, 0].any()
     np.testing.assert_array_equal(heard[:, 1], played[: len(heard)])
+
+
+def test_a_device_that_comes_back_is_told_at_the_time_of_the_one_that_was_heard_meanwhile() -> None:
+    class Stuttering(Device):
+        async def items(self) -> AsyncGenerator[SourceItem, None]:
+            yield SourceLost("unplugged")
+            await asyncio.sleep(0.1)
+            yield SourceRestored(2.0)
+            await asyncio.Event().wait()
+
+    items = hear(Stuttering([], "mic"), chunks(noise(PATIENCE + 32 * FRAME_SAMPLES)))
+    lost, restored = (place for place, item in enumerate(items) if not isinstance(item, AudioChunk))
+    assert len(joined(items[lost:restored])) == 32 * FRAME_SAMPLES
+    told = items[restored]
+    assert isinstance(told, SourceRestored)
+    event = source_event(LiveStatus(site="desk", stream_s=32 * FRAME_SAMPLES / SAMPLE_RATE), told)
+    assert isinstance(event, SourceRestoredEvent)
+    assert event.at_s == pytest.approx(2.0)
+    assert event.seconds_lost == 2.0
 
 
 def test_lost_audio_is_silence_and_what_follows_is_in_its_place() -> None:

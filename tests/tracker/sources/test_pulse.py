@@ -70,6 +70,34 @@ def test_a_server_that_is_gone_is_waited_for(virtual_microphone: VirtualMicropho
     assert asyncio.run(record()) == ["AudioChunk", "SourceLost", "SourceRestored"]
 
 
+def test_an_output_that_is_gone_is_waited_for_and_no_other_device_heard_in_its_place(
+    virtual_microphone: VirtualMicrophone,
+) -> None:
+    """The server would let the recording go on with whatever is there, such as the microphone."""
+
+    async def record() -> list[str]:
+        kinds: list[str] = []
+        stream = SystemSound("headset").items()
+        async for item in stream:
+            kind = type(item).__name__
+            if not kinds:
+                await asyncio.to_thread(virtual_microphone.unplug, CALL)
+            if kind == "SourceLost":
+                await asyncio.to_thread(virtual_microphone.plug, CALL, "Headset")
+            if kind != (kinds or [""])[-1]:
+                kinds.append(kind)
+            if kinds[-2:] == ["SourceRestored", "AudioChunk"]:
+                break
+        await stream.aclose()
+        return kinds
+
+    async def within_time() -> list[str]:
+        async with asyncio.timeout(30):
+            return await record()
+
+    assert asyncio.run(within_time()) == ["AudioChunk", "SourceLost", "SourceRestored", "AudioChunk"]
+
+
 def test_without_a_server_there_are_none_and_the_package_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

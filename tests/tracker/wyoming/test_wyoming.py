@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,15 @@ from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import Describe, Info
 
-from emotrack.command_line import main
+from emotrack.command_line import main, whole_parser
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE
+from emotrack.tracker.command_line import wyoming as command
 from emotrack.tracker.command_line.wyoming import bind
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Turn
 from emotrack.tracker.session.options import SessionOptions
+from emotrack.tracker.sessions.reading.reader import read_sessions
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.wyoming import server as serving
 from emotrack.tracker.wyoming.server import WyomingServer
@@ -163,10 +166,20 @@ def test_those_who_speak_at_once_get_sites_of_their_own(port: int, broker: Mosqu
 
 
 @asynccontextmanager
-async def served(network: EmotionNetwork, *recorders: Recorder, seconds: float = 0.0) -> AsyncIterator[int]:
-    """The port of a service whose recogniser always hears the same, and takes ``seconds``."""
+async def served(
+    network: EmotionNetwork, *recorders: Recorder, seconds: float = 0.0, given: Sequence[str] = ()
+) -> AsyncIterator[int]:
+    """The port of a service whose recogniser always hears the same, and takes ``seconds``.
+
+    Its events go to the recorders, or where the options ``given`` on the command line say.
+    """
     engine = Engine(network, ScriptedRecogniser(seconds))
     options = UtteranceOptions("house", SessionOptions(speculate=True), lambda _status, _controls: list(recorders))
+    if given:
+        arguments = whole_parser().parse_args(["wyoming", *given])
+        options = replace(
+            options, sinks=command._sinks(arguments, None, engine, lambda _: []), keeper=command._keeper(arguments)
+        )
     bound = bind("tcp://127.0.0.1:0")
     server = WyomingServer(bound, engine, options)
     with noticed():
@@ -241,6 +254,26 @@ def test_other_layouts_are_heard(network: EmotionNetwork, layout: dict[str, int]
     assert asyncio.run(run()) == SAID
 
 
+def test_a_chunk_may_end_within_a_sample(network: EmotionNetwork) -> None:
+    """As those do that come through Home Assistant's web API."""
+    recorder = Recorder()
+
+    async def run() -> list[str]:
+        async with served(network, recorder) as port, AsyncTcpClient("127.0.0.1", port) as client:
+            heard = []
+            for size in (4096, 4095):
+                await client.write_event(AudioStart(**FORMAT).event())
+                for at in range(0, len(audio := pcm(0)), size):
+                    await client.write_event(AudioChunk(**FORMAT, audio=audio[at : at + size]).event())
+                await client.write_event(AudioStop().event())
+                heard.append(await answer(client))
+            return heard
+
+    assert asyncio.run(run()) == [SAID, SAID]
+    lengths = [turn.end_s - turn.start_s for turn in recorder.turns]
+    assert lengths[0] == pytest.approx(lengths[1], abs=0.001)
+
+
 def line(kind: str, payload: bytes = b"", data: dict[str, int] | None = None) -> bytes:
     return json.dumps({"type": kind, "data": data or {}, "payload_length": len(payload)}).encode() + b"\n" + payload
 
@@ -262,7 +295,6 @@ WRONG = {
     "a rate that is too high": (line("audio-start", data=FORMAT | {"rate": 10**30}), "bad_audio"),
     "24 bits": (line("audio-start", data=FORMAT | {"width": 3}), "bad_audio"),
     "no channels": (line("audio-start", data={"rate": 16000, "width": 2}), "bad_audio"),
-    "half a sample": (START + line("audio-chunk", bytes(3), FORMAT), "bad_audio"),
     "another rate in between": (START + line("audio-chunk", bytes(64), FORMAT | {"rate": 8000}), "bad_audio"),
 }
 
@@ -387,6 +419,31 @@ def test_words_come_also_where_events_go_nowhere(network: EmotionNetwork) -> Non
     assert heard == [SAID, SAID]
 
 
+def test_what_is_said_is_kept_by_site_and_without_words_if_wanted(network: EmotionNetwork, tmp_path: Path) -> None:
+    async def run(*given: str) -> list[str]:
+        async with served(network, seconds=0.2, given=["--save", str(tmp_path / "talk.jsonl"), *given]) as port:
+            return await asyncio.gather(*(words(port, pcm(0)) for _ in range(2)))
+
+    assert asyncio.run(run("--no-text")) == [SAID, SAID]
+    assert asyncio.run(run("--keep-audio")) == [SAID, SAID]
+    for site in ("house", "house-2"):
+        turns = [turn for session in read_sessions(tmp_path / f"talk.{site}.jsonl") for turn in session.turns]
+        assert [turn.text for turn in turns] == [None, SAID]
+        assert turns[0].audio is None
+        assert (tmp_path / str(turns[1].audio)).is_file()
+
+
+def test_what_cannot_be_kept_is_told_to_whoever_spoke(network: EmotionNetwork, tmp_path: Path) -> None:
+    (tmp_path / "talk.house-2.jsonl").write_text("a diary\n")
+
+    async def run() -> list[str]:
+        async with served(network, seconds=0.2, given=["--save", str(tmp_path / "talk.jsonl")]) as port:
+            return await asyncio.gather(*(words(port, pcm(0)) for _ in range(2)))
+
+    assert sorted(asyncio.run(run())) == [SAID, "failed"]
+    assert (tmp_path / "talk.house-2.jsonl").read_text() == "a diary\n"
+
+
 def test_unknown_messages_are_passed_over(network: EmotionNetwork) -> None:
     async def run() -> str:
         async with served(network) as port, AsyncTcpClient("127.0.0.1", port) as client:
@@ -403,7 +460,8 @@ def test_unknown_messages_are_passed_over(network: EmotionNetwork) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "--publish URL or --json"),
+        ([], "--publish URL, --json or --save FILE"),
+        (["--json", "--keep-audio"], "--keep-audio goes with --save"),
         (["--json", "--asr", "none"], "--asr none"),
         (["--json", "--uri", "tcp://localhost"], "is no tcp://HOST:PORT"),
         (["--json", "--uri", "unix:///tmp/x"], "is no tcp://HOST:PORT"),

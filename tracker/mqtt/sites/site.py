@@ -26,6 +26,11 @@ from emotrack.tracker.understanding.engine import Engine
 _log = logging.getLogger(__name__)
 
 
+def file_of_site(save: Path, site: str) -> Path:
+    """The file for one of several sites: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""
+    return save.with_name(f"{save.stem}.{topics.level(site)}{save.suffix}")
+
+
 @dataclass(frozen=True, slots=True)
 class SiteOptions:
     """What every site's session is made with."""
@@ -55,10 +60,8 @@ class SiteOptions:
     """Names of the sites that are served, with ``*`` and ``?`` as in a shell; all where there are none."""
 
     def saved_to(self, site: str) -> Path | None:
-        """The file for one site: ``talk.jsonl`` becomes ``talk.kitchen.jsonl``."""
-        if self.save is None:
-            return None
-        return self.save.with_name(f"{self.save.stem}.{topics.level(site)}{self.save.suffix}")
+        """The file for one site, if any."""
+        return None if self.save is None else file_of_site(self.save, site)
 
 
 class Site:
