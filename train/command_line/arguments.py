@@ -15,6 +15,7 @@ from emotrack.tracker.options import Bounds
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
+JOBS = Bounds(1, 1000)
 SEED = Bounds(0, 999_999_999)  # an epoch's own seeds are made of it
 
 
@@ -63,6 +64,17 @@ def add_seeds(parser: argparse.ArgumentParser) -> None:
         type=SEED,
         metavar="N",
         help="of everything random (default 0); several: a run with each, and a table of results",
+    )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Give a parser --jobs."""
+    parser.add_argument(
+        "--jobs",
+        type=JOBS,
+        default=1,
+        metavar="N",
+        help="train so many seeds at a time, each in a process and, in turn, on a GPU of its own (default 1)",
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import gettempdir
@@ -21,6 +22,7 @@ from emotrack.train.command_line.arguments import (
     EXIT_USAGE,
     SEED,
     add_collapse,
+    add_jobs,
     add_recipe,
     add_seeds,
     data_of,
@@ -100,6 +102,8 @@ examples:
   emotrack train adapt --bundle mini --sessions talks --out my-room --data meld=text/meld --data ravdess=speech/ravdess
 
 With several seeds, each run lies in OUT/seed-N, and OUT/results.md and results.json have mean, spread and every seed.
+With --jobs, several of them are trained at a time: on four GPUs, --jobs 4. Their lines begin with the seed. One that
+fails leaves the others, and what does not depend on the seed (a frozen encoder's features) is computed by one of them.
 A training that ends in one answer to everything ends its run, and the table says so, with what that network scored.
 With --accept-collapse, which may also be given later, the run goes on and counts like any other.
 adapt learns from sessions saved by `emotrack live --save` (best with --keep-audio) and labelled by `emotrack correct`.
@@ -130,6 +134,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             add_recipe(stage)
             add_seeds(stage)
+            add_jobs(stage)
             add_collapse(stage)
             stage.add_argument(
                 "--tensorboard", type=Path, metavar="DIR", help="also write every epoch's scores for TensorBoard to DIR"
@@ -171,12 +176,11 @@ def _train(args: argparse.Namespace) -> int:
     from emotrack.models.bundle import BundleError
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
-    from emotrack.train.learning.collapse import collapse_accepted
+    from emotrack.train.learning.seeds import train_with
     from emotrack.train.learning.tensorboard import shown_in_tensorboard
     from emotrack.train.recipes.recipe import load_recipe, misnamed
-    from emotrack.train.running.ranks import joined, rank, wait
-    from emotrack.train.running.seeds import train_with
-    from emotrack.train.stages.take_over import steps_after, take_over
+    from emotrack.train.running.ranks import joined
+    from emotrack.train.stages.take_over import steps_after
 
     steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
     try:
@@ -191,23 +195,39 @@ def _train(args: argparse.Namespace) -> int:
         if args.begin:
             steps = steps_after(args.begin, steps)
 
-        def train(out: Path, seed: int) -> Path:
-            if args.begin:
-                take_over(args.begin, out)
-            for step in steps:
-                run: Runner = resolve_name(RUNNERS[step])
-                folder = run(recipe, data, out, seed)
-                wait()  # for rank 0 to have written it
-                if rank() == 0:
-                    show(f"{step}: {folder}")
-            return folder
-
-        with joined(), collapse_accepted(accept=args.accept_collapse), shown_in_tensorboard(args.tensorboard):
-            whole = train_with(seeds_of(args), args.out, train, "emotrack train")
+        train = partial(_run_steps, steps, recipe, data, args.begin, args.accept_collapse)
+        with joined(jobs=args.jobs), shown_in_tensorboard(args.tensorboard):
+            whole = train_with(seeds_of(args), args.out, train, "emotrack train", args.jobs)
     except (TrainError, BundleError, HubError, UsageError, OSError) as error:
         say(error, "emotrack train")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     return 0 if whole else EXIT_FAILURE
+
+
+def _run_steps(
+    steps: Sequence[str],
+    recipe: Recipe,
+    data: dict[str, Path],
+    begin: Path | None,
+    accept_collapse: bool,
+    out: Path,
+    seed: int,
+) -> Path:
+    """Take the steps of one seed's run -> where the last of them lies; maybe in a process of its own."""
+    from emotrack.train.learning.collapse import collapse_accepted
+    from emotrack.train.running.ranks import rank, wait
+    from emotrack.train.stages.take_over import take_over
+
+    with collapse_accepted(accept=accept_collapse):
+        if begin:
+            take_over(begin, out)
+        for step in steps:
+            run: Runner = resolve_name(RUNNERS[step])
+            folder = run(recipe, data, out, seed)
+            wait()  # for rank 0 to have written it
+            if rank() == 0:
+                show(f"{step}: {folder}")
+    return folder
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from emotrack.train.command_line.arguments import (
     Command,
     add_changes,
     add_data_and_seeds,
+    add_jobs,
     data_of,
     named_path,
     seeds_of,
@@ -85,7 +86,8 @@ def _add_figure_arguments(parser: argparse.ArgumentParser, epilog: str) -> None:
 
 TABLE = """\
 Trains each recipe with each seed, unless that is done, and scores every stage, from words, voice and both, online (each
-turn from the past alone) and offline (each turn sees the whole dialogue).
+turn from the past alone) and offline (each turn sees the whole dialogue). With --jobs, several seeds are trained at a
+time, and then scored one after the other.
 
 what is written:
   OUT/table.csv                   every run's scores: weighted and macro F1, UAR, accuracy, ECE
@@ -108,6 +110,7 @@ examples:
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train table``."""
     _add_figure_arguments(parser, TABLE)
+    add_jobs(parser)
     parser.add_argument(
         "--corpora", nargs="+", metavar="NAME", help="train each recipe on each of these, in place of its own corpus"
     )
@@ -142,7 +145,7 @@ def run_table(args: argparse.Namespace) -> int:
 
     data = data_of(args)
     options = TableOptions(
-        tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)), args.asr, args.language, args.missing
+        tuple(dict.fromkeys(args.split)), tuple(seeds_of(args)), args.asr, args.language, args.missing, args.jobs
     )
     try:
         if args.asr:
@@ -154,7 +157,7 @@ def run_table(args: argparse.Namespace) -> int:
             say(complaint, "emotrack train table")
             return EXIT_USAGE
         args.out.mkdir(parents=True, exist_ok=True)
-        with joined():
+        with joined(jobs=args.jobs):
             files = write_table(cells(recipes, data, args.out, options), args.out, options)
             if rank() == 0:
                 files += write_missing_tables(recipes, args.out, options)

@@ -198,10 +198,10 @@ def run_pretrain(args: argparse.Namespace) -> int:
     from emotrack.models.hub import HubError
     from emotrack.train.errors import TrainError
     from emotrack.train.learning.collapse import collapse_accepted
+    from emotrack.train.learning.seeds import train_with
     from emotrack.train.pretraining.encoders.text import run_pretraining
     from emotrack.train.recipes.recipe import load_recipe, misnamed
     from emotrack.train.running.ranks import joined, rank, wait
-    from emotrack.train.running.seeds import train_with
 
     try:
         recipe, data = load_recipe(args.recipe, args.set), data_of(args)

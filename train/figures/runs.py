@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from emotrack.errors import EmotrackError
 from emotrack.train.learning.collapse import collapse_accepted
+from emotrack.train.learning.side_by_side import side_by_side
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.ranks import rank_0_first, wait
 from emotrack.train.stages.stage_one import claim, run_stage_one
@@ -40,6 +43,23 @@ def finished(steps: Sequence[Step], recipe: Recipe, data: dict[str, Path], folde
     with rank_0_first():
         claim(folder, recipe, seed)
     return metrics_in(folder / "bundle") or {}
+
+
+def finish_side_by_side(
+    runs: Iterable[tuple[Recipe, int]], steps: Sequence[Step], data: dict[str, Path], out: Path, arm: str, jobs: int
+) -> dict[tuple[str, int], EmotrackError]:
+    """Train the recipes' networks that are not there yet, ``jobs`` at a time, each in a process of its own.
+
+    Returns:
+        Why a training failed, by recipe and seed.
+    """
+    folders = {(recipe.name, seed): (recipe, run_folder(out, recipe, arm, seed)) for recipe, seed in runs}
+    trainings = {
+        (name, seed): partial(finished, steps, recipe, data, folder, seed)
+        for (name, seed), (recipe, folder) in folders.items()
+        if metrics_in(folder / "bundle") is None
+    }
+    return side_by_side(trainings, jobs, lambda run: f"{run[0]}, seed {run[1]}")[1]
 
 
 def metrics_in(folder: Path) -> dict[str, Any] | None:

@@ -27,13 +27,13 @@ from emotrack.tracker.messages.output import say, show
 from emotrack.train.corpora import Corpus
 from emotrack.train.data.given import read_with_given
 from emotrack.train.data.transcripts import recognise, with_transcripts
-from emotrack.train.errors import DivergedError
+from emotrack.train.errors import DivergedError, TrainError
 from emotrack.train.evaluation.evaluate import EncodedTurn, Mode, encode_corpus, modalities_of, reread, scored
 from emotrack.train.evaluation.missing import MissingScore, sweep
 from emotrack.train.evaluation.predictions import write_predictions
 from emotrack.train.evaluation.sentiment import SENTIMENT_METRICS
 from emotrack.train.figures.missing_chart import write_missing
-from emotrack.train.figures.runs import HEARD, STAGED, STAGES, finished, run_folder
+from emotrack.train.figures.runs import HEARD, STAGED, STAGES, finish_side_by_side, finished, run_folder
 from emotrack.train.figures.table_text import TableCell, TableOptions, Transcripts, latex, markdown
 from emotrack.train.recipes.recipe import Recipe
 from emotrack.train.running.files import write_json
@@ -48,14 +48,19 @@ MODES: tuple[Mode, ...] = ("online", "offline")
 def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: TableOptions) -> Iterator[TableCell]:
     """Train what is not trained yet, score what is not scored yet, and tell what came of it.
 
-    A training that diverges is said, and lacks in the table; one that collapses counts.
+    A training that diverges is said, and lacks in the table; one that collapses counts. With several jobs, all is
+    trained before anything is scored, and what fails otherwise is raised after all else.
 
     Raises:
         TrainError: data that cannot be used, or a training that went wrong.
         HubError: an encoder that cannot be had.
         RecogniserError: the recogniser cannot be had.
     """
-    for recipe, seed in ((recipe, seed) for recipe in recipes for seed in options.seeds):
+    runs = [(recipe, seed) for recipe in recipes for seed in options.seeds]
+    failed = finish_side_by_side(runs, STAGES, data, out, STAGED, options.jobs) if options.jobs > 1 else {}
+    for recipe, seed in runs:
+        if (recipe.name, seed) in failed:
+            continue
         folder = run_folder(out, recipe, STAGED, seed)
         try:
             measured = finished(STAGES, recipe, data, folder, seed)
@@ -69,6 +74,9 @@ def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: 
             wait()
             for what in json.loads((folder / f"scores-{split}.json").read_text())["scores"]:
                 yield TableCell(recipe.name, recipe.corpus, split, **what, seed=seed, collapsed=collapsed)
+    for (name, seed), error in failed.items():
+        if not isinstance(error, DivergedError):
+            raise TrainError(f"{name}, seed {seed}: {error}; the table lacks it")
 
 
 def _score(

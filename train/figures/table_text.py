@@ -77,6 +77,7 @@ class TableOptions:
     asr: str | None = None  # a recogniser whose words are read, too
     language: str | None = None  # that it hears; detected where this is None
     missing: bool = False  # whether ever more turns lack their words or their voice, too
+    jobs: int = 1  # how many seeds are trained at a time
 
     def transcripts(self, corpus: str, out: Path) -> Transcripts | None:
         """The words of a corpus that the table is of, beside its own."""

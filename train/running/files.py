@@ -28,9 +28,22 @@ def read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise TrainError(f"{path}: is damaged; without it, what it held is made anew: {error}") from error
+        raise TrainError(_damaged(path, error)) from error
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """The facts alone that ``write_whole`` wrote. Raises ``TrainError`` where something else has damaged the file."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise TrainError(_damaged(path, error)) from error
 
 
 def write_json(value: object, path: Path) -> None:
     """Write one JSON value; a reader who finds the file finds all of it."""
     write_files({path: json.dumps(value, indent=1) + "\n"})
+
+
+def _damaged(path: Path, error: SafetensorError) -> str:
+    return f"{path}: is damaged; without it, what it held is made anew: {error}"

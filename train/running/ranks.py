@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
-from emotrack.errors import EmotrackError
+from emotrack.errors import EmotrackError, UsageError
 from emotrack.tracker.options import Bounds, environment_number
 from emotrack.train.errors import TrainError
 
@@ -26,14 +26,17 @@ PATIENCE = timedelta(hours=2)  # that the others wait for rank 0 to read data or
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(*, jobs: int = 1) -> Iterator[None]:
     """Join the other ranks for a while, if ``torchrun`` started this process; else do nothing.
 
-    Raises ``UsageError`` or ``TrainError`` where the environment is not torchrun's.
+    Raises ``UsageError`` or ``TrainError`` where the environment is not torchrun's, or several ``jobs`` are wanted, of
+    which each would need ranks of its own.
     """
     if environment_number("WORLD_SIZE", Bounds(1, 100_000), 1) == 1:
         yield
         return
+    if jobs > 1:
+        raise UsageError("--jobs trains seeds side by side, torchrun one seed on several GPUs: use one of them")
     if torch.cuda.is_available():
         torch.cuda.set_device(environment_number("LOCAL_RANK", Bounds(0, torch.cuda.device_count() - 1), 0))
     try:

@@ -8,20 +8,23 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from emotrack.errors import EmotrackError
 from emotrack.models.files import write_files
-from emotrack.train.errors import CollapsedError
 
 METRICS = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "uar": "UAR", "accuracy": "accuracy", "ece": "ECE"}
 
 
-def write_results(bundles: Mapping[int, Path], out: Path, ended: Mapping[int, CollapsedError] | None = None) -> Path:
+def write_results(bundles: Mapping[int, Path], out: Path, ended: Mapping[int, EmotrackError] | None = None) -> Path:
     """Sum up the ``metrics.json`` of bundles, by their seeds -> ``out/results.md``, beside ``out/results.json``.
 
-    Every seed is in both: those whose training collapsed and ``ended`` with what that network scored.
+    Every seed is in both: those whose training ``ended`` with the reason, and where it collapsed with what that network
+    scored.
     """
     runs = {seed: json.loads((bundle / "metrics.json").read_text()) for seed, bundle in bundles.items()}
     collapsed = {seed: {"what": "; ".join(found)} for seed, metrics in runs.items() if (found := collapses(metrics))}
-    missing = {seed: {"what": str(error), "scores": error.scores} for seed, error in (ended or {}).items()}
+    missing = {
+        seed: {"what": str(error), "scores": getattr(error, "scores", {})} for seed, error in (ended or {}).items()
+    }
     summary = summarise(runs) | {"collapsed": collapsed, "ended": missing}
     write_files({out / "results.json": json.dumps(summary, indent=1) + "\n", out / "results.md": table(summary)})
     return out / "results.md"

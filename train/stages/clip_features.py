@@ -1,6 +1,7 @@
 """What a frozen speech encoder says of acted clips: as they are, recorded in other rooms, and of stretches of them.
 
-Encoded once and kept on disk: stage I learns from it, and so do stages II and III.
+Encoded once and kept on disk: stage I learns from it, and so do stages II and III. Rooms and stretches are the same for
+every seed, so that runs of several seeds share what is encoded.
 
 Notation: M clips, V versions of each, F features.
 """
@@ -26,6 +27,7 @@ from emotrack.train.running.ranks import training_device
 
 CLIPS_AT_ONCE, TOGETHER = 16, 8  # that are read, whose versions are encoded
 FRAME_MULTIPLE = 32
+DRAWN_WITH = 0  # seed of rooms and stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Versions:
         return 1 + self.whole + self.stretches
 
 
-def clip_features(encoder: Care, clips: list[Clip], versions: Versions, seed: int, path: Path) -> Tensor:
+def clip_features(encoder: Care, clips: list[Clip], versions: Versions, path: Path) -> Tensor:
     """(M, V, F) half precision: the clip as it is, then whole copies, then stretches of it.
 
     As ``path`` keeps it, or else computed, and kept there.
@@ -52,7 +54,7 @@ def clip_features(encoder: Care, clips: list[Clip], versions: Versions, seed: in
     """
 
     def compute() -> dict[str, Tensor]:
-        torch.manual_seed(seed)  # augmentation
+        torch.manual_seed(DRAWN_WITH)
         found = []
         for first in track(range(0, len(clips), CLIPS_AT_ONCE), "hear clips"):
             heard = [_heard(encoder, clip, versions) for clip in clips[first : first + CLIPS_AT_ONCE]]
@@ -60,7 +62,7 @@ def clip_features(encoder: Care, clips: list[Clip], versions: Versions, seed: in
         return {"features": torch.cat(found).view(len(clips), versions.count, -1)}
 
     encoder.to(training_device())
-    return cached(path, origin_of(encoder.state_dict(), (clips, versions, seed)), compute)["features"]
+    return cached(path, origin_of(encoder.state_dict(), (clips, versions, DRAWN_WITH)), compute)["features"]
 
 
 def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:

@@ -136,7 +136,7 @@ def _lines_and_voices(
         ]  # (N, E) each
         return {
             "lines": torch.stack(partly, dim=1),  # (N, V, E)
-            "voices": _voices(network, speech, clips, pairing, out, seed),  # (M, V, E)
+            "voices": _voices(network, speech, clips, pairing, out),  # (M, V, E)
             "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
         }
 
@@ -202,11 +202,10 @@ def _voices(
     clips: list[Clip],
     pairing: PairingOptions,
     out: Path,
-    seed: int,
 ) -> Tensor:
     """(M, V, E) embeddings of stretches of clips, each as another recording."""
     if isinstance(speech, MeasuredSpeechRecipe):
-        features = train_features(network.speech_encoder, clips, speech, pairing.unheard, out, seed)
+        features = train_features(network.speech_encoder, clips, speech, pairing.unheard, out)
         parts = features[:, -speech.stretches :].unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
         return torch.stack([network.speech_head.embed(SpeechFeatures(each, None)).cpu() for each in parts])
     log_mel = LogMel()
@@ -231,12 +230,11 @@ def train_features(
     recipe: MeasuredSpeechRecipe,
     unheard: float,
     out: Path,
-    seed: int,
 ) -> Tensor:
     """(M, V, F) of training clips as they are, in other rooms, and of stretches of them; see ``clip_features``."""
     assert isinstance(encoder, Care)  # noqa: S101
     versions = Versions(recipe.rooms, recipe.stretches, unheard)
-    return clip_features(encoder, clips, versions, seed, out / "clip-features.safetensors")
+    return clip_features(encoder, clips, versions, out / "clip-features.safetensors")
 
 
 def conversing(recipe: ActedSpeechRecipe | MeasuredSpeechRecipe, data: dict[str, Path]) -> tuple[str, list[Clip]]:

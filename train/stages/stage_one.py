@@ -210,20 +210,20 @@ def _voice(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Voice
         return _acted_voice(recipe.speech, data, out, seed)
     if isinstance(recipe.speech, MeasuredSpeechRecipe):
         unheard = recipe.pairing.unheard if recipe.pairing is not None else 0.0
-        return _measured_voice(recipe.speech, unheard, data, out, seed)
+        return _measured_voice(recipe.speech, unheard, data, out)
     corpora = [read_with_given(recipe.corpus, data, split, recipe.labels) for split in ("train", "dev")]
     return _frozen_voice(recipe.speech, (corpora[0], corpora[1]), data, out, seed)
 
 
-def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str, Path], out: Path, seed: int) -> Voice:
+def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str, Path], out: Path) -> Voice:
     encoder = load_whisper(data["speech-encoder"], recipe.encoder)
     clips = train_clips(recipe, data)
     dev = [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
     if not clips or not dev:
         raise TrainError(f"no acted clips of a train and a dev speaker in {', '.join(recipe.draws)}")
     out.mkdir(parents=True, exist_ok=True)
-    features = train_features(encoder, clips, recipe, unheard, out, seed)[:, : 1 + recipe.rooms]
-    heard = clip_features(encoder, dev, Versions(), seed, out / "clip-features-dev.safetensors")
+    features = train_features(encoder, clips, recipe, unheard, out)[:, : 1 + recipe.rooms]
+    heard = clip_features(encoder, dev, Versions(), out / "clip-features-dev.safetensors")
     head = build_speech_head(encoder, len(EMOTIONS), recipe.head)
     assert isinstance(head, BaselineHead)  # noqa: S101
     known, others = (_heard_clips(*each, recipe.draws) for each in ((features, clips), (heard, dev)))

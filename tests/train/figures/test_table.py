@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from emotrack.command_line import main
+from emotrack.errors import EmotrackError
 from emotrack.train.corpora import READERS
-from emotrack.train.errors import DivergedError
-from emotrack.train.figures import table
+from emotrack.train.errors import DivergedError, TrainError
+from emotrack.train.figures import runs, table
 from emotrack.train.figures.table_text import TableCell, TableOptions, latex, markdown
 from emotrack.train.recipes.recipe import load_recipe
 from tests.train.test_given_features import RECIPE
@@ -89,6 +90,19 @@ def test_a_seed_that_diverges_is_counted_as_missing(
     options = TableOptions(("dev",), (0,))
     assert list(table.cells([load_recipe("toy")], {}, tmp_path, options)) == []
     assert "toy/staged/seed-0: stage3: the loss is no longer finite" in capsys.readouterr().err
+
+
+def test_seeds_trained_side_by_side_lack_where_they_failed(
+    out: Path, toy_data: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    failures: dict[tuple[str, int], EmotrackError] = {("toy", 0): DivergedError("the loss is no longer finite")}
+    monkeypatch.setattr(runs, "side_by_side", lambda trainings, jobs, named: ({}, failures))
+    shutil.copytree(out, tmp_path / "out")
+    assert main([*command(tmp_path / "out", toy_data), "--jobs", "2"]) == 0
+    assert "(1 of 2)" in (tmp_path / "out/table.md").read_text()
+    failures["toy", 0] = TrainError("there is not enough memory")
+    assert main([*command(tmp_path / "out", toy_data), "--jobs", "2"]) == 1
+    assert "toy, seed 0: there is not enough memory; the table lacks it" in capsys.readouterr().err
 
 
 def test_folds_have_their_mean_and_spread() -> None:

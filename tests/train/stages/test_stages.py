@@ -7,7 +7,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -227,6 +229,25 @@ def test_readings_of_another_stage_one_are_not_taken(tmp_path: Path) -> None:
         assert file.metadata() == {"origin": "a"}
     save_file({"lines": torch.zeros(2)}, path)  # by nobody known
     assert cached(path, "a", compute)["lines"].tolist() == [4, 4]
+
+
+def test_what_another_seed_has_computed_is_taken(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def compute() -> dict[str, Tensor]:
+        calls.append(1)
+        time.sleep(0.1)
+        return {"lines": torch.full((2,), float(len(calls)))}
+
+    def read(seed: int, origin: str = "a") -> float:
+        (folder := tmp_path / f"seed-{seed}").mkdir(exist_ok=True)
+        return float(cached(folder / "readings.safetensors", origin, compute)["lines"][0])
+
+    with ThreadPoolExecutor() as runs:  # which all begin at once
+        assert list(runs.map(read, range(4))) == [1, 1, 1, 1]
+    assert read(5, "b") == 2
+    assert len(list(tmp_path.glob("seed-*/readings.safetensors"))) == 2
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_readings_of_another_corpus_are_not_taken(tmp_path: Path) -> None:
