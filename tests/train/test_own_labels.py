@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 
 from emotrack.command_line import main
 from emotrack.models.bundle import load_bundle
+from emotrack.models.config import NetworkConfig
 from emotrack.train.corpora import read_text_corpus
 from emotrack.train.corpora.iemocap import read_iemocap_6
 from emotrack.train.corpora.own_labels import check_every_label_occurs, relabelled
 from emotrack.train.errors import TrainError
+from emotrack.train.evaluation.evaluate import counterpart, standing_for
 from emotrack.train.recipes.recipe import load_recipe
 from tests.train.test_given_features import RECIPE
 
@@ -40,6 +42,32 @@ def test_labels_that_are_not_there_are_refused(whole_iemocap: Path) -> None:
         relabelled(corpus, {"good": ("happy",)})
     with pytest.raises(TrainError, match=r"labels\.sad: no turn of iemocap-6, train, is labelled sadness"):
         check_every_label_occurs(relabelled(corpus, LABELS | {"sad": ("sadness",)}), {"sad": ("sadness",)}, "train")
+
+
+def test_labels_of_a_bundle_may_stand_for_others_of_a_corpus(whole_iemocap: Path) -> None:
+    """Those that are not named stand for what they stood for; the map is of the evaluation alone."""
+    corpus, config = read_iemocap_6(whole_iemocap, "dev"), NetworkConfig(name="mini")
+    found = standing_for(config, corpus, {"anger": ("frustration",), "surprise": ("excitement",)})
+    wanted = {"neutral": "neutral", "joy": "joy", "excitement": "surprise", "frustration": "anger", "anger": "anger"}
+    assert {label: counterpart(label, found) for label in wanted} == wanted
+    assert counterpart("excitement", config) == "joy"
+    own = replace(config, labels=("good", "bad"), stands_for=LABELS)
+    assert standing_for(own, corpus, {"good": ("neutral",)}).stands_for["good"] == ("neutral", "joy", "excitement")
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        ({"rage": ("anger",)}, "--labels: the bundle has no label 'rage': there are neutral, joy"),
+        ({"anger": ("fury",)}, "--labels: iemocap-6 has no label 'fury': there are neutral, joy"),
+        ({"anger": ("frustration",), "joy": ("frustration",)}, "--labels: a label of the corpus is named twice"),
+    ],
+)
+def test_labels_that_cannot_stand_for_others_are_refused(
+    labels: dict[str, tuple[str, ...]], complaint: str, whole_iemocap: Path
+) -> None:
+    with pytest.raises(TrainError, match=complaint):
+        standing_for(NetworkConfig(name="mini"), read_iemocap_6(whole_iemocap, "dev"), labels)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +122,9 @@ def test_a_bundle_keeps_them_and_is_scored_by_them(
     document = json.loads(capsys.readouterr().out)
     assert (document["count"], document["accuracy"], document["left_out"]) == (4, 1.0, {"neutral": 1})
     assert "p_good,p_bad" in predictions.read_text()
+    assert main(["evaluate", "--bundle", str(bundle), *scored, "--labels", "bad=neutral", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["counted"], document["count"], document["left_out"]) == ("neutral as bad", 5, {})
     other = ["train", "stage2", "--recipe", str(recipe), "--set", 'labels.bad=["anger", "neutral"]', *data]
     run = tmp_path / "out/given/staged/seed-0"
     assert main([*other, "--from", str(run / "stage1"), "--out", str(tmp_path / "other")]) == 1

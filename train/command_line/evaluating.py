@@ -36,6 +36,8 @@ corpora, in their official layouts:
                urdu-SF3 -SF5 -SF6 -SF7 -SM1 -SM2 -SM5 -SM6 -SM17 -SM18 -SM19 -SM25 -SM26 -SM27
     test       everybody else
 A label that the bundle calls otherwise is translated; one that it has no counterpart of is left out, and that is said.
+With --labels joy=excitement anger=anger,frustration turns with these labels of the corpus count as the bundle's; labels
+that are not named count as they do without it.
 Where turns of several corpora, genders or languages are known (columns gender and language of index.csv), there are
 scores of each.
 
@@ -67,6 +69,7 @@ examples:
   emotrack evaluate --bundle runs/mini/bundle --corpus acted --data conversations --modalities speech
   emotrack evaluate --corpus acted --data speech --session speaker --seed 0 1 2
   emotrack evaluate --corpus meld --data text/meld --split test --predictions mini.csv   (emotrack train significance)
+  emotrack evaluate --corpus iemocap-6 --data IEMOCAP --labels anger=anger,frustration
   emotrack evaluate --corpus iemocap --data IEMOCAP --mode offline --missing without
   emotrack evaluate --corpus iemocap --data IEMOCAP --asr moonshine --transcripts moonshine.csv
 """
@@ -96,6 +99,15 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--language", metavar="CODE", help="that --asr hears (en, de ...); detected when not given")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="dev")
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=label_and_sources,
+        metavar="LABEL=OTHER[,OTHER...]",
+        help="a label of the bundle, and those of the corpus that count as it",
+    )
     parser.add_argument(
         "--mode",
         choices=("online", "offline"),
@@ -133,6 +145,14 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
+def label_and_sources(argument: str) -> tuple[str, tuple[str, ...]]:
+    """``LABEL=OTHER[,OTHER...]``, of an argument."""
+    label, separator, sources = argument.partition("=")
+    if not (label and separator and all(sources.split(","))):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not LABEL=OTHER[,OTHER...]")
+    return label, tuple(sources.split(","))
+
+
 def run_evaluate(args: argparse.Namespace) -> int:
     """Run ``emotrack evaluate`` -> exit code."""
     import torch
@@ -141,6 +161,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from emotrack.tracker.errors import RecogniserError
     from emotrack.train.errors import TrainError
     from emotrack.train.evaluation.drawn_sessions import evaluate_drawn_sessions
+    from emotrack.train.evaluation.evaluate import standing_for
     from emotrack.train.evaluation.predictions import check_place
     from emotrack.train.running.ranks import training_device
 
@@ -153,6 +174,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
             check_place(args.predictions)
         network = load_bundle(args.bundle, str(training_device()))
         corpus = _corpus(args)
+        if args.labels:
+            network.config = standing_for(network.config, corpus, dict(args.labels))
         if args.session == "clip":
             found = {0: _evaluate(network, corpus, args)}
         else:
@@ -169,6 +192,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     }
     if corpus.words:
         asked |= {"words": corpus.words}
+    if args.labels:
+        asked |= {"counted": ", ".join(f"{' and '.join(sources)} as {label}" for label, sources in args.labels)}
     if args.session != "clip":
         asked |= {"session": args.session, "seed": ", ".join(map(str, found))}
     if args.json:

@@ -27,6 +27,7 @@ from emotrack.models.labels import canonical
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
 from emotrack.train.corpora import Corpus, CorpusTurn
+from emotrack.train.corpora.own_labels import LabelMap
 from emotrack.train.data.dialogues import LabelledTurn, hear
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.metrics import Scores, score
@@ -228,6 +229,27 @@ def counterpart(emotion: str, config: NetworkConfig) -> str | None:
         return next((label for label, sources in config.stands_for.items() if emotion in sources), None)
     names = (emotion, canonical(emotion))
     return next((name for name in names if name in config.labels), None)
+
+
+def standing_for(config: NetworkConfig, corpus: Corpus, labels: LabelMap) -> NetworkConfig:
+    """The configuration of a bundle whose labels stand for these of a corpus, and for the others as before.
+
+    Raises:
+        TrainError: the bundle or the corpus has no such label, or one of the corpus's is named twice.
+    """
+    if strange := next((label for label in labels if label not in config.labels), None):
+        raise TrainError(f"--labels: the bundle has no label {strange!r}: there are {', '.join(config.labels)}")
+    named = [(source, label) for label, sources in labels.items() for source in sources]
+    told = dict(named)
+    if strange := next((source for source in told if source not in corpus.labels), None):
+        raise TrainError(f"--labels: {corpus.name} has no label {strange!r}: there are {', '.join(corpus.labels)}")
+    if len(told) < len(named):
+        raise TrainError("--labels: a label of the corpus is named twice")
+    means = {source: told.get(source) or counterpart(source, config) for source in corpus.labels}
+    return replace(
+        config,
+        stands_for={label: tuple(each for each in means if means[each] == label) for label in config.labels},
+    )
 
 
 def encode(network: EmotionNetwork, dialogues: Iterable[Sequence[LabelledTurn]]) -> list[list[EncodedTurn]]:
