@@ -1,7 +1,7 @@
 """The network on a graphics card: the full-size stages, embeddings a second, and how many rooms it holds.
 
-Only where there is a CUDA device. ``mini`` as it ships, and RoBERTa-large with a CARE of WavLM-base's size and random
-weights, which costs what a trained one costs.
+Only where there is a CUDA device. Every stage of the recipe ``merits-l`` at its true size, on synthetic data; ``mini``
+as it ships, and RoBERTa-large with a CARE of WavLM-base's size and random weights, which costs what a trained one does.
 """
 
 from __future__ import annotations

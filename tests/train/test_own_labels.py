@@ -21,7 +21,7 @@ from emotrack.train.evaluation.evaluate import counterpart, standing_for
 from emotrack.train.recipes.recipe import load_recipe
 from tests.train.test_given_features import RECIPE
 
-LABELS = {"good": ("joy", "excitement"), "bad": ("anger", "frustration")}
+LABELS: dict[str, tuple[str, ...]] = {"good": ("joy", "excitement"), "bad": ("anger", "frustration")}
 
 
 def test_turns_with_no_such_label_are_context(whole_iemocap: Path) -> None:

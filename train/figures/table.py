@@ -74,9 +74,9 @@ def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: 
             wait()
             for what in json.loads((folder / f"scores-{split}.json").read_text())["scores"]:
                 yield TableCell(recipe.name, recipe.corpus, split, **what, seed=seed, collapsed=collapsed)
-    for (name, seed), error in failed.items():
-        if not isinstance(error, DivergedError):
-            raise TrainError(f"{name}, seed {seed}: {error}; the table lacks it")
+    for (name, seed), failure in failed.items():
+        if not isinstance(failure, DivergedError):
+            raise TrainError(f"{name}, seed {seed}: {failure}; the table lacks it")
 
 
 def _score(

@@ -23,16 +23,19 @@ def train_with(
         seeds: each once.
         out: what is made goes here.
         train: fills a folder, with a seed -> where its ``metrics.json`` lies. With several jobs, it can be pickled.
-        command: which says so when a seed's training collapses, and goes on with the others.
+        command: which says so when one of several seeds' trainings collapses.
         jobs: how many seeds are trained at a time, each in a process of its own; then the others go on whatever a
             training fails of.
 
     Returns:
         Whether every seed's training came to its end.
+
+    Raises:
+        CollapsedError: the training of the one seed collapsed; of several, that ends no other's.
     """
     if len(seeds) == 1:
-        made, ended = _one_by_one({seeds[0]: partial(train, out, seeds[0])}, command)
-        return not ended
+        train(out, seeds[0])
+        return True
     trainings = {seed: partial(train, out / f"seed-{seed}", seed) for seed in seeds}
     if jobs > 1:
         made, ended = side_by_side(trainings, jobs, "seed {}".format)

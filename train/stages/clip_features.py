@@ -27,7 +27,7 @@ from emotrack.train.running.ranks import training_device
 
 CLIPS_AT_ONCE, TOGETHER = 16, 8  # that are read, whose versions are encoded
 FRAME_MULTIPLE = 32
-DRAWN_WITH = 0  # seed of rooms and stretches
+DRAWN_WITH = 0  # seed of rooms and stretches, and of whatever else is drawn once for all seeds
 
 
 @dataclass(frozen=True, slots=True)

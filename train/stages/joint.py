@@ -50,7 +50,7 @@ def run_joint(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Pa
     if recipe.text.features:
         raise TrainError(f"recipe {recipe.name}: there is no text encoder to train: its embeddings are given")
     network, measured = start(recipe, data, out, seed, "stage1", stage=3, plan="joint")
-    train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
+    train, dev = conversations(recipe, data, out), dev_conversations(network, recipe, data, out)
     torch.manual_seed(seed)
     encoder, _, _ = pretrained_words(recipe, data)
     network.text_encoder.load_state_dict(encoder.state_dict())

@@ -34,7 +34,7 @@ from emotrack.train.learning.losses import UNLABELLED
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, MeasuredSpeechRecipe, Recipe
 from emotrack.train.running.cache import cached, origin_of
 from emotrack.train.running.progress import track
-from emotrack.train.stages.clip_features import Versions, clip_features
+from emotrack.train.stages.clip_features import DRAWN_WITH, Versions, clip_features
 from emotrack.train.stages.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.stages.text_stage import Reading, embed, read_dialogue
 
@@ -61,9 +61,7 @@ class Dev:
     both: list[EncodedDialogue]  # all there is, with all that is heard of it
 
 
-def training_conversations(
-    network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path, seed: int
-) -> Training:
+def training_conversations(network: EmotionNetwork, recipe: Recipe, data: dict[str, Path], out: Path) -> Training:
     """Encode a recipe's conversations, or load those that an earlier run of the same Stage I encoded.
 
     Args:
@@ -71,7 +69,6 @@ def training_conversations(
         recipe: says which conversations.
         data: where corpora lie.
         out: the run's folder; ``readings-train.safetensors`` is kept there.
-        seed: of what is left out of lines, and of how clips are augmented.
 
     Raises:
         TrainError: data that is missing or malformed.
@@ -80,7 +77,7 @@ def training_conversations(
     text_alone = replace(options, withhold_speech=1.0, withhold_text=0.0)
     speech_alone = replace(options, withhold_speech=0.0, withhold_text=1.0)
     if recipe.acted is not None and recipe.pairing is not None:
-        lines, voices = _lines_and_voices(network, recipe, (recipe.acted, recipe.pairing), data, out, seed)
+        lines, voices = _lines_and_voices(network, recipe, (recipe.acted, recipe.pairing), data, out)
         return Training(
             text=Paired(lines, voices, replace(recipe.pairing, acted=0, voiced=0.0), text_alone),
             speech=Paired(lines, voices, replace(recipe.pairing, astray=0.0), speech_alone),
@@ -120,15 +117,15 @@ def _lines_and_voices(
     acted: tuple[ActedSpeechRecipe | MeasuredSpeechRecipe, PairingOptions],
     data: dict[str, Path],
     out: Path,
-    seed: int,
 ) -> tuple[Lines, Voices]:
+    """What is left out of lines, and how clips are augmented, is drawn alike for every seed, which may share it."""
     speech, pairing = acted
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(DRAWN_WITH)
     train = READERS[recipe.corpus](data[recipe.corpus], "train")
     clips = train_clips(speech, data)
 
     def compute() -> dict[str, Tensor]:
-        torch.manual_seed(seed)  # augmentation
+        torch.manual_seed(DRAWN_WITH)  # augmentation
         readings = line_readings(network, train)  # N
         partly = [
             embed(network.text_encoder, [_partly(reading, pairing.unread, generator) for reading in readings])
@@ -140,7 +137,8 @@ def _lines_and_voices(
             "words": embed(network.text_encoder, clip_readings(network, clips)),  # (M, E)
         }
 
-    tensors = cached(out / "readings-train.safetensors", _origin(network, (train.dialogues, clips)), compute)
+    origin = _origin(network, (train.dialogues, clips, pairing))
+    tensors = cached(out / "readings-train.safetensors", origin, compute)
     lines = Lines(
         tensors["lines"],
         torch.tensor([_target(turn.emotion, network.labels) for turn in train.turns]),

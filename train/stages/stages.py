@@ -44,7 +44,7 @@ def run_stage_two(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         TrainError: data that is missing or malformed, a training that went wrong, or a folder with another run in it.
     """
     network, measured = start(recipe, data, out, seed, "stage1", stage=2, plan="staged")
-    train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
+    train, dev = conversations(recipe, data, out), dev_conversations(network, recipe, data, out)
     text, speech = ((each.loop, each.loss) for each in (recipe.stage2.text, recipe.stage2.speech))
     measured["stage2"] = {
         "text": _known_words(network, data)
@@ -68,7 +68,7 @@ def _known_words(network: EmotionNetwork, data: dict[str, Path]) -> dict[str, An
 def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
     """Train the co-attention on ``out/stage2`` and write ``out/stage3``. Raises as ``run_stage_two``."""
     network, measured = start(recipe, data, out, seed, "stage2", stage=3, plan="staged")
-    train, dev = conversations(recipe, data, out, seed), dev_conversations(network, recipe, data, out)
+    train, dev = conversations(recipe, data, out), dev_conversations(network, recipe, data, out)
     options = (recipe.stage3.loop, recipe.stage3.loss)
     measured["stage3"] = train_context(network, "fused", train.both, dev.both, options, (out, seed)).to_dict()
     return write(network, out / "stage3", measured)
@@ -142,12 +142,12 @@ def start(
     return network.eval().to(training_device()), trained.metrics | {"made": made_by(recipe)}
 
 
-def conversations(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Training:
+def conversations(recipe: Recipe, data: dict[str, Path], out: Path) -> Training:
     """The training conversations, as ``out/stage1`` encodes them, or where a run began later, ``out/stage2``: alike."""
     first = load_bundle(
         next(each for each in (out / "stage1", out / "stage2") if each.is_dir()), str(training_device())
     )
-    return training_conversations(first, recipe, data, out, seed)
+    return training_conversations(first, recipe, data, out)
 
 
 def write(network: EmotionNetwork, folder: Path, measured: dict[str, Any]) -> Path:
