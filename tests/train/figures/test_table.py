@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -103,6 +105,21 @@ def test_seeds_trained_side_by_side_lack_where_they_failed(
     failures["toy", 0] = TrainError("there is not enough memory")
     assert main([*command(tmp_path / "out", toy_data), "--jobs", "2"]) == 1
     assert "toy, seed 0: there is not enough memory; the table lacks it" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_seeds_side_by_side_become_what_they_become_one_after_the_other(
+    toy_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = [sys.executable, "-m", "emotrack", *command(tmp_path / "one", toy_data)]
+    subprocess.run(words, check=True)
+    subprocess.run([*words, "--out", str(tmp_path / "many"), "--jobs", "2"], check=True)
+    kept = [(tmp_path / out / "table.csv").read_bytes() for out in ("one", "many")]
+    assert kept[0] == kept[1]
+    for seed in (0, 1):
+        name = f"toy/staged/seed-{seed}/bundle/model.safetensors"
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
 
 
 def test_folds_have_their_mean_and_spread() -> None:

@@ -20,6 +20,7 @@ from emotrack.train.learning.side_by_side import side_by_side
 from tests.train.learning.trainings import fails, meets, scored, trained
 
 ENDLESS = """
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from emotrack.train.learning.side_by_side import side_by_side
 from tests.train.learning.trainings import waits
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began the tests in the background
     try:
         side_by_side({seed: partial(waits, Path(sys.argv[1])) for seed in range(2)}, 2)
     except KeyboardInterrupt:
