@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from emotrack.models import network
+from emotrack.models.co_attention import CoAttention
 from tests.models.conftest import tiny_network
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_fusion.py"
 
 
 def test_a_network_has_the_fusion_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "CoAttention", network.CoAttention)  # as it is, and as it is afterwards
+    monkeypatch.setattr(network, "CoAttention", CoAttention)  # as it is, and as it is afterwards
     found = runpy.run_path(str(EXAMPLE))
     fusion = tiny_network(3).co_attention
     assert isinstance(fusion, found["GatedFusion"])
