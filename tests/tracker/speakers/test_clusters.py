@@ -111,8 +111,8 @@ def test_speakers_are_numbered_as_they_appear(heard: Heard) -> None:
 def test_little_speech_opens_nobody_new_and_more_of_it_does(heard: Heard) -> None:
     people = People(2)
     heard.hear(people.says(ANA), 3.0)
-    assert heard.hear(people.says(BEN), 0.7).speaker == "speaker 1"
-    assert heard.hear(people.says(BEN), 0.7).revised == {1: "speaker 2"}, "1.4 s in all"
+    assert heard.hear(people.says(BEN), 1.2).speaker == "speaker 1"
+    assert heard.hear(people.says(BEN), 1.2).revised == {1: "speaker 2"}, "2.4 s in all"
     assert heard.names == ["speaker 1", "speaker 2", "speaker 2"]
 
 
@@ -421,7 +421,7 @@ def test_an_enrolled_voice_is_known_from_its_first_turn(heard: Heard) -> None:
     heard.speakers.enroll("Ana", people.says(ANA))
     heard.speakers.enroll("Ben", people.says(BEN))
     for person, name in ((BEN, "Ben"), (ANA, "Ana"), (CLEO, "speaker 1"), (BEN, "Ben")):
-        assert heard.hear(people.says(person), 1.3).speaker == name
+        assert heard.hear(people.says(person), 2.1).speaker == name
 
 
 def test_two_enrolled_voices_are_never_one(heard: Heard) -> None:
