@@ -134,7 +134,8 @@ class ChannelVoices:
     def _begin_prints(self, turn_start: int, seen: int, activity: Activity) -> None:
         """Print what voices have said of the turn under way, as far as was looked at it."""
         _, settled = self._cut_before(turn_start)
-        for part in parts(activity, turn_start // STEP, seen // STEP, settled):
+        first = max(turn_start // STEP, -(-self._listener.remembers_from // STEP))  # whose sound is kept as a whole
+        for part in parts(activity, first, seen // STEP, settled):
             self._prints.begin(part.start, part.clean, seen // STEP, self._listener.between)
 
     def _seen_of(self, turn: SpeechTurn) -> tuple[int, int, Activity | None]:

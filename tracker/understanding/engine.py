@@ -6,6 +6,7 @@ for more than one turn of every other conversation. What need not be done at onc
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -24,10 +25,13 @@ from emotrack.models.text_encoder import MAX_EARLIER_TOKENS
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.hearing.vad import Detecting
+from emotrack.tracker.messages.notices import lasting
 from emotrack.tracker.speakers.networks import SpeakerNetworks, VoicePrint
 from emotrack.tracker.understanding.batching import Batcher, BatchLimits
 from emotrack.tracker.understanding.overload import Lateness, LeftOut, Overload
 from emotrack.tracker.understanding.recognisers import Recogniser, Transcript
+
+_log = logging.getLogger(__name__)
 
 SKIPPED: Final = "skipped_to_catch_up"  # why a turn has no words that was not recognised for lack of time
 
@@ -117,8 +121,16 @@ class Engine:
         return await self._segmenting.ask(samples)
 
     async def print_voice(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
-        """The print of a voice, of those frames that are clean; needs ``speaker_networks``. See ``VoicePrints``."""
-        return await self._printing.ask((samples, clean))
+        """The print of a voice, of those frames that are clean; needs ``speaker_networks``. See ``VoicePrints``.
+
+        None, too, where the network fails: a turn can be scored without its speaker.
+        """
+        try:
+            return await self._printing.ask((samples, clean))
+        except Exception as error:  # noqa: BLE001  # ONNX Runtime has a class of its own for each kind of failure
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            _log.warning("a voice print failed, speakers are told without it: %s", reason, extra=lasting("voice print"))
+            return None
 
     async def recognise(self, turn: SpeechTurn) -> Transcript:
         """The words of ``turn``; none without a recogniser, or when words are left out before it was begun.

@@ -204,6 +204,21 @@ def test_where_somebody_waits_the_speaker_follows_as_a_revision(
     assert told == ([(1, 0, None), (1, 1, "speaker 1")] if is_paced else [(1, 0, "speaker 1")])
 
 
+def test_prints_that_fail_end_no_session(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FailingPrints:
+        name = "failing"
+
+        def __call__(self, samples: Samples, clean: NDArray[np.bool_]) -> VoicePrint | None:
+            raise MemoryError("invalid dimensions\nof the input")
+
+    failing = replace(networks, prints=FailingPrints())
+    turns = tracked(mono(stereo)[: 4 * SAMPLE_RATE], network, failing, SpeakerOptions()).turns
+    assert [turn.speaker for turn in turns] == [None]
+    assert "a voice print failed, speakers are told without it: invalid dimensions" in caplog.messages
+
+
 def test_overload_leaves_speakers_out_first(
     network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,6 +186,22 @@ def test_a_channel_that_loses_sound_goes_on(mono: Samples, segmentation: Package
         np.testing.assert_array_equal(part.turn.samples, mono[place : place + len(part.turn.samples)])
 
 
+def test_a_voice_that_goes_on_right_after_a_gap_is_printed_from_its_first_piece_on(mono: Samples) -> None:
+    """The sound comes back within a frame, so that only a part of that is kept; segmentation hears nobody."""
+    sounds: list[int] = []
+
+    def note(sound: Samples, _clean: NDArray[np.bool_]) -> None:
+        sounds.append(len(sound))
+
+    channel = Channel(lambda samples: np.zeros((len(samples) // STEP, VOICES), dtype=bool), note)
+    channel.hear(np.zeros(SAMPLE_RATE // 2, dtype=np.float32))
+    back = 40 * SAMPLE_RATE + 100
+    assert back % STEP
+    channel.hear(run_together(mono)[8000 : 8000 + 4 * SAMPLE_RATE], back)
+    assert sounds
+    assert min(sounds) > SAMPLE_RATE
+
+
 def test_silence_costs_no_look_and_speech_one_a_second(mono: Samples, segmentation: PackagedSegmentation) -> None:
     channel = Channel(segmentation)
     room = np.random.default_rng(0).normal(0.0, 3e-4, 30 * SAMPLE_RATE).astype(np.float32)
