@@ -215,12 +215,17 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
     return bars(values, width, height)
 
 
+def newest_turn(state: DashboardState, status: Status) -> ShownTurn | ShownProvisional | None:
+    """The turn that goes on, else the newest one."""
+    turns = state.provisional(status) or state.turns
+    return turns[-1] if turns else None
+
+
 def newest(state: DashboardState, status: Status, width: int, height: int) -> list[Line]:
     """The probabilities of the turn that goes on, else of the newest one, in the bundle's order."""
-    under_way = state.provisional(status)
-    if not state.turns and not under_way:
+    turn = newest_turn(state, status)
+    if turn is None:
         return [_no_turns(state, width)]
-    turn = under_way[-1] if under_way else state.turns[-1]
     seen = look(turn.emotion)
     is_sure = isinstance(turn, ShownTurn) and not turn.uncertain
     row = Row(width).add(f" {turn.emotion} ", seen.block if is_sure else seen.ink)

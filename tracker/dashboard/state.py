@@ -24,7 +24,7 @@ from emotrack.tracker.events import (
     Turn,
 )
 from emotrack.tracker.messages.plain import plain
-from emotrack.tracker.messages.wording import doubted
+from emotrack.tracker.messages.wording import affect, doubted
 from emotrack.tracker.session.status import Status
 from emotrack.tracker.site import DEFAULT_SITE
 from emotrack.tracker.summary.mood import Mood, believed
@@ -66,6 +66,8 @@ class ShownTurn:
     """Why the estimate is not to be relied on, in a few words; empty for no reason."""
     overlap: float = 0.0
     """How much of it others speak in; 0 where nobody looked."""
+    affect: str = ""
+    """How pleasant and how aroused it sounds; empty for neither, and where a person has corrected the estimate."""
     corrected: bool = False
     """The emotion is what a person said, not the estimate."""
 
@@ -81,6 +83,8 @@ class ShownProvisional:
     confidence: float
     uncertain: bool
     probabilities: Mapping[str, float]
+    affect: str = ""
+    """How pleasant and how aroused it sounds; empty for neither."""
 
     def is_over(self, turn: ShownTurn) -> bool:
         """Whether it was a look at ``turn``, which has ended, or at what proved to be none."""
@@ -324,6 +328,7 @@ class DashboardState:
             confidence=event.confidence,
             uncertain=event.uncertain,
             probabilities={plain(name, NAME_CHARS): p for name, p in event.probabilities.items()},
+            affect=affect(event.valence, event.arousal),
         )
 
     def _apply_correction(self, event: Correction) -> None:
@@ -387,6 +392,7 @@ class DashboardState:
             named=event.speaker,
             doubt=doubted(event.doubt),
             overlap=event.overlap or 0.0,
+            affect=affect(event.valence, event.arousal),
         )
 
     def _count(self, turn: ShownTurn, step: int) -> None:
@@ -406,4 +412,4 @@ class DashboardState:
 
 def _corrected(turn: ShownTurn, emotion: str) -> ShownTurn:
     """What a person said stands, whatever the estimate."""
-    return replace(turn, emotion=emotion, uncertain=False, corrected=True)
+    return replace(turn, emotion=emotion, uncertain=False, affect="", corrected=True)

@@ -74,7 +74,13 @@ def _wide(state: DashboardState, status: Status, width: int, height: int) -> lis
     return [
         _header(state, status, width),
         *side_by_side(
-            box(panels.transcript(state, status, text - 4, body - 2), text, body, "Conversation", _totals(state)),
+            box(
+                panels.transcript(state, status, text - 4, body - 2),
+                text,
+                body,
+                "Conversation",
+                _totals(state, status, text - 7),
+            ),
             _side(state, status, side, body),
         ),
         *_timeline_box(state, width, rows + 2, cell=2),
@@ -137,7 +143,13 @@ def _normal(state: DashboardState, status: Status, width: int, height: int) -> l
     )
     return [
         _header(state, status, width),
-        *box(panels.transcript(state, status, width - 4, text - 2), width, text, "Conversation", _totals(state)),
+        *box(
+            panels.transcript(state, status, width - 4, text - 2),
+            width,
+            text,
+            "Conversation",
+            _totals(state, status, width - 7),
+        ),
         *lower,
         *([*Row(1).line(), *line] for line in _measures(state, status, width - 1)),
         *_footer(state, status, width),
@@ -240,11 +252,15 @@ def _mood_line(state: DashboardState, width: int) -> Line:
     return row.line()
 
 
-def _totals(state: DashboardState) -> str:
-    if not state.turn_count:
-        return ""
+def _totals(state: DashboardState, status: Status, width: int) -> str:
+    """How many turns there were and, where there is room, how the one that goes on or is the newest sounds."""
     unsure = f", {state.uncertain_count} not sure" if state.uncertain_count else ""
-    return counted(state.turn_count, "turn") + unsure
+    words = [counted(state.turn_count, "turn") + unsure] if state.turn_count else []
+    turn = panels.newest_turn(state, status)
+    if turn is not None and turn.affect:
+        words.append(f"now {turn.affect}{'?' if turn.uncertain else ''}")
+    every = "   ".join(words)
+    return every if len(every) <= width else words[0]
 
 
 def _footer(state: DashboardState, status: Status, width: int) -> list[Line]:

@@ -8,12 +8,25 @@ from typing import Final
 TOLD_OVERLAP: Final = 0.2
 """The share of a turn that others speak in, from which on people are told of it."""
 
+TOLD_AFFECT: Final = 0.1
+"""The distance from the middle from which on people are told how pleasant or aroused a turn sounds."""
+
 _DOUBTS: Final = {"short": "very short", "unclear": "hardly speech", "no_words": "no words heard"}
 
 
 def doubted(doubt: str | None) -> str:
     """Why an estimate is doubted, for people; empty for no reason, and for overlap, which they are told anyway."""
     return _DOUBTS.get(doubt or "", "")
+
+
+def affect(valence: float | None, arousal: float | None) -> str:
+    """How pleasant and how aroused it sounds, -1 to 1 each, for people, as in ``unpleasant 0.5, calm 0.3``.
+
+    What is nearer the middle than ``TOLD_AFFECT``, and what nobody knows, is left out.
+    """
+    axes = ((valence or 0.0, "unpleasant", "pleasant"), (arousal or 0.0, "calm", "aroused"))
+    told = [(abs(value), more if value > 0 else less) for value, less, more in axes if abs(value) >= TOLD_AFFECT]
+    return ", ".join(f"{word} {strength:.1f}" for strength, word in told)
 
 
 def clock(seconds: float) -> str:

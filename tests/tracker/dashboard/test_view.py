@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,9 @@ from rich.console import Console
 from emotrack.tracker.dashboard import DashboardState, render, summary
 from emotrack.tracker.dashboard.naming import Naming, Speaker
 from emotrack.tracker.dashboard.palette import look
-from emotrack.tracker.events import Doubt, SpeculationShare
+from emotrack.tracker.events import Correction, Doubt, SpeculationShare
 from emotrack.tracker.session.status import LiveStatus, Status
-from tests.tracker.dashboard.made_up import ended, lost, mark, provisional, restored, started, turn
+from tests.tracker.dashboard.made_up import HEAD, ended, lost, mark, provisional, restored, started, turn
 
 SIZES = [(60, 15), (80, 24), (120, 30), (200, 50)]
 ODD_SIZES = [
@@ -362,3 +363,30 @@ def test_the_numbers_of_speakers_are_seen_on_the_timeline(size: tuple[int, int])
         state.apply(turn(number, speaker=f"speaker {number}"))
     rows = [line for line in lines_of(state, LiveStatus(), *size) if "J" in line and "·" in line]
     assert ["speaker 1" in row or "speaker 2" in row for row in rows] == [True, True]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (110, 33), (200, 50)], ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"valence": 0.67, "arousal": -0.3}, "1 turn   now pleasant 0.7, calm 0.3 ─"),
+        ({"valence": -0.5, "arousal": 0.5, "uncertain": True}, "1 not sure   now unpleasant 0.5, aroused 0.5? ─"),
+        ({"valence": 0.04, "arousal": 0.0}, "1 turn ─"),
+        ({"valence": None, "arousal": None}, "1 turn ─"),
+    ],
+)
+def test_the_newest_turn_says_how_pleasant_and_aroused_it_sounds(
+    size: tuple[int, int], changes: dict[str, Any], told: str
+) -> None:
+    state = DashboardState()
+    state.apply(turn(1, **changes))
+    assert any(told in line for line in lines_of(state, LiveStatus(), *size))
+
+
+def test_a_turn_that_goes_on_says_how_it_sounds_so_far_and_a_corrected_one_no_more() -> None:
+    state = DashboardState()
+    state.apply(turn(1, valence=0.6, arousal=0.6))
+    state.apply(Correction(**HEAD, turn_id=1, emotion="anger"))
+    assert not any("pleasant" in line for line in lines_of(state, LiveStatus(), 80, 24))
+    state.apply(provisional(8.0, 9.0, valence=-0.4))
+    assert any("1 turn   now unpleasant 0.4 ─" in line for line in lines_of(state, LiveStatus(thinking=1), 80, 24))

@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 
 from emotrack.tracker.messages import wording as messages
-from emotrack.tracker.messages.wording import TOLD_OVERLAP
+from emotrack.tracker.messages.wording import TOLD_AFFECT, TOLD_OVERLAP
 from emotrack.tracker.session.controls import MAX_NAME
 from emotrack.tracker.sessions import report
 from emotrack.tracker.sessions.report import view, wording
@@ -40,4 +40,5 @@ def test_words() -> None:
     (reasons,) = re.findall(r"REASONS = (\[\[.*?\]\])", words)
     assert tuple(map(tuple, json.loads(reasons))) == _REASONS
     assert f"?? 0) >= {TOLD_OVERLAP})" in words
+    assert f"Math.abs(value) >= {TOLD_AFFECT})" in words
     assert f'maxlength="{MAX_NAME}"' in page("index.html")

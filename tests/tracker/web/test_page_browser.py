@@ -106,7 +106,11 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
         page = served.page
         page.status.speaking = (True,)
         served.emit(
-            *(started(), turn(1, why=WHY), turn(2, "anger", speaker="Ben", uncertain=True, confidence=0.41)),
+            *(
+                started(),
+                turn(1, why=WHY, valence=0.67, arousal=-0.3),
+                turn(2, "anger", speaker="Ben", uncertain=True, confidence=0.41),
+            ),
             *(
                 mark(9.0),
                 turn(
@@ -120,7 +124,10 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
                     doubt="short",
                 ),
             ),
-            *(turn(4, text="<b>No</b> \u202e mischief", end_s=21.0), provisional(22.0, 23.0, "sadness", speaker="Ben")),
+            *(
+                turn(4, text="<b>No</b> \u202e mischief", end_s=21.0),
+                provisional(22.0, 23.0, "sadness", speaker="Ben", valence=-0.5),
+            ),
         )
         browser.emulate(1280)
         browser.open(served.url)
@@ -128,7 +135,13 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
         browser.wait("return document.querySelector('.who')?.textContent.includes('is speaking')")
         shown = words(browser, "#turns")
         for wanted in (
-            *("Ana J joy 80", "Ben A anger 41", "uncertain", "A person marked this moment", "unknown speaker F fear"),
+            *(
+                "Ana J joy 80 %, pleasant 0.7, calm 0.3",
+                "Ben A anger 41",
+                "uncertain",
+                "A person marked this moment",
+                "unknown speaker F fear",
+            ),
             *(
                 "Voice only: the recogniser heard no speech.",
                 "cut short",
@@ -142,7 +155,7 @@ def test_it_shows_the_conversation_and_asks_nobody_else(browser: Browser) -> Non
             assert wanted in " ".join(shown.split()), wanted
         assert words(browser, "#consent").startswith("Everyone who can be heard should know that emotions are being")
         assert "speaking" in words(browser, "#doing")
-        assert "Ben is speaking S sadness 55 % so far" in " ".join(words(browser, "#now").split())
+        assert "Ben is speaking S sadness 55 % so far unpleasant 0.5" in " ".join(words(browser, "#now").split())
         assert "joy" in words(browser, "#mood")
         assert "2 turns" in words(browser, "#people")
         assert "moonshine" in words(browser, "#session") or "faster-whisper" in words(browser, "#session")

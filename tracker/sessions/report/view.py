@@ -11,7 +11,7 @@ from functools import cached_property
 from emotrack.tracker.dashboard.palette import GREY, look
 from emotrack.tracker.events import Turn
 from emotrack.tracker.messages.plain import plain_document
-from emotrack.tracker.messages.wording import TOLD_OVERLAP, doubted
+from emotrack.tracker.messages.wording import TOLD_OVERLAP, affect, doubted
 from emotrack.tracker.sessions.reading.reader import Session
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
 from emotrack.tracker.sessions.report.wording import percent
@@ -69,6 +69,11 @@ class SeenTurn:
     def doubt(self) -> str:
         """Why the estimate is not to be relied on; empty for no reason, and where a person has corrected it."""
         return "" if self.corrected else doubted(self.turn.doubt)
+
+    @property
+    def affect(self) -> str:
+        """How pleasant and how aroused it sounds; empty for neither, and where a person has corrected the estimate."""
+        return "" if self.corrected else affect(self.turn.valence, self.turn.arousal)
 
     @property
     def overlapped(self) -> str:

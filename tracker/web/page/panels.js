@@ -1,6 +1,6 @@
 // The figures beside the conversation: who speaks now and how it sounds, the mood, the speakers, the session.
 
-import { byId, chip, clock, colour, counted, isolated, labels, make, nameOf, percent, say } from "./words.js";
+import { affect, byId, chip, clock, colour, counted, isolated, labels, make, nameOf, percent, say } from "./words.js";
 
 const QUIETEST = -60; // dBFS at the left end of a meter
 const MOST_BARS = 8;
@@ -74,9 +74,10 @@ export class Panels {
     const how = isGoing ? "so far" : turn.corrected ? "corrected by a person" : turn.uncertain ? "uncertain" : "";
     const who = make("p", { className: "who" }, make("b", {}, isolated(turn.speaker ?? (isGoing ? "somebody" : nameOf(turn)))), ` ${isGoing ? "is speaking" : `at ${clock(turn.start_s)}`}`);
     const what = make("p", { className: "what" }, chip(turn.emotion, turn), " ", make("b", {}, turn.emotion), ` ${percent(turn.confidence)} `, make("em", {}, how));
+    const sounds = make("p", { className: "sounds quiet" }, affect(turn)); // as high where there is nothing to say
     const bars = make("ul", { className: "bars" });
     fillBars(bars, turn.probabilities);
-    byId("now-turn").replaceChildren(who, what, bars);
+    byId("now-turn").replaceChildren(who, what, sounds, bars);
     return looks;
   }
 

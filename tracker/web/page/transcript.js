@@ -1,6 +1,6 @@
 // The conversation as a list: however long it is, only some hundred turns around what is read are on the page.
 
-import { byId, chip, clock, colour, hidden, isolated, make, nameOf, percent, remarks, silence, why } from "./words.js";
+import { affect, byId, chip, clock, colour, hidden, isolated, make, nameOf, percent, remarks, silence, why } from "./words.js";
 
 const PAGE = 30;
 const MOST = 120;
@@ -94,7 +94,8 @@ export class Transcript {
       head.append(item.emotion, " ", make("em", {}, "✓ corrected by a person"), " ");
       head.append(make("span", { className: "quiet" }, `estimated ${item.estimate} ${percent(item.confidence)}`));
     } else {
-      head.append(item.emotion, " ", make("span", { className: "quiet" }, percent(item.confidence)));
+      const howMuch = [percent(item.confidence), affect(item)].filter(Boolean).join(", ");
+      head.append(item.emotion, " ", make("span", { className: "quiet" }, howMuch));
       if (item.uncertain) head.append(" ", make("em", {}, "uncertain"));
     }
     const more = remarks(item);

@@ -78,9 +78,17 @@ export const letter = (label) => lookOf(label).letter;
 
 export const nameOf = (turn) => turn.speaker ?? NOBODY;
 
+// How pleasant and how aroused a turn sounds, what is in the middle left out; not where a person has corrected it.
+export function affect({ valence, arousal, corrected }) {
+  if (corrected) return "";
+  const axes = [[valence ?? 0, "unpleasant", "pleasant"], [arousal ?? 0, "calm", "aroused"]];
+  const told = axes.filter(([value]) => Math.abs(value) >= 0.1);
+  return told.map(([value, less, more]) => `${value > 0 ? more : less} ${Math.abs(value).toFixed(1)}`).join(", ");
+}
+
 export function inWords(turn) {
   if (turn.corrected) return `${turn.emotion}, corrected by a person`;
-  return `${turn.emotion} ${percent(turn.confidence)}${turn.uncertain ? ", uncertain" : ""}`;
+  return [`${turn.emotion} ${percent(turn.confidence)}`, affect(turn), turn.uncertain && "uncertain"].filter(Boolean).join(", ");
 }
 
 export function silence(turn) {

@@ -201,6 +201,14 @@ def test_a_turn_that_is_doubted_says_why() -> None:
     assert Page(html).text.count("very short") == 1
 
 
+def test_a_turn_says_how_pleasant_and_aroused_it_sounds_unless_a_person_corrected_it() -> None:
+    unpleasant = {"valence": -0.51, "arousal": 0.59}
+    session = session_of(turn(1, **unpleasant), turn(2, valence=0.02), turn(3, **unpleasant))
+    session.corrections = {3: Correction(**STAMP, turn_id=3, emotion="joy")}
+    html = render_report(session)
+    assert Page(html).text.count("unpleasant 0.5, aroused 0.6") == 1
+
+
 def test_a_session_that_was_cut_off_says_so(tmp_path: Path) -> None:
     save(conversation(30), tmp_path / "s.jsonl")
     whole = (tmp_path / "s.jsonl").read_text()
