@@ -85,5 +85,6 @@ def open_model(weights: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # of every length that it has met, which memory would hold
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others want the core in between
     return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
