@@ -207,7 +207,8 @@ class Speakers:
         for each in self._turns:
             each.last = each.speaker
         self._drop_names()
-        return merged
+        left = set(self._names.values())  # of two speakers of one name, one may turn out to be somebody else
+        return {name: into for name, into in merged.items() if name not in left}
 
     def _linked(self, groups: list[_Group]) -> list[list[_Group]]:
         """Average linkage, down to ALIKE, or to as many speakers as there may be."""

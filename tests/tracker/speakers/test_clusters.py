@@ -513,6 +513,19 @@ def spoken(conversation: Sequence[tuple[int, float, bool, str | None]], speakers
 
 @settings(max_examples=60)
 @example([(0, 0.6, False, None), (1, 2.0, False, None)], 0, 1)  # the first word counts as a speaker's
+@example(  # of two speakers whom a person has given one name, one turns out to be a third
+    [
+        *[(0, 0.4, False, None), (1, 2.0, False, None), (1, 0.6, True, None), (0, 0.4, False, None)],
+        *[(3, 0.6, False, None), (1, 1.0, True, None), (0, 0.4, False, None), (0, 2.0, False, None)],
+        *[(1, 0.6, False, None), (0, 0.4, False, None), (0, 0.4, False, None), (0, 0.4, False, None)],
+        *[(0, 0.6, False, None), (0, 0.4, False, None), (0, 0.4, False, None), (0, 0.6, False, None)],
+        *[(2, 2.0, False, None), (0, 2.0, True, None), (0, 0.4, False, None), (0, 0.4, False, None)],
+        *[(0, 1.0, False, None), (0, 0.4, False, None), (0, 0.6, False, None)],
+        *[(0, 0.4, True, "another's name"), (1, 0.6, False, None)],
+    ],
+    3,
+    1,
+)
 @given(conversations, st.integers(0, 3), st.sampled_from([None, 1, 2]))
 def test_revisions_tell_everything_and_everybody_has_a_name(
     conversation: list[tuple[int, float, bool, str | None]], seed: int, count: int | None
