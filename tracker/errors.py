@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+from typing import Any
 
 from emotrack.errors import EmotrackError
 
@@ -44,6 +46,15 @@ def reason_of(error: BaseException) -> str | None:
             return f"a part of the installation cannot be loaded: {error}"
         case _:
             return None
+
+
+def look_at(work: asyncio.Future[Any]) -> None:
+    """To call when work is done that may be thrown away: what goes wrong in it is nobody's business then.
+
+    asyncio would print it. Whoever does await the work still gets it.
+    """
+    if not work.cancelled():
+        work.exception()
 
 
 class SinkError(EmotrackError):

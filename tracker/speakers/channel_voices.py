@@ -14,7 +14,16 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
 from emotrack.tracker.speakers.clusters import ONE_PERSON
-from emotrack.tracker.speakers.division import LOOK_BACK_S, VoicePart, drowned, frames, parts, passed_on, whole
+from emotrack.tracker.speakers.division import (
+    LOOK_BACK_S,
+    VoicePart,
+    drowned,
+    frames,
+    parts,
+    passed_on,
+    seconds_of,
+    whole,
+)
 from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW
 from emotrack.tracker.speakers.pieces import PrintVoice, RunningPrints, TurnPrint, VoicePiece, print_of, print_of_sound
 
@@ -45,7 +54,7 @@ class VoicedTurn:
     @property
     def clean_s(self) -> float:
         """Seconds of the voice alone."""
-        return float(self.clean.sum()) * STEP / SAMPLE_RATE
+        return seconds_of(self.clean)
 
     async def print(self, print_voice: PrintVoice) -> TurnPrint | None:
         """The print of the voice; see ``print_of``."""

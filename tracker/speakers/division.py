@@ -23,6 +23,11 @@ def frames(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE / STEP)
 
 
+def seconds_of(active: NDArray[np.bool_]) -> float:
+    """How long a voice is active in all, (frames,)."""
+    return float(active.sum()) * STEP / SAMPLE_RATE
+
+
 LOOK_BACK_S: Final = 1.5  # of what was heard last is not decided on while speech goes on
 _BREATH: Final = frames(0.4)  # a shorter break is none
 _LEAST: Final = frames(0.2)  # shorter activity is no part

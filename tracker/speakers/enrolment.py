@@ -23,7 +23,7 @@ LIKE_THE_REST: Final = 0.5  # similarity of a print to the mean of all: a person
 
 
 @dataclass(frozen=True, slots=True)
-class _VoicePiece:
+class _OwnTurn:
     """What one voice says in one turn."""
 
     voice_print: VoicePrint
@@ -38,13 +38,13 @@ class Enrolment:
         self._listener = Listener(0, SegmenterOptions(), WINDOW)
         self._voices = ChannelVoices(self._listener, self._segment, self._print)
         self._speakers = Speakers()
-        self._pieces: list[_VoicePiece] = []
+        self._turns: list[_OwnTurn] = []
         self._speaker_of: dict[int, str | None] = {}  # by place in these
 
     @property
     def clean_s(self) -> float:
         """Seconds of speech so far that nobody else spoke in."""
-        return sum(piece.clean_s for piece in self._pieces)
+        return sum(turn.clean_s for turn in self._turns)
 
     async def hear(self, chunk: AudioChunk) -> None:
         """Take the next chunk, (samples, 1)."""
@@ -70,20 +70,20 @@ class Enrolment:
                 f"only {self.clean_s:.1f} s of clear speech were heard, and a voice print takes {LEAST_S:g}"
             )
         shares: dict[str | None, float] = {}
-        for place, piece in enumerate(self._pieces):
+        for place, own_turn in enumerate(self._turns):
             speaker = self._speaker_of[place]
-            shares[speaker] = shares.get(speaker, 0.0) + piece.clean_s
+            shares[speaker] = shares.get(speaker, 0.0) + own_turn.clean_s
         person = max(shares, key=shares.__getitem__)
         if shares[person] < (1.0 - MOST_OF_OTHERS) * self.clean_s:
             raise EmotrackError(
                 f"{len(shares)} voices were heard, the one that speaks most in {shares[person] / self.clean_s:.0%} of "
                 f"the speech: somebody is enrolled alone"
             )
-        own = [piece for place, piece in enumerate(self._pieces) if self._speaker_of[place] == person]
+        own = [turn for place, turn in enumerate(self._turns) if self._speaker_of[place] == person]
         roughly = _mean(own)
         # A few words of somebody else are no speaker yet, and may be counted as this person's.
-        own = [piece for piece in own if piece.voice_print @ roughly >= LIKE_THE_REST * np.linalg.norm(roughly)]
-        return _mean(own), sum(piece.clean_s for piece in own)
+        own = [turn for turn in own if turn.voice_print @ roughly >= LIKE_THE_REST * np.linalg.norm(roughly)]
+        return _mean(own), sum(turn.clean_s for turn in own)
 
     async def _segment(self, samples: Samples) -> NDArray[np.bool_]:
         return self._networks.segmentation(samples)
@@ -96,8 +96,8 @@ class Enrolment:
             voice_print = await voiced.print(self._print)
             if voice_print is None or voiced.clean_s < RELIABLE_S:
                 continue
-            place = len(self._pieces)
-            self._pieces.append(_VoicePiece(of_length_one(voice_print.mean), voiced.clean_s))
+            place = len(self._turns)
+            self._turns.append(_OwnTurn(of_length_one(voice_print.mean), voiced.clean_s))
             found = self._speakers.hear(place, voice_print, voiced.clean_s, like=None, apart=())
             self._speaker_of[place] = found.speaker
             for known, speaker in self._speaker_of.items():
@@ -105,7 +105,7 @@ class Enrolment:
             self._speaker_of.update(found.revised)
 
 
-def _mean(pieces: list[_VoicePiece]) -> VoicePrint:
-    weights = [piece.clean_s for piece in pieces]
-    mean: VoicePrint = np.average([piece.voice_print for piece in pieces], axis=0, weights=weights).astype(np.float32)
+def _mean(turns: list[_OwnTurn]) -> VoicePrint:
+    weights = [turn.clean_s for turn in turns]
+    mean: VoicePrint = np.average([turn.voice_print for turn in turns], axis=0, weights=weights).astype(np.float32)
     return mean

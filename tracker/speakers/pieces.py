@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.errors import look_at
+from emotrack.tracker.speakers.division import frames, seconds_of
 from emotrack.tracker.speakers.networks import LEAST_PRINT_S, STEP, VoicePrint, of_length_one
 
 PIECE_S: Final = 1.25  # of clean speech
@@ -80,12 +82,12 @@ class RunningPrints:
             heard: frame up to which was heard.
             sound: what was heard from one stream index to another.
         """
-        settled = heard - round(_SETTLED_S * SAMPLE_RATE / STEP)
+        settled = heard - frames(_SETTLED_S)
         for piece in self.pieces(first, clean):
-            if piece.made is None and piece.last <= settled and _seconds(piece.clean) >= PIECE_S:
+            if piece.made is None and piece.last <= settled and seconds_of(piece.clean) >= PIECE_S:
                 samples = sound(piece.first * STEP, piece.last * STEP)
                 made = asyncio.ensure_future(self._print_voice(samples, piece.clean))
-                made.add_done_callback(_look_at)
+                made.add_done_callback(look_at)
                 self._pieces.append(VoicePiece(piece.first, piece.clean, made))
 
     def pieces(self, first: int, clean: NDArray[np.bool_]) -> list[VoicePiece]:
@@ -96,7 +98,7 @@ class RunningPrints:
             until = int(np.searchsorted(np.cumsum(clean[at:]) * STEP, PIECE_S * SAMPLE_RATE)) + 1
             piece = VoicePiece(first + at, clean[at : at + until])
             known = next((each for each in self._pieces if each.is_like(piece)), None)
-            if known is None and _seconds(piece.clean) < (_REST_S if len(found) >= _ENOUGH else LEAST_PRINT_S):
+            if known is None and seconds_of(piece.clean) < (_REST_S if len(found) >= _ENOUGH else LEAST_PRINT_S):
                 break
             found.append(known or piece)
             at = found[-1].last - first
@@ -119,7 +121,7 @@ async def print_of(
             sound = samples[max(piece.first - start, 0) * STEP : (piece.last - start) * STEP]
             found = await print_voice(sound, piece.clean)
         if found is not None:
-            lengths_s.append(_seconds(piece.clean))
+            lengths_s.append(seconds_of(piece.clean))
             prints.append(found * np.float32(lengths_s[-1]))
     if not prints:
         return None
@@ -136,13 +138,3 @@ async def print_of(
 async def print_of_sound(samples: Samples, clean: NDArray[np.bool_], print_voice: PrintVoice) -> TurnPrint | None:
     """The print of a voice in ``samples``, (samples,), of which nothing was printed yet; ``clean`` as of a piece."""
     return await print_of(RunningPrints(print_voice).pieces(0, clean), 0, samples, print_voice)
-
-
-def _seconds(clean: NDArray[np.bool_]) -> float:
-    return float(clean.sum()) * STEP / SAMPLE_RATE
-
-
-def _look_at(made: asyncio.Future[VoicePrint | None]) -> None:
-    """What goes wrong with a print that nobody asks for is nobody's business; asyncio would print it."""
-    if not made.cancelled():
-        made.exception()

@@ -7,12 +7,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
 from emotrack.models.context import EmotionEstimate, Revision, RollingContext
 from emotrack.models.conversation import TurnEmbedding
+from emotrack.tracker.errors import look_at
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.speakers.pieces import PrintVoice, TurnPrint
 from emotrack.tracker.understanding.engine import Engine
@@ -68,7 +69,7 @@ class TurnWork:
         self._text = asyncio.ensure_future(self._embed_words())
         self.voice_print = asyncio.ensure_future(self._print(make_print))
         for task in (self.voice, self.words, self._text, self.voice_print):
-            task.add_done_callback(_look_at)
+            task.add_done_callback(look_at)
 
     async def text(self, before: Sequence[str | None]) -> Tensor | None:
         """The embedding of the words, if there are any; made anew if others than was thought were said before."""
@@ -111,12 +112,6 @@ class TurnWork:
             return await work
         finally:
             self.seconds += time.perf_counter() - began
-
-
-def _look_at(task: asyncio.Future[Any]) -> None:
-    """What goes wrong in work that is thrown away is nobody's business; asyncio would print it."""
-    if not task.cancelled():
-        task.exception()
 
 
 class Interpreter:
