@@ -300,10 +300,12 @@ class Speakers:
         """Numbers for clusters: each keeps the number of most of what is in it, or is nobody yet."""
         needed_s = self._needed_s()
         somebody = [place for place, cluster in enumerate(clusters) if _weight(cluster) >= needed_s]
-        if not somebody and clusters:  # the first words of a conversation: who says them is its first speaker
-            somebody = [max(range(len(clusters)), key=lambda place: _weight(clusters[place]))]
         shares = self._shares(clusters)
         numbers = self._kept_numbers(clusters, shares)
+        first = max(range(len(clusters)), key=lambda place: _weight(clusters[place]), default=None)
+        # The first words of a conversation: who says them is its first speaker, unless people have named as many.
+        if not somebody and first is not None and len(self._by_person & set(numbers.values())) < self._most:
+            somebody = [first]
         for place in somebody:
             if place not in numbers:
                 numbers[place] = self._freed(numbers, somebody, clusters) or self._new(None)

@@ -513,6 +513,7 @@ def spoken(conversation: Sequence[tuple[int, float, bool, str | None]], speakers
 
 @settings(max_examples=60)
 @example([(0, 0.6, False, None), (1, 2.0, False, None)], 0, 1)  # the first word counts as a speaker's
+@example([(0, 0.6, False, "another's name"), (1, 1.0, False, None)], 0, 1)  # whoever was named is the one speaker
 @example(  # of two speakers whom a person has given one name, one turns out to be a third
     [
         *[(0, 0.4, False, None), (1, 2.0, False, None), (1, 0.6, True, None), (0, 0.4, False, None)],
