@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emotrack.errors import EmotrackError
+
+if TYPE_CHECKING:
+    import asyncio  # nothing that --help needs: it brings ssl
 
 # What native libraries say where memory or threads run out.
 _OUT_OF_MEANS = re.compile(
