@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from tokenizers import Tokenizer
 
 from emotrack.errors import EmotrackError
@@ -31,7 +31,7 @@ from emotrack.models.hub import HubError
 from emotrack.models.sizes import fault
 from emotrack.models.text_encoder import TextConfig
 from emotrack.models.transformer import TransformerLayer
-from emotrack.models.weights import Bundled, Network, WeightsError, check_answers, check_shapes, filled, stored_shapes
+from emotrack.models.weights import Bundled, Network, WeightsError, check_answers, check_shapes, filled, stored_shapes, stored_weights
 
 FORMAT = 2
 PACKAGED = Path(__file__).parent / "bundles"
@@ -63,9 +63,11 @@ def read_bundle(kind: type[Network], folder: Path, device: str) -> Network:
     tokenizer = _read_tokenizer(folder, document, config)
     metrics = _read_object(folder, "metrics.json")
     card = _read(folder, "README.md").decode(errors="replace")
+    weights = folder / "model.safetensors"
     try:
-        check_shapes(stored_shapes(folder / "model.safetensors"), kind, config, tokenizer)
-        network = filled(kind, config, tokenizer, load(_read_checked(folder, "model.safetensors", document)))
+        check_shapes(stored_shapes(weights), kind, config, tokenizer)
+        _check_sum(folder, weights.name, document, _file_sha256(weights))
+        network = filled(kind, config, tokenizer, stored_weights(weights))
         check_answers(_moved(network, device))
     except (HubError, WeightsError) as error:
         raise BundleError(f"bundle {folder}: {error}") from error
@@ -211,10 +213,22 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _read_checked(folder: Path, name: str, document: dict[str, Any]) -> bytes:
     contents = _read(folder, name)
-    sums = document.get("sha256")
-    if not isinstance(sums, dict) or sums.get(name) != _sha256(contents):
-        raise BundleError(f"bundle {folder}: {name} is not the file the bundle was saved with (SHA-256 differs)")
+    _check_sum(folder, name, document, _sha256(contents))
     return contents
+
+
+def _check_sum(folder: Path, name: str, document: dict[str, Any], found: str) -> None:
+    sums = document.get("sha256")
+    if not isinstance(sums, dict) or sums.get(name) != found:
+        raise BundleError(f"bundle {folder}: {name} is not the file the bundle was saved with (SHA-256 differs)")
+
+
+def _file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"bundle {path.parent}: {path.name} cannot be read: {error.strerror}") from error
 
 
 def _sha256(contents: bytes) -> str:

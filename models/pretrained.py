@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
-
-from huggingface_hub import PyTorchModelHubMixin
 
 from emotrack.models.bundle_files import FILES, BundleError, bundle_folder, read_bundle, save_bundle
 from emotrack.models.hub import HubError, download
 from emotrack.models.weights import Bundled
 
 
-class Pretrained(Bundled, PyTorchModelHubMixin):
-    """A network with ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``."""
+class Pretrained(Bundled):
+    """A network with ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``.
+
+    ``huggingface_hub`` is imported when the hub is asked, and not before: a program that loads a folder needs no client.
+    """
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]  # no options that are silently for something else
+    def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path = "mini",
         *,
@@ -64,5 +66,48 @@ class Pretrained(Bundled, PyTorchModelHubMixin):
                 raise BundleError(f"bundle {name}: a folder has no revision {revision!r}")
         return read_bundle(cls, folder, device)
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        save_bundle(self, save_directory, self.metrics, self.card)
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write the network as a bundle; the folder is made when missing."""
+        save_bundle(self, Path(save_directory), self.metrics, self.card)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "A network of emotrack",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        branch: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Put the network on the hub as a bundle, in one commit.
+
+        Args:
+            repo_id: hub id, ``owner/name``; made when missing.
+            commit_message: what the commit says.
+            private: whether a repository that is made is; by default as its owner has it.
+            token: by default the one that ``hf auth login`` keeps.
+            branch: where to, by default ``main``.
+            create_pr: propose the commit instead.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            huggingface_hub.errors.HfHubHTTPError: the hub does not take it.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        repository = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return str(
+                api.upload_folder(
+                    repo_id=repository,
+                    folder_path=folder,
+                    commit_message=commit_message,
+                    revision=branch,
+                    create_pr=create_pr,
+                )
+            )

@@ -7,7 +7,7 @@ is filled is tried out once, so that a network which cannot answer is never hand
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,11 +88,28 @@ def check_shapes(stored: Shapes, kind: type[Bundled], config: NetworkConfig, tok
         raise WeightsError(f"the weights do not fit config.json: nothing is called {unknown}")
 
 
-def filled(kind: type[Network], config: NetworkConfig, tokenizer: Tokenizer, weights: dict[str, Tensor]) -> Network:
+def stored_weights(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """The weights in a safetensors file by name, one after the other, so that the file is never in memory as a whole.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        with safe_open(path, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - it is no mapping
+                yield name, weights.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be read: {_one_line(error)}") from error
+
+
+def filled(
+    kind: type[Network], config: NetworkConfig, tokenizer: Tokenizer, weights: Iterable[tuple[str, Tensor]]
+) -> Network:
     """A network with these weights, for inference. Raises ``WeightsError`` for numbers that are none."""
     network = _unfilled(kind, config, tokenizer)
-    state = {name: tensor.float() for name, tensor in weights.items()}
-    for name, tensor in state.items():
+    state: dict[str, Tensor] = {}
+    for name, stored in weights:
+        state[name] = tensor = stored.to(torch.float32, copy=True)  # not a view of the file, which may change
         # A sum takes a tenth of the time; only a tensor whose sum is infinite is looked at number by number.
         if not tensor.sum().isfinite() and not tensor.isfinite().all():
             raise WeightsError(f"model.safetensors, {name}: holds numbers that are infinite or none")

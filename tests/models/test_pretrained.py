@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,16 @@ def test_a_folder(bundle: Path, network: EmotionNetwork) -> None:
     assert isinstance(loaded, EmotionNetwork)
     assert loaded.config == network.config
     assert not loaded.training
+
+
+def test_a_packaged_bundle_is_loaded_without_a_client_for_the_hub() -> None:
+    code = (
+        "import sys\nfrom emotrack.models.bundle import load_bundle\nload_bundle('mini')\n"
+        "clients = {'huggingface_hub', 'transformers', 'httpx', 'requests', 'urllib3', 'trio'}\n"
+        "assert not clients & set(sys.modules), clients & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_saving_again_changes_nothing(bundle: Path, tmp_path: Path) -> None:
