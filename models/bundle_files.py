@@ -31,7 +31,16 @@ from emotrack.models.hub import HubError
 from emotrack.models.sizes import fault
 from emotrack.models.text_encoder import TextConfig
 from emotrack.models.transformer import TransformerLayer
-from emotrack.models.weights import Bundled, Network, WeightsError, check_answers, check_shapes, filled, stored_shapes, stored_weights
+from emotrack.models.weights import (
+    Bundled,
+    Network,
+    WeightsError,
+    check_answers,
+    check_shapes,
+    filled,
+    stored_shapes,
+    stored_weights,
+)
 
 FORMAT = 2
 PACKAGED = Path(__file__).parent / "bundles"

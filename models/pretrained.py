@@ -14,7 +14,7 @@ from emotrack.models.weights import Bundled
 class Pretrained(Bundled):
     """A network with ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``.
 
-    ``huggingface_hub`` is imported when the hub is asked, and not before: a program that loads a folder needs no client.
+    ``huggingface_hub`` is imported when the hub is asked, not before: a program that loads a folder needs no client.
     """
 
     @classmethod

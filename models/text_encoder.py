@@ -94,6 +94,13 @@ class TextEncoder(nn.Module):
             states = layer(states, src_key_padding_mask=padding)  # (B, N, D)
         return own_mean(states, own)
 
+    def store_vocabulary_in_half(self) -> None:
+        """Keep the tokens' embeddings as a bundle has them, in half the memory; every sum is the same.
+
+        For inference alone: nothing is to be learned in half precision.
+        """
+        self.tokens.half()
+
 
 def own_mean(states: Tensor, own: Tensor) -> Tensor:
     """(B, N, D) states of tokens, (B,) how many, from the first, are a turn's own -> (B, D) the mean of those."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from emotrack.models.bundle import FILES, PACKAGED, BundleError, load_bundle, save_bundle
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
+from emotrack.models.text_encoder import TextEncoder
 from tests.models.test_files import full_disk
 
 
@@ -33,6 +36,25 @@ def test_what_is_saved_is_what_is_loaded(bundle: Path, network: EmotionNetwork) 
     assert ConversationScorer(loaded).estimate(
         ConversationScorer(loaded).new_context(), turn
     ).probabilities == pytest.approx(expected, abs=5e-3)  # fp16
+
+
+def test_a_vocabulary_in_half_precision_embeds_words_the_same(bundle: Path) -> None:
+    whole, half = load_bundle(bundle), load_bundle(bundle)
+    assert isinstance(half.text_encoder, TextEncoder)
+    half.text_encoder.store_vocabulary_in_half()
+    assert half.text_encoder.tokens.weight.dtype == torch.float16
+    assert torch.equal(half.embed_text("i am so happy"), whole.embed_text("i am so happy"))
+
+
+def test_weights_are_no_view_of_the_file(bundle: Path, network: EmotionNetwork) -> None:
+    floats = {name: tensor.float() for name, tensor in network.state_dict().items()}
+    save_file(floats, bundle / "model.safetensors")  # read as it is, where weights are not in half precision
+    digest = hashlib.sha256((bundle / "model.safetensors").read_bytes()).hexdigest()
+    rewrite(bundle, sha256=json.loads((bundle / "config.json").read_text())["sha256"] | {"model.safetensors": digest})
+    loaded = load_bundle(bundle)
+    size = (bundle / "model.safetensors").stat().st_size
+    (bundle / "model.safetensors").write_bytes(b"\xff" * size)
+    assert all(torch.equal(tensor, floats[name]) for name, tensor in loaded.state_dict().items())
 
 
 def test_a_full_disk_leaves_the_bundle_that_was_there(bundle: Path, network: EmotionNetwork) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emotrack.errors import EmotrackError
 from emotrack.tracker.audio import SAMPLE_RATE
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from emotrack.tracker.understanding.engine import Engine
 
 _log = logging.getLogger(__name__)
+
+_M_MMAP_THRESHOLD: Final = -3  # these are glibc's, in its malloc.h
+_M_ARENA_MAX: Final = -8
+_GIVEN_BACK_FROM: Final = 1 << 19  # bytes
 
 
 def load_engine(
@@ -48,6 +52,7 @@ def load_engine(
         recogniser = side.submit(open_recogniser, asr, device, threads, language)
         if own_process:
             _use_one_thread()
+            _keep_little_memory()
         network = _load_network(bundle, device)
         from emotrack.tracker.understanding.engine import Engine
 
@@ -81,8 +86,19 @@ def _without_garbage() -> Iterator[None]:
         gc.enable()
 
 
+def _keep_little_memory() -> None:
+    """Let a thread take what another has freed, and give back large pieces at once.
+
+    By itself glibc keeps what each thread has freed for that thread, and the models have a thread each.
+    """
+    with suppress(OSError, TypeError, AttributeError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, _GIVEN_BACK_FROM)
+
+
 def _hand_back_memory() -> None:
-    """Give back what loading took and nothing needs any more, a tenth of all: by itself glibc keeps it."""
+    """Give back what loading took and nothing needs any more, a tenth of all: glibc does not do it by itself."""
     with suppress(OSError, TypeError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -107,11 +123,14 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
     import torch
 
     from emotrack.models.bundle import load_bundle
+    from emotrack.models.text_encoder import TextEncoder
 
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise EmotrackError("--device cuda: no CUDA device is available")
     network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
+    if isinstance(network.text_encoder, TextEncoder):
+        network.text_encoder.store_vocabulary_in_half()
     try:
         network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
         network.embed_text("ready when you are")
