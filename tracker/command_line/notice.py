@@ -29,7 +29,6 @@ def add_notice_command(commands: Commands[argparse.ArgumentParser]) -> None:
         description="Write a page for the people who can be heard, and print the words to read aloud to them: what"
         " is estimated, by whom, for what, what is kept, and how to object (AI Act, Art. 50(3)).",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     notice.add_argument(
         "--for", dest="purpose", required=True, metavar="PURPOSE", help="what it is for, in its language"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from emotrack.tracker.command_line.broker_options import add_broker_options
+from emotrack.tracker.command_line.help_text import HelpFormatter
 from emotrack.tracker.command_line.metrics import add_metrics_option
 from emotrack.tracker.command_line.notice import add_notice_command
 from emotrack.tracker.command_line.option_groups import add_options
@@ -76,6 +77,9 @@ moment included; 1 failure; 2 wrong usage.
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in harmless words, as it repeats what was typed, and whose help is heard."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"formatter_class": HelpFormatter} | options)
+
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
         """Print the help. Raises ``OutputError``, which argparse would pass over."""
         if file is None:
@@ -94,7 +98,6 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentPa
         prog="emotrack",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -126,7 +129,6 @@ def _add_live(commands: Commands[argparse.ArgumentParser]) -> None:
         help="track a conversation as it happens",
         description="Track a conversation turn by turn, from a microphone or a recording.",
         epilog=_LIVE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sources = live.add_argument_group("what to listen to")
     source = sources.add_mutually_exclusive_group()

@@ -31,7 +31,6 @@ def add_voice_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         help="keep voices of people who want to be known by name",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     of_voices = voices.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

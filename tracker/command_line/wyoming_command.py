@@ -43,7 +43,6 @@ def add_wyoming_command(commands: Commands[argparse.ArgumentParser]) -> None:
         description="A speech-to-text service for Home Assistant (Wyoming protocol). Home Assistant gets the words of "
         "each utterance; how they sounded is published over MQTT.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     wyoming.add_argument(
         "--uri",

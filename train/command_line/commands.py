@@ -106,6 +106,7 @@ With --jobs, several of them are trained at a time: on four GPUs, --jobs 4. Thei
 fails leaves the others, and what does not depend on the seed (a frozen encoder's features) is computed by one of them.
 A training that ends in one answer to everything ends its run, and the table says so, with what that network scored.
 With --accept-collapse, which may also be given later, the run goes on and counts like any other.
+
 adapt learns from sessions saved by `emotrack live --save` (best with --keep-audio) and labelled by `emotrack correct`.
 Its --data, meld or acted speech, is where the bundle must not become more than a point worse.
 
@@ -115,7 +116,6 @@ A run that was killed goes on where it was when the same command is given again.
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EPILOG
     stages = parser.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for name, command in OTHERS.items():

@@ -24,7 +24,6 @@ examples:
 
 def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train convert``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = CONVERT_EPILOG
     parser.add_argument("name", metavar="ID|DIR", help="an encoder whose weights are a pytorch_model.bin")
     parser.add_argument("--sha256", metavar="HEX", help="of that file, which you trust")

@@ -28,8 +28,8 @@ corpora, in their official layouts:
   iemocap-fold-N, iemocap-6-fold-N   the same, of which session N is test (1 to 5) and the next one dev
   mosi         voice and words; negative or positive, so for a bundle that was trained on it; mosi-7: -3 to 3
   emorynlp, goemotions   words
-  acted        a folder with index.csv: clips, by voice; or a folder of several such
-               a folder with acted-*.json: conversations, voice and captions
+  acted        a folder with index.csv: clips, by voice; or a folder of several such;
+               or a folder with acted-*.json: conversations, voice and captions
   Acted speakers are split by name, never by clip:
     train      ravdess-01 to -16, tess-OAF -YAF, nemo-EB0 -IC0 -KD0 -KS0 -MK0 -SM0, emodb-03 -08 -09 -11 -12 -13 -14
     dev        ravdess-17 to -20, nemo-MP0, emodb-10; of URDU's talk shows (natural speech, none of it for training)
@@ -50,10 +50,10 @@ recognised words (--transcripts FILE.csv, with the columns split, dialogue, turn
   voice that FILE lacks are recognised first and added to it, so that none is recognised twice; words that would not be
   believed live are left out. Words alone are scored on the turns that have any, so compare voice and words.
 
-missing words and voices (--missing DIR): of the turns that have both, a share from 0 to 100 % lacks its words, then its
-  voice. Which turns, --seed draws, five times (0 to 4) by default. DIR/missing.csv has every draw, missing.md mean and
-  spread, missing.svg a drawing. Every share is an evaluation of its own: on thousands of turns it takes an hour online,
-  minutes offline.
+missing words and voices (--missing DIR):
+  Of the turns that have both, a share from 0 to 100 % lacks its words, then its voice. Which turns, --seed draws,
+  five times (0 to 4) by default. DIR/missing.csv has every draw, missing.md mean and spread, missing.svg a drawing.
+  Every share is an evaluation of its own: on thousands of turns it takes an hour online, minutes offline.
 
 sessions of clips (--session): clips in an order drawn by --seed, scored as live, each from what came before it.
   clip       each by itself
@@ -80,7 +80,6 @@ CORPORA = ("meld", "iemocap", "iemocap-6", "mosi", "mosi-7", "emorynlp", "goemot
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack evaluate``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EVALUATE_EPILOG
     parser.add_argument("--bundle", default="mini", metavar="NAME|DIR", help="what to evaluate (default mini)")
     parser.add_argument("--corpus", required=True, choices=CORPORA, metavar="NAME", help="one of those below")

@@ -71,7 +71,6 @@ def add_figure4_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_figure_arguments(parser: argparse.ArgumentParser, epilog: str) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = epilog
     parser.add_argument(
         "--recipe",

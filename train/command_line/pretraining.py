@@ -59,7 +59,6 @@ examples:
 
 def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train transcribe``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRANSCRIBE_EPILOG
     parser.add_argument("--audio", required=True, type=Path, metavar="DIR|LIST", help="what to transcribe")
     parser.add_argument(
@@ -118,7 +117,6 @@ examples:
 
 def add_annotate_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train annotate``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = ANNOTATE_EPILOG
     parser.add_argument(
         "--corpus",
@@ -185,7 +183,6 @@ examples:
 
 def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train pretrain``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = PRETRAIN_EPILOG
     parser.add_argument("--corpus", required=True, type=Path, metavar="DIR", help="one annotator's labels")
     add_recipe(parser)
@@ -249,7 +246,6 @@ examples:
 
 def add_care_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train care``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = CARE_EPILOG
     parser.add_argument("--corpus", required=True, type=Path, metavar="DIR", help="what transcribe made")
     parser.add_argument("--audio", required=True, type=Path, metavar="DIR|LIST", help="what was transcribed")

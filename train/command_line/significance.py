@@ -32,7 +32,6 @@ examples:
 
 def add_significance_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``emotrack train significance``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = SIGNIFICANCE_EPILOG
     parser.add_argument("first", type=Path, metavar="A", help="predictions of one network (.csv or .parquet)")
     parser.add_argument("second", type=Path, metavar="B", help="predictions of another one, of the same turns")
