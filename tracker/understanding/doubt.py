@@ -9,6 +9,8 @@ where nobody is unhappy, and on 222 clips of talk shows:
   were hardly understood, at a confidence below .7.
 - Of the talk shows' clips that were called something with .53 or more, 69 % were right; with .85 or more, 85 %.
 - With .85 wanted of a voice by itself, 2 of the turns are certainly unhappy by voice alone, and 1 with words.
+- Of lines to which the words by themselves give less than .3 for neutral, people call 13 % neutral in MELD (of 549 in
+  dev) and 29 % in DailyDialog (of 3,490), so that a flat voice tells little of them: most people say most things so.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ _SHORT_S: Final = 0.8  # of speech: an "okay", an "mm-hm"
 _UNCLEAR: Final = 0.75  # mean probability of speech; of 125 clear turns none has less than .80
 _SURE_VOICE: Final = 0.85  # confidence of the estimate
 _BORNE: Final = 0.3  # probability of the estimate by the words alone
+_FLAT: Final = "neutral"
 _SURE_WORDS: Final = 0.7  # confidence of the recogniser: the geometric mean of its tokens' probabilities
 
 
@@ -52,15 +55,19 @@ def is_uncertain(estimate: EmotionEstimate, reason: Doubt | None, words: Transcr
 
     By the bundle's threshold where ``words`` are known to bear it. Where it is the voice's, because there are none,
     they were hardly understood or say something else, by one that holds for natural voices, too, and that the voice
-    must pass by itself.
+    must pass by itself. A voice that sounds like nothing in particular never outweighs words that were understood.
     """
     if reason is not None or estimate.uncertain:
         return True
+    by_words = _by_words(estimate, words)
+    if by_words is not None and (by_words >= _BORNE or estimate.emotion == _FLAT):
+        return by_words < _BORNE
     by_voice = estimate.confidence - max(estimate.why.get("text", 0.0), 0.0)
-    return by_voice < _SURE_VOICE and not _bear(words, estimate)
+    return by_voice < _SURE_VOICE
 
 
-def _bear(words: Transcript | None, estimate: EmotionEstimate) -> bool:
+def _by_words(estimate: EmotionEstimate, words: Transcript | None) -> float | None:
+    """What the words by themselves give the estimate; None where there are none or they were hardly understood."""
     if words is None or words.text is None or (words.confidence is not None and words.confidence < _SURE_WORDS):
-        return False
-    return "text" in estimate.why and estimate.confidence - estimate.why.get("speech", 0.0) >= _BORNE
+        return None
+    return estimate.confidence - estimate.why.get("speech", 0.0) if "text" in estimate.why else None

@@ -68,3 +68,19 @@ def test_a_voice_must_be_surer_than_words(
     found = estimate(confidence, why)
     assert is_uncertain(found, None, words) is expected
     assert is_uncertain(found, "short", words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (WORDS, True),  # "I am so happy", flatly
+        (replace(WORDS, confidence=0.69), False),  # misheard
+        (Transcript(None, None, "low_confidence"), False),
+        (None, False),
+    ],
+)
+def test_a_flat_voice_does_not_outweigh_words(words: Transcript | None, expected: bool) -> None:
+    found = EmotionEstimate((0.97, 0.03), ("neutral", "joy"), "neutral", 0.97, False, {"speech": 0.7, "text": 0.0})
+    assert is_uncertain(found, None, words) is expected
+    borne = replace(found, why={"speech": 0.6, "text": 0.0})
+    assert not is_uncertain(borne, None, words)
