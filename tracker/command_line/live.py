@@ -41,6 +41,7 @@ from emotrack.tracker.understanding.captions import Captions, read_captions
 
 if TYPE_CHECKING:
     from emotrack.tracker.dashboard import Dashboard
+    from emotrack.tracker.mqtt.publishing.sink import MqttSink
     from emotrack.tracker.session.controls import Controls
     from emotrack.tracker.session.live_session import LiveSession
     from emotrack.tracker.session.status import Status
@@ -82,8 +83,9 @@ def run_live(arguments: argparse.Namespace) -> int:
     speakers = speaker_options(arguments, known, engine)
     status = LiveStatus(site=arguments.site)
     controls = Controls(status, engine.network.labels)
-    if broker:
-        sinks.append(_mqtt_sink(arguments, broker, engine, controls))
+    published = _mqtt_sink(arguments, broker, engine, controls) if broker else None
+    if published:
+        sinks.append(published)
     notices, page_notices = NoticeBoard(), NoticeBoard()
     site, server = live_page(arguments, address, controls, source, page_notices) if address else (None, None)
     if site and address:
@@ -92,7 +94,9 @@ def run_live(arguments: argparse.Namespace) -> int:
     dashboard = _dashboard(arguments, status, controls, notices) if has_dashboard else None
     if dashboard:
         sinks.append(dashboard)
-    counting, metrics = metrics_of(endpoint, engine, lambda: not status.source_lost)
+    counting, metrics = metrics_of(
+        endpoint, engine, lambda: not (status.source_lost or (published and published.is_away))
+    )
     sinks += counting(status)
     options = _session_options(arguments, segmenter, captions, speakers, keeper)
     session = LiveSession(source, engine, sinks, controls, options)
@@ -207,7 +211,7 @@ def _tell(page: NoticeBoard, dashboard: NoticeBoard | None, notice: Notice) -> N
         say(notice.line)
 
 
-def _mqtt_sink(arguments: argparse.Namespace, broker: Broker, engine: Engine, controls: Controls) -> Sink:
+def _mqtt_sink(arguments: argparse.Namespace, broker: Broker, engine: Engine, controls: Controls) -> MqttSink:
     from emotrack.tracker.command_line.service import worker_name
     from emotrack.tracker.mqtt.publishing.options import Publishing
     from emotrack.tracker.mqtt.publishing.sink import MqttSink

@@ -98,6 +98,11 @@ class MqttSink:
         """Whether the broker has taken anything."""
         return self._voice.connection.delivered > 0
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the broker was tried and cannot be reached."""
+        return self._voice.connection.is_away
+
     def publish(self, message: Message) -> None:
         """Send a message on the site's connection."""
         self._voice.publish(message)

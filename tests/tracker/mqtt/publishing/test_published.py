@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from emotrack.tracker.events import SessionEnded
 from emotrack.tracker.mqtt.connection.broker import Broker
@@ -15,8 +20,10 @@ from emotrack.tracker.mqtt.format.channels import to_deletion, to_message, to_st
 from emotrack.tracker.mqtt.publishing.discovery import discovery
 from emotrack.tracker.mqtt.publishing.state import SiteState
 from tests.tracker.dashboard.made_up import LABELS, started, turn
+from tests.tracker.kitchen_table import AUDIO
 from tests.tracker.mqtt.format.test_channels import SENT
 from tests.tracker.mqtt.mosquitto import Mosquitto
+from tests.tracker.mqtt.tracker_process import TrackerProcess
 
 PATIENCE_S = 10.0
 
@@ -91,3 +98,40 @@ def test_who_comes_late_gets_what_is_retained_and_no_more(mosquitto: Mosquitto) 
     assert all(message.retain for message in late)
     latest = {message.topic: message.payload for message in heard}
     assert all(latest[message.topic] == message.payload for message in late)
+
+
+def test_a_tracker_whose_broker_is_away_is_not_ready(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def readiness() -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def wait_until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 3 * PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, tracker.notices
+            time.sleep(0.1)
+
+    tracker = TrackerProcess(
+        tmp_path,
+        "tracker",
+        *("--file", str(AUDIO), "--asr", "none", "--speakers", "off", "--json", f"--metrics={port}"),
+        *("--publish", f"mqtt://127.0.0.1:{mosquitto.port}/"),
+    )
+    try:
+        tracker.wait_until_ready()
+        wait_until(lambda: "New client connected" in mosquitto.log.read_text())
+        wait_until(lambda: readiness() == 200)
+        mosquitto.stop()
+        wait_until(lambda: readiness() == 503)
+        mosquitto.start()
+        wait_until(lambda: readiness() == 200)
+        assert tracker.interrupt() == 0, tracker.notices
+    finally:
+        tracker.kill()
