@@ -154,7 +154,7 @@ def test_a_long_talk_is_heard_in_tenths_and_its_people_are_told_apart() -> None:
     assert len(tenths) in {10, 11}
     assert tenths[0].resident_mib > 1
     names: dict[str, set[str]] = {"Ana": set(), "Ben": set()}
-    for tenth in tenths:
+    for tenth in tenths[1:]:  # in the first they become known: what is thought of a turn before counts
         for person in tenth.names:
             names[person].add(tenth.name_of(person))
     assert names["Ana"]
