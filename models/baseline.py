@@ -16,6 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+LEAST_HEARD = 0.03  # turns; the shortest, by its evidence, is more, and nothing but rounding less
 MAX_SPEAKERS = 12  # with a baseline of their own; beyond, whoever was not heard for longest is measured by the room
 
 
@@ -23,7 +24,7 @@ MAX_SPEAKERS = 12  # with a baseline of their own; beyond, whoever was not heard
 class VoiceSums:
     """Sums over some turns; of several sums at once where there is a dimension before the ones named."""
 
-    turns: Tensor  # ()
+    turns: Tensor  # (), each as far as there is evidence for it
     total: Tensor  # (V,) of the turns' voices
     squares: Tensor  # (V,) of their squares
     believed: Tensor  # (C,) of what each turn sounded like by itself, as probabilities
@@ -78,7 +79,7 @@ class Baseline:
         speakers = dict(self.speakers)
         if speaker is not None and speaker in speakers:
             left = speakers[speaker] - heard
-            if float(left.turns) < 0.5:
+            if float(left.turns) < LEAST_HEARD:
                 del speakers[speaker]
             else:
                 speakers[speaker] = left

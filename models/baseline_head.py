@@ -10,7 +10,11 @@ from the first word to the last has no otherwise, and is angry still. So there a
 The more varied a voice has sounded so far, the more the relative view is trusted. Both views, each by that share, are
 the turn's embedding; a linear layer reads it, so that the scores are the views' log probabilities, weighed.
 
-Notation: N turns, F features, V numbers that tell a voice, E = 2 V, C labels.
+What a short turn sounds like is chance to a large part. So a turn of n frames has an *evidence* of n / (n + m), where
+what is known of training voices counts for m frames: both views are moved so far from nothing, and so much of a turn
+goes into the baseline.
+
+Notation: N turns, F features, V numbers that tell a voice, V' = V + 1 with its evidence, E = 2 V, C labels.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from emotrack.models.baseline import Baseline, VoiceSums
+from emotrack.models.baseline import LEAST_HEARD, Baseline, VoiceSums
 from emotrack.models.care import Care, SpeechFeatures
 from emotrack.models.config import BaselineHeadConfig, SpeechHeadConfig
 from emotrack.models.conversation import TurnEmbedding
@@ -39,59 +43,73 @@ class BaselineHead(nn.Module):
     def __init__(self, features: int, labels: int, config: BaselineHeadConfig) -> None:
         super().__init__()
         self.config = config
-        self.voice, self.embedding, self.labels = config.voice, 2 * config.voice, labels
+        self.voice, self.embedding, self.labels = config.voice + 1, 2 * config.voice, labels
         self.reduce = nn.Linear(features, config.voice)
         self.variance = nn.Parameter(torch.ones(config.voice))  # (V,) of one training voice's turns
         self.classify = nn.Linear(self.embedding, labels)
         self.affect = nn.Linear(config.voice, 2)
 
     def embed(self, features: SpeechFeatures) -> Tensor:
-        """(B, L, F / L) -> (B, V) what tells each voice, to be measured against a baseline."""
+        """(B, L, F / L) -> (B, V') what tells each voice, to be measured against a baseline."""
         parts = [features.layers.flatten(1), *([] if features.summary is None else [features.summary])]
-        voices: Tensor = self.reduce(torch.cat(parts, dim=1))  # (B, V)
-        return voices
+        return self.voices(torch.cat(parts, dim=1), features.frames)
+
+    def voices(self, features: Tensor, frames: Tensor | None) -> Tensor:
+        """(..., F), and (...) the frames that they are of, where that is known -> (..., V')."""
+        told = self.reduce(features)  # (..., V)
+        evidence = torch.ones_like(told[..., 0]) if frames is None else frames / (frames + self.config.frames)  # (...)
+        return torch.cat([told, evidence.to(told.dtype).unsqueeze(-1)], dim=-1)  # (..., V')
 
     def nothing(self) -> VoiceSums:
         """The sums of no turns."""
-        return VoiceSums.nothing(self.voice, self.labels, self.variance.device)
+        return VoiceSums.nothing(self.config.voice, self.labels, self.variance.device)
 
     def note(self, voices: Tensor) -> VoiceSums:
-        """(N, V) -> what a baseline keeps of each turn."""
-        believed = self(torch.cat([voices, torch.zeros_like(voices)], dim=-1)).softmax(dim=-1)  # (N, C)
-        return VoiceSums(torch.ones_like(voices[..., 0]), voices, voices.square(), believed)
+        """(N, V') -> what a baseline keeps of each turn."""
+        told, evidence = _told(voices)  # (N, V), (N, 1)
+        return VoiceSums(
+            evidence.squeeze(-1), evidence * told, evidence * told.square(), evidence * self.sounds(voices)
+        )
+
+    def sounds(self, voices: Tensor) -> Tensor:
+        """(N, V') -> (N, C) how likely each label is by the voices as they are."""
+        told, evidence = _told(voices)  # (N, V), (N, 1)
+        return self(torch.cat([evidence * told, torch.zeros_like(told)], dim=-1)).softmax(dim=-1)  # (N, C)
 
     def relate(self, voices: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
-        """(N, V) voices and what was heard of the room and the speaker of each, the turn included -> (N, E)."""
+        """(N, V') voices and what was heard of the room and the speaker of each, the turn included -> (N, E)."""
+        told, evidence = _told(voices)  # (N, V), (N, 1)
         trust = self.trust(rooms, speakers).unsqueeze(-1)  # (N, 1)
-        relative = self.relative(voices, rooms, speakers)  # (N, V)
-        return torch.cat([(1.0 - trust) * voices, trust * relative], dim=-1)  # (N, E)
+        relative = self.relative(told, rooms, speakers)  # (N, V)
+        return evidence * torch.cat([(1.0 - trust) * told, trust * relative], dim=-1)  # (N, E)
 
-    def relative(self, voices: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
+    def relative(self, told: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """(N, V) -> (N, V), how far each voice is from its baseline, in the training voices' deviations."""
-        mean, variance = torch.zeros_like(voices), self.variance.expand_as(voices)  # (N, V), of the training voices
+        mean, variance = torch.zeros_like(told), self.variance.expand_as(told)  # (N, V), of the training voices
         for heard, weight in ((rooms, self.config.room), (speakers, self.config.speaker)):
             turns = heard.turns.unsqueeze(-1)  # (N, 1)
             own = (weight * mean + heard.total) / (weight + turns)  # (N, V)
             about_it = heard.squares - 2.0 * own * heard.total + turns * own.square()  # (N, V)
             mean, variance = own, (weight * variance + about_it) / (weight + turns)
-        return (voices - mean) * (self.variance / variance.clamp(min=LEAST_VARIANCE)).sqrt()
+        return (told - mean) * (self.variance / variance.clamp(min=LEAST_VARIANCE)).sqrt()
 
     def departure(self, voices: Tensor, affect: Tensor) -> Tensor:
         """How much more pleasant and aroused voices sound than what they are taken for, by themselves.
 
         Args:
-            voices: (N, V).
+            voices: (N, V').
             affect: (C, 2) valence and arousal of each label.
 
         Returns:
             (N, 2).
         """
-        found: Tensor = self.affect(voices) - self.note(voices).believed @ affect  # (N, 2)
+        told, evidence = _told(voices)  # (N, V), (N, 1)
+        found: Tensor = self.affect(evidence * told) - self.sounds(voices) @ affect  # (N, 2)
         return found
 
     def trust(self, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """How far the relative view is believed, (N,), by how varied the speaker, or else the room, has sounded."""
-        is_known = (speakers.turns > 0.5).unsqueeze(-1)
+        is_known = (speakers.turns > LEAST_HEARD).unsqueeze(-1)
         believed = torch.where(is_known, speakers.believed, rooms.believed) + LEAST_BELIEVED  # (N, C)
         shares = believed / believed.sum(dim=-1, keepdim=True)  # (N, C)
         variety = -(shares * shares.log()).sum(dim=-1) / math.log(self.labels)  # (N,) 0 for one label, 1 for all alike
@@ -108,7 +126,7 @@ def measured(
     conversations: Sequence[Sequence[TurnEmbedding]],
     baselines: Sequence[Baseline | None] | None = None,
 ) -> list[list[TurnEmbedding]]:
-    """Conversations with every voice, (V,), measured against its baseline: (E,).
+    """Conversations with every voice, (V',), measured against its baseline: (E,).
 
     Args:
         head: the Stage I that measures.
@@ -118,7 +136,7 @@ def measured(
     heard = [turn.speech for turns in conversations for turn in turns if turn.speech is not None]
     if not heard:
         return [list(turns) for turns in conversations]
-    voices = torch.stack(heard).to(head.variance.device)  # (N, V)
+    voices = torch.stack(heard).to(head.variance.device)  # (N, V')
     notes, nothing = iter(head.note(voices).rows()), head.nothing()
     rooms, speakers = [], []
     for turns, given in zip(conversations, baselines or [None] * len(conversations), strict=True):
@@ -132,6 +150,11 @@ def measured(
         [turn if turn.speech is None else replace(turn, speech=next(related)) for turn in turns]
         for turns in conversations
     ]
+
+
+def _told(voices: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., V') -> (..., V) what tells the voices, (..., 1) the evidence of each."""
+    return voices[..., :-1], voices[..., -1:]
 
 
 def build_speech_head(

@@ -50,6 +50,7 @@ class SpeechFeatures:
 
     layers: Tensor  # (B, L, F)
     summary: Tensor | None  # (B, S)
+    frames: Tensor | None = None  # (B,) of how many they are, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +177,12 @@ class Care(nn.Module):
     def pool(self, states: CareStates) -> SpeechFeatures:
         """Features of each utterance as a whole, by layer."""
         weights = self._frame_weights(states)  # (B, T)
+        frames = (~states.padding).sum(dim=1)  # (B,)
         semantic = self._over_time(states.semantic, weights)  # (B, L, F / 2), or all F where there are no paths
         if not self.semantic:
-            return SpeechFeatures(semantic, None)
+            return SpeechFeatures(semantic, None, frames)
         acoustic = self._over_time(states.acoustic, weights)  # (B, L, F / 2)
-        return SpeechFeatures(torch.cat([semantic, acoustic], dim=-1), semantic[:, -1])
+        return SpeechFeatures(torch.cat([semantic, acoustic], dim=-1), semantic[:, -1], frames)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> SpeechFeatures:
         """Encode utterances.

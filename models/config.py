@@ -13,7 +13,7 @@ from emotrack.models.care import CareConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.sizes import Context, Name, Positive, Share, Temperature, Width
+from emotrack.models.sizes import Context, Name, Positive, Share, Temperature, Weight, Width
 from emotrack.models.text_encoder import TextConfig
 
 Stage = Annotated[int, Field(strict=True, ge=1, le=3)]
@@ -32,6 +32,7 @@ class BaselineHeadConfig:
     """A Stage-I speech head that measures a voice against its baseline, and how far it trusts that."""
 
     voice: Width = 384  # numbers that tell a voice
+    frames: Weight = 0.0  # of an utterance that what is known of training voices counts for
     room: Positive = 5.0  # turns of the room that what is known of training voices counts for
     speaker: Positive = 5.0  # turns of the speaker that the room counts for
     trust: Share = 0.7  # in the relative view at most

@@ -10,6 +10,7 @@ import torch
 
 from emotrack.models.baseline import Baseline, VoiceSums
 from emotrack.models.baseline_head import BaselineHead
+from emotrack.models.care import SpeechFeatures
 from emotrack.models.config import BaselineHeadConfig
 from emotrack.models.context import SnapshotError
 from emotrack.models.conversation import TurnEmbedding
@@ -38,8 +39,9 @@ def network() -> EmotionNetwork:
     return network.requires_grad_(False).eval()
 
 
-def voice(seed: int) -> torch.Tensor:
-    return torch.randn(VOICE, generator=torch.Generator().manual_seed(seed))
+def voice(seed: int, evidence: float = 1.0) -> torch.Tensor:
+    told = torch.randn(VOICE, generator=torch.Generator().manual_seed(seed))
+    return torch.cat([told, torch.tensor([evidence])])
 
 
 def turns_of(speakers: str) -> list[TurnEmbedding]:
@@ -81,11 +83,29 @@ def test_the_relative_view_is_trusted_where_a_voice_was_varied(head: BaselineHea
 
 def test_the_scores_are_the_views_weighed_by_trust(head: BaselineHead) -> None:
     voices, sums = voice(0).unsqueeze(0), heard(9, 1.0)
-    relative, none = head.relative(voices, sums, sums), torch.zeros_like(voices)
-    alone, against = head(torch.cat([voices, none], dim=1)), head(torch.cat([none, relative], dim=1))
+    told = voices[:, :-1]
+    relative, none = head.relative(told, sums, sums), torch.zeros_like(told)
+    alone, against = head(torch.cat([told, none], dim=1)), head(torch.cat([none, relative], dim=1))
     trust = float(head.trust(sums, sums))
     mixed = (1.0 - trust) * alone.log_softmax(dim=1) + trust * against.log_softmax(dim=1)
     torch.testing.assert_close(head(head.relate(voices, sums, sums)).log_softmax(dim=1), mixed.log_softmax(dim=1))
+
+
+def test_a_short_turn_is_worth_less() -> None:
+    head = BaselineHead(10, LABELS, BaselineHeadConfig(VOICE, frames=30.0))
+    features = torch.randn(3, 1, 10, generator=torch.Generator().manual_seed(0))
+    unknown = head.embed(SpeechFeatures(features, None))
+    torch.testing.assert_close(unknown[:, -1], torch.ones(3))
+    voices = head.embed(SpeechFeatures(features, None, torch.tensor([10, 30, 10**9])))
+    torch.testing.assert_close(voices[:, -1], torch.tensor([0.25, 0.5, 1.0]))
+    torch.testing.assert_close(voices[:, :-1], unknown[:, :-1])
+    kept = head.note(voices)
+    torch.testing.assert_close(kept.turns, voices[:, -1])
+    torch.testing.assert_close(kept.total / kept.turns[:, None], voices[:, :-1])
+    torch.testing.assert_close(kept.believed.sum(dim=1), kept.turns)
+    sums, whole = VoiceSums.stacked([heard(9, 1.0).rows()[0]] * 3), torch.ones(3, 1)
+    as_long = head.relate(torch.cat([voices[:, :-1], whole], dim=1), sums, sums)
+    torch.testing.assert_close(head.relate(voices, sums, sums), voices[:, -1:] * as_long)
 
 
 def test_a_live_tracker_hears_what_the_conversation_so_far_makes_of_it(network: EmotionNetwork) -> None:
@@ -173,7 +193,7 @@ def test_a_voice_moves_what_its_labels_mean(network: EmotionNetwork) -> None:
     turns = [TurnEmbedding(voice(0), None, "A"), TurnEmbedding(None, torch.zeros(network.text_head.embedding), "B")]
     said, read = ConversationScorer(network).score_dialogue(turns)
     meant = torch.tensor([said.probabilities, read.probabilities]) @ affect  # (2, 2)
-    departure = head.affect(voice(0)) - head.note(voice(0)[None]).believed[0] @ affect  # (2,)
+    departure = head.affect(voice(0)[:-1]) - head.sounds(voice(0)[None])[0] @ affect  # (2,)
     expected = (meant[0] + 0.5 * departure).clamp(-1.0, 1.0)
     assert [said.valence, said.arousal] == pytest.approx(expected.tolist(), abs=1e-5)
     assert [read.valence, read.arousal] == pytest.approx(meant[1].tolist(), abs=1e-5)

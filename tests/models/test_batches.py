@@ -78,6 +78,7 @@ def spoken(network: EmotionNetwork, heard: str, seed: int) -> TurnEmbedding:
     """A turn of one of two speakers, of which "speech", "text" or "both" was heard."""
     draw = torch.Generator().manual_seed(seed)
     voice = torch.randn(network.speech_head.voice, generator=draw)
+    voice[-1] = voice[-1].sigmoid()  # the evidence
     words = torch.randn(network.text_head.embedding, generator=draw)
     return TurnEmbedding(voice if heard != "text" else None, words if heard != "speech" else None, "AB"[seed % 2])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,13 @@ FRAME_MULTIPLE = 32
 DRAWN_WITH = 0  # seed of rooms and stretches, and of whatever else is drawn once for all seeds
 
 
+class ClipFeatures(NamedTuple):
+    """What an encoder says of each version of each clip."""
+
+    features: Tensor  # (M, V, F) half precision
+    frames: Tensor  # (M, V) of how many they are
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """How often a clip is heard anew, and how much of it."""
@@ -44,8 +52,8 @@ class Versions:
         return 1 + self.whole + self.stretches
 
 
-def clip_features(encoder: Care, clips: list[Clip], versions: Versions, path: Path) -> Tensor:
-    """(M, V, F) half precision: the clip as it is, then whole copies, then stretches of it.
+def clip_features(encoder: Care, clips: list[Clip], versions: Versions, path: Path) -> ClipFeatures:
+    """Of the clip as it is, then of whole copies, then of stretches of it.
 
     As ``path`` keeps it, or else computed, and kept there.
 
@@ -55,14 +63,17 @@ def clip_features(encoder: Care, clips: list[Clip], versions: Versions, path: Pa
 
     def compute() -> dict[str, Tensor]:
         torch.manual_seed(DRAWN_WITH)
-        found = []
+        features, frames = [], []
         for first in track(range(0, len(clips), CLIPS_AT_ONCE), "hear clips"):
             heard = [_heard(encoder, clip, versions) for clip in clips[first : first + CLIPS_AT_ONCE]]
-            found.append(_encoded(encoder, [frames for each in heard for frames in each]))  # (B V, F)
-        return {"features": torch.cat(found).view(len(clips), versions.count, -1)}
+            found = _encoded(encoder, [version for each in heard for version in each])
+            features.append(found.features)
+            frames.append(found.frames)
+        shape = len(clips), versions.count
+        return {"features": torch.cat(features).view(*shape, -1), "frames": torch.cat(frames).view(shape)}
 
     encoder.to(training_device())
-    return cached(path, origin_of(encoder.state_dict(), (clips, versions, DRAWN_WITH)), compute)["features"]
+    return ClipFeatures(**cached(path, origin_of(encoder.state_dict(), (clips, versions, DRAWN_WITH)), compute))
 
 
 def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:
@@ -76,14 +87,16 @@ def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:
     return [*read[: len(whole)], *(stretch(each, versions.unheard) for each in read[len(whole) :])]
 
 
-def _encoded(encoder: Care, heard: list[Tensor]) -> Tensor:
-    """(T, MELS) each -> (N, F), those of like lengths together."""
+def _encoded(encoder: Care, heard: list[Tensor]) -> ClipFeatures:
+    """(T, MELS) each -> (N, F) and (N,), those of like lengths together."""
     order = sorted(range(len(heard)), key=lambda place: len(heard[place]))
     found: list[Tensor] = [torch.empty(0)] * len(heard)
+    counted = torch.zeros(len(heard))  # (N,)
     for first in range(0, len(order), TOGETHER):
         places = order[first : first + TOGETHER]
         inputs, lengths = pad([heard[place] for place in places], multiple=FRAME_MULTIPLE)  # (B, T, MELS), (B,)
-        features = encoder(inputs.to(training_device()), lengths.to(training_device())).layers  # (B, L, F / L)
-        for place, each in zip(places, features.flatten(1).half().cpu(), strict=True):
+        heard_now = encoder(inputs.to(training_device()), lengths.to(training_device()))
+        counted[places] = heard_now.frames.float().cpu()
+        for place, each in zip(places, heard_now.layers.flatten(1).half().cpu(), strict=True):
             found[place] = each
-    return torch.stack(found)
+    return ClipFeatures(torch.stack(found), counted)

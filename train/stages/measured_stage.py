@@ -8,7 +8,7 @@ small components what they are: small. All of that has one solution, so there is
 Copies of the clips in other rooms, all of which together count as much as the clip, make both views rely on what a room
 and a microphone leave as it is.
 
-Notation: M clips, W versions of each, F features, V numbers that tell a voice, C labels.
+Notation: M clips, W versions of each, F features, V numbers that tell a voice, V' = V + 1 with its evidence, C labels.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class HeardClips(NamedTuple):
     """Clips as the frozen encoder hears them."""
 
     features: Tensor  # (M, W, F), the clip as it is first
+    frames: Tensor  # (M, W) of how many they are
     targets: Tensor  # (M,) indices into EMOTIONS
     speakers: list[str]
     weights: Tensor  # (M,) how much each counts
@@ -51,15 +52,16 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
     """Fit ``head`` to clips; returns how well it tells single dev clips, of whose speakers nothing else was heard."""
     scale = _fit_voice(head, train)  # (V,)
     with torch.no_grad():
-        voices = head.reduce(train.features.float())  # (M, W, V)
-        _fit_variance(head, voices[:, 0], train)
+        voices = head.voices(train.features.float(), train.frames)  # (M, W, V')
+        told, evidence = voices[..., :-1], voices[..., -1:]  # (M, W, V), (M, W, 1)
+        _fit_variance(head, told[:, 0], train)
         relative = [_relative(head, each, train.speakers) for each in voices.unbind(dim=1)]  # (M, V) each
-        views = torch.stack([voices, torch.stack(relative, dim=1)])  # (2, M, W, V)
+        views = evidence * torch.stack([told, torch.stack(relative, dim=1)])  # (2, M, W, V)
     _fit_views(head, views, train, penalty)
-    _fit_affect(head, voices, train)
+    _fit_affect(head, evidence * told, train)
     with torch.no_grad():
-        heard = dev.features[:, 0].float()  # (m, F)
-        alone = head.note(head.reduce(heard)).believed  # (m, C)
+        heard = dev.features[:, 0].float(), dev.frames[:, 0]  # (m, F), (m,)
+        alone = head.sounds(head.voices(*heard))  # (m, C)
         temperature = fit_temperature(alone, dev.targets)  # what was heard so far is told by what was believed
         head.classify.weight.div_(temperature)
         head.classify.bias.div_(temperature)
@@ -69,7 +71,7 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
         head.variance.div_(scale.square())
         head.classify.weight.mul_(scale.repeat(2))
         head.affect.weight.mul_(scale)
-        voices = head.reduce(heard)  # (m, V)
+        voices = head.voices(*heard)  # (m, V')
         notes = head.note(voices)
         probabilities = head(head.relate(voices, notes, notes)).softmax(dim=1)  # (m, C)
     return score(probabilities.numpy(), dev.targets.numpy(), EMOTIONS)
@@ -84,11 +86,11 @@ def _fit_voice(head: BaselineHead, clips: HeardClips) -> Tensor:
     deviation = (share * (features - mean).square()).sum(dim=0).sqrt() + LEAST  # (F,)
     standard = (features - mean) / deviation  # (M W, F)
     variances, directions = torch.linalg.eigh(standard.T @ (share * standard))  # (F,), (F, F), the largest last
-    kept = min(head.voice, len(variances))
+    kept = min(head.config.voice, len(variances))
     head.reduce.weight.zero_()
     head.reduce.weight[:kept] = directions.flip(1)[:, :kept].T / deviation  # (V, F)
     head.reduce.bias.copy_(-(head.reduce.weight @ mean))
-    scale = torch.ones(head.voice)  # (V,)
+    scale = torch.ones(head.config.voice)  # (V,)
     scale[:kept] = variances.flip(0)[:kept].clamp(min=LEAST).pow(0.25)
     return scale
 
@@ -100,18 +102,18 @@ def _fit_variance(head: BaselineHead, voices: Tensor, clips: HeardClips) -> None
 
 
 def _relative(head: BaselineHead, voices: Tensor, speakers: list[str]) -> Tensor:
-    """(M, V) -> (M, V) against what was heard of the speaker of each clip in all of them, alone in the room."""
+    """(M, V') -> (M, V) against what was heard of the speaker of each clip in all of them, alone in the room."""
     notes = head.note(voices).rows()
     sums: dict[str, VoiceSums] = {}
     for name, heard in zip(speakers, notes, strict=True):
         sums[name] = sums[name] + heard if name in sums else heard
     heard = VoiceSums.stacked([sums[name] for name in speakers])
-    return head.relative(voices, heard, heard)
+    return head.relative(voices[:, :-1], heard, heard)
 
 
 def _fit_views(head: BaselineHead, views: Tensor, clips: HeardClips, penalty: float) -> None:
     """Both halves of the classifier, each as if it were alone, with one bias: (2, M, W, V)."""
-    weights = torch.zeros(2, len(EMOTIONS), head.voice, requires_grad=True)  # (2, C, V)
+    weights = torch.zeros(2, len(EMOTIONS), head.config.voice, requires_grad=True)  # (2, C, V)
     bias = torch.zeros(len(EMOTIONS), requires_grad=True)  # (C,)
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=STEPS)
     copies = views.shape[2]
@@ -133,14 +135,14 @@ def _fit_views(head: BaselineHead, views: Tensor, clips: HeardClips, penalty: fl
 
 
 @torch.no_grad()
-def _fit_affect(head: BaselineHead, voices: Tensor, clips: HeardClips) -> None:
-    """A ridge regression of (M, W, V) voices to the valence and arousal that they show."""
+def _fit_affect(head: BaselineHead, told: Tensor, clips: HeardClips) -> None:
+    """A ridge regression of what voices tell, (M, W, V), to the valence and arousal that they show."""
     share = clips.shares.view(-1, 1)  # (M W, 1)
-    inputs = voices.flatten(0, 1)  # (M W, V)
-    targets = clips.affect.repeat_interleave(voices.shape[1], dim=0)  # (M W, 2)
+    inputs = told.flatten(0, 1)  # (M W, V)
+    targets = clips.affect.repeat_interleave(told.shape[1], dim=0)  # (M W, 2)
     middle, mean = (share * targets).sum(dim=0), (share * inputs).sum(dim=0)  # (2,), (V,)
     inputs, targets = inputs - mean, targets - middle
-    squares = inputs.T @ (share * inputs) + AFFECT_PENALTY * torch.eye(head.voice)  # (V, V)
+    squares = inputs.T @ (share * inputs) + AFFECT_PENALTY * torch.eye(head.config.voice)  # (V, V)
     weight = torch.linalg.solve(squares, inputs.T @ (share * targets)).T  # (2, V)
     head.affect.weight.copy_(weight)
     head.affect.bias.copy_(middle - weight @ mean)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import torch
@@ -34,7 +34,7 @@ from emotrack.train.learning.losses import UNLABELLED
 from emotrack.train.recipes.recipe import ActedSpeechRecipe, MeasuredSpeechRecipe, Recipe
 from emotrack.train.running.cache import cached, origin_of
 from emotrack.train.running.progress import track
-from emotrack.train.stages.clip_features import DRAWN_WITH, Versions, clip_features
+from emotrack.train.stages.clip_features import DRAWN_WITH, ClipFeatures, Versions, clip_features
 from emotrack.train.stages.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.stages.text_stage import Reading, embed, read_dialogue
 
@@ -203,9 +203,11 @@ def _voices(
 ) -> Tensor:
     """(M, V, E) embeddings of stretches of clips, each as another recording."""
     if isinstance(speech, MeasuredSpeechRecipe):
-        features = train_features(network.speech_encoder, clips, speech, pairing.unheard, out)
-        parts = features[:, -speech.stretches :].unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
-        return torch.stack([network.speech_head.embed(SpeechFeatures(each, None)).cpu() for each in parts])
+        heard = train_features(network.speech_encoder, clips, speech, pairing.unheard, out)
+        parts = heard.features[:, -speech.stretches :].unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
+        frames = heard.frames[:, -speech.stretches :]  # (M, V)
+        embed_voices = network.speech_head.embed
+        return torch.stack([embed_voices(SpeechFeatures(*each)).cpu() for each in zip(parts, repeat(None), frames)])
     log_mel = LogMel()
     found = []
     for first in track(range(0, len(clips), CLIPS_AT_ONCE), "encode voices"):
@@ -228,8 +230,8 @@ def train_features(
     recipe: MeasuredSpeechRecipe,
     unheard: float,
     out: Path,
-) -> Tensor:
-    """(M, V, F) of training clips as they are, in other rooms, and of stretches of them; see ``clip_features``."""
+) -> ClipFeatures:
+    """Of training clips as they are, in other rooms, and of stretches of them; see ``clip_features``."""
     assert isinstance(encoder, Care)  # noqa: S101
     versions = Versions(recipe.rooms, recipe.stretches, unheard)
     return clip_features(encoder, clips, versions, out / "clip-features.safetensors")

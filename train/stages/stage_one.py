@@ -32,7 +32,7 @@ from emotrack.train.running.files import write_json
 from emotrack.train.running.progress import track
 from emotrack.train.running.provenance import addresses, check_data, made_by
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
-from emotrack.train.stages.clip_features import Versions, clip_features
+from emotrack.train.stages.clip_features import ClipFeatures, Versions, clip_features
 from emotrack.train.stages.first_weights import frozen_encoder, gather, pretrained_care, pretrained_words
 from emotrack.train.stages.frozen_speech_stage import train_speech_head
 from emotrack.train.stages.given_stage import train_given_voice, train_given_words
@@ -222,21 +222,23 @@ def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str
     if not clips or not dev:
         raise TrainError(f"no acted clips of a train and a dev speaker in {', '.join(recipe.draws)}")
     out.mkdir(parents=True, exist_ok=True)
-    features = train_features(encoder, clips, recipe, unheard, out)[:, : 1 + recipe.rooms]
+    versions = train_features(encoder, clips, recipe, unheard, out)
+    whole = ClipFeatures(*(each[:, : 1 + recipe.rooms] for each in versions))
     heard = clip_features(encoder, dev, Versions(), out / "clip-features-dev.safetensors")
     head = build_speech_head(encoder, len(EMOTIONS), recipe.head)
     assert isinstance(head, BaselineHead)  # noqa: S101
-    known, others = (_heard_clips(*each, recipe.draws) for each in ((features, clips), (heard, dev)))
+    known, others = (_heard_clips(*each, recipe.draws) for each in ((whole, clips), (heard, dev)))
     scores = fit_head(head, known, others, recipe.penalty)
     return Voice(recipe.encoder, encoder.cpu(), head, {"speech": scores.to_dict()})
 
 
-def _heard_clips(features: Tensor, clips: list[Clip], draws: dict[str, float]) -> HeardClips:
+def _heard_clips(heard: ClipFeatures, clips: list[Clip], draws: dict[str, float]) -> HeardClips:
     corpora = [clip.speaker.partition("-")[0] for clip in clips]  # speakers' names begin with it
     weights = torch.tensor([draws[corpus] for corpus in corpora])  # (M,)
     intensities = torch.tensor([INTENSITIES[clip.intensity] for clip in clips])  # (M,)
     return HeardClips(
-        features,
+        heard.features,
+        heard.frames,
         torch.tensor([EMOTIONS.index(clip.emotion) for clip in clips]),
         [clip.speaker for clip in clips],
         _genders_alike(weights, [clip.traits.get("gender") for clip in clips]),
