@@ -41,7 +41,11 @@ class Hearing:
         self._voices = {
             # captions tell where somebody else takes over
             channel: ChannelVoices(
-                self.listeners[channel], engine.segment, engine.print_voice, ends_turns=options.captions is None
+                self.listeners[channel],
+                engine.segment,
+                engine.print_voice,
+                ends_turns=options.captions is None,
+                patient=not source.realtime,
             )
             for channel, apart in enumerate(several)
             if apart

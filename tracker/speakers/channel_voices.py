@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
+from emotrack.tracker.speakers.changes import HeardTurns
 from emotrack.tracker.speakers.clusters import ONE_PERSON
 from emotrack.tracker.speakers.division import (
     LOOK_BACK_S,
@@ -24,7 +25,7 @@ from emotrack.tracker.speakers.division import (
     seconds_of,
     whole,
 )
-from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW
+from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW, VoicePrint
 from emotrack.tracker.speakers.pieces import PrintVoice, RunningPrints, TurnPrint, VoicePiece, print_of, print_of_sound
 
 LOOK_EVERY_S: Final = 1.0  # of a turn under way; a pause is looked at besides
@@ -60,23 +61,53 @@ class VoicedTurn:
         """The print of the voice; see ``print_of``."""
         return await print_of(self.pieces, self.turn.start // STEP, self.turn.samples, print_voice)
 
+    @property
+    def known_prints(self) -> list[VoicePrint]:
+        """Of its first pieces, as far as they were printed while the turn went on."""
+        prints: list[VoicePrint] = []
+        for piece in self.pieces:
+            if (known := piece.known) is None:
+                break
+            prints.append(known)
+        return prints
+
+    def divide(self, changes: Sequence[tuple[int, int]]) -> list[VoicedTurn]:
+        """This turn as what several people say, one after the other; ``changes`` are as ``HeardTurns`` tells them."""
+        borders = [self.pieces[end].midway_to(self.pieces[begin]) for end, begin in changes]
+        turns = self.turn.divide([border * STEP for border in borders])
+        cleans = np.split(self.clean, [border - self.turn.start // STEP for border in borders])
+        begins, ends = [0, *(begin for _, begin in changes)], [*(end + 1 for end, _ in changes), len(self.pieces)]
+        return [
+            replace(self, turn=turn, clean=clean, pieces=self.pieces[begin:end])
+            for turn, clean, begin, end in zip(turns, cleans, begins, ends, strict=True)
+        ]
+
 
 class ChannelVoices:
     """Who speaks on one channel, as far as segmentation tells."""
 
     def __init__(
-        self, listener: Listener, segment: Segment, print_voice: PrintVoice, *, ends_turns: bool = True
+        self,
+        listener: Listener,
+        segment: Segment,
+        print_voice: PrintVoice,
+        *,
+        ends_turns: bool = True,
+        patient: bool = True,
     ) -> None:
         """``listener`` must remember WINDOW samples; the networks answer as ``Segmentation`` and ``VoicePrints`` do.
 
-        Unless it ``ends_turns``, something else tells where somebody takes over.
+        Unless it ``ends_turns``, something else tells where somebody takes over. ``patient``: nobody is waiting, so a
+        turn that has ended waits for the prints that were begun; else it is divided by those that are there.
         """
         self._listener = listener
         self._segment = segment
         self._print_voice = print_voice
         self._prints = RunningPrints(print_voice)
         self._ends_turns = ends_turns
+        self._patient = patient
         self._activity = Activity()
+        self._heard_turns = HeardTurns()
         self._seen = 0  # stream index up to which was looked
         self._if_it_ends: tuple[int, Activity] | None = None  # the same at a pause, and the activity as it is then
         self._cuts: deque[tuple[int, int]] = deque([(0, 0)], maxlen=8)  # where a turn began, and what was settled there
@@ -108,16 +139,19 @@ class ChannelVoices:
         if found is None:
             return []
         self._cuts.append((found.goes_on_from * STEP, found.settled))
-        return self._listener.split(found.settled * STEP, found.goes_on_from * STEP)
+        ended = self._listener.split(found.settled * STEP, found.goes_on_from * STEP)
+        for turn in ended:
+            await self._remember(turn)
+        return ended
 
     async def finish(self, turn: SpeechTurn) -> None:
         """Look at what of a ``turn`` that has ended was not looked at, before it is divided."""
-        if turn.end <= self._seen:
-            return
-        if self._if_it_ends is None or self._if_it_ends[0] < turn.end:
-            self._if_it_ends = (turn.end, await self._with_look_at(turn))
-        self._seen, self._activity = self._if_it_ends
-        self._if_it_ends = None
+        if turn.end > self._seen:
+            if self._if_it_ends is None or self._if_it_ends[0] < turn.end:
+                self._if_it_ends = (turn.end, await self._with_look_at(turn))
+            self._seen, self._activity = self._if_it_ends
+            self._if_it_ends = None
+        await self._remember(turn)
 
     def divide(self, turn: SpeechTurn) -> list[VoicedTurn]:
         """The parts of a turn, each of one voice, by beginning. Parts overlap where people do.
@@ -130,7 +164,8 @@ class ChannelVoices:
         _, settled = self._cut_before(turn.start)
         found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
-        return [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
+        voiced = [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
+        return [each for one in voiced for each in self._by_prints(one)]
 
     def whole(self, turn: SpeechTurn) -> VoicedTurn:
         """A ``turn`` whose borders something else tells, as the voice's that says most of it."""
@@ -139,6 +174,18 @@ class ChannelVoices:
             return self._unseen(turn)
         found = whole(activity, first, last)
         return VoicedTurn(turn, found.voice, found.clean, found.overlap, tuple(self._prints.pieces(first, found.clean)))
+
+    async def _remember(self, turn: SpeechTurn) -> None:
+        """Know what the voices of a ``turn`` that has ended are like, as far as they were printed while it went on."""
+        if self._patient:
+            await self._prints.wait(turn.end // STEP)
+        for voiced in self.divide(turn):
+            if prints := voiced.known_prints:
+                self._heard_turns.remember(voiced.turn.end // STEP, prints)
+
+    def _by_prints(self, voiced: VoicedTurn) -> list[VoicedTurn]:
+        """What segmentation took for one voice's, as that of several people where their prints tell of them."""
+        return voiced.divide(self._heard_turns.changes(voiced.turn.start // STEP, voiced.known_prints))
 
     def _begin_prints(self, turn_start: int, seen: int, activity: Activity) -> None:
         """Print what voices have said of the turn under way, as far as was looked at it."""

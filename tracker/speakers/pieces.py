@@ -59,6 +59,20 @@ class VoicePiece:
         """The frame after the last."""
         return self.first + len(self.clean)
 
+    @property
+    def known(self) -> VoicePrint | None:
+        """The print that was begun, where it is there by now."""
+        made = self.made
+        if made is None or not made.done() or made.cancelled() or made.exception() is not None:
+            return None
+        return made.result()
+
+    def midway_to(self, other: VoicePiece) -> int:
+        """The frame midway between what is said in this piece and in a later one."""
+        ends = self.last - int(np.argmax(self.clean[::-1]))
+        begins = other.first + int(np.argmax(other.clean))
+        return (ends + begins) // 2
+
     def is_like(self, other: VoicePiece) -> bool:
         """Whether both are nearly the same."""
         first, last = max(self.first, other.first), min(self.last, other.last)
@@ -89,6 +103,12 @@ class RunningPrints:
                 made = asyncio.ensure_future(self._print_voice(samples, piece.clean))
                 made.add_done_callback(look_at)
                 self._pieces.append(VoicePiece(piece.first, piece.clean, made))
+
+    async def wait(self, until: int) -> None:
+        """Until the prints are there that were begun of what was said before the frame ``until``."""
+        made = [each.made for each in self._pieces if each.made and each.first < until and not each.made.done()]
+        if made:
+            await asyncio.wait(made)
 
     def pieces(self, first: int, clean: NDArray[np.bool_]) -> list[VoicePiece]:
         """What a voice says from the stream's frame ``first`` on, in pieces; those that were begun have their print."""

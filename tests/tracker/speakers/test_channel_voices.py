@@ -14,7 +14,15 @@ from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
-from emotrack.tracker.speakers.networks import STEP, VOICES, WINDOW, PackagedSegmentation, Segmentation, VoicePrint
+from emotrack.tracker.speakers.networks import (
+    STEP,
+    VOICES,
+    WINDOW,
+    PackagedSegmentation,
+    PackagedVoicePrints,
+    Segmentation,
+    VoicePrint,
+)
 from tests.tracker.kitchen_table import TRUTH, samples
 
 LINE_S = [(line["start"], line["end"]) for line in TRUTH]
@@ -241,3 +249,47 @@ def test_a_voice_that_is_heard_as_two_is_one_where_both_have_one_print(
     parts = channel.end()
     assert len(parts) == len({part.voice for part in parts}) == voices
     assert [part.overlap < 0.5 for part in parts] == [True] * (voices == 1) + [True, False] * (voices == 2)
+
+
+@pytest.mark.parametrize(("lines", "parts"), [((0, 1), 2), ((0, 2), 1), ((1, 0), 2)])
+def test_two_people_who_are_heard_as_one_voice_are_divided_by_their_prints(
+    mono: Samples, lines: tuple[int, int], parts: int
+) -> None:
+    """Ana, who says every other line, and Ben are heard once each, and then without a pause between them."""
+
+    def one_voice(samples: Samples) -> NDArray[np.bool_]:
+        active = np.zeros((len(samples) // STEP, VOICES), dtype=bool)
+        active[:, 0] = True
+        return active
+
+    def line(number: int) -> Samples:
+        return mono[round(LINE_S[number][0] * SAMPLE_RATE) : round(LINE_S[number][1] * SAMPLE_RATE)]
+
+    pause = np.zeros(SAMPLE_RATE, dtype=np.float32)
+    before, said = [line(4), pause, line(5), pause], [line(number) for number in lines]
+    channel = Channel(one_voice, PackagedVoicePrints())
+    channel.hear(np.concatenate([*before, *said, pause]))
+    found = channel.end()[2:]
+    assert len(found) == parts
+    assert {part.voice for part in found} == {0}, "as segmentation has it"
+    for part in found:
+        assert len(part.clean) == pytest.approx(len(part.turn.samples) / STEP, abs=2)
+        assert part.turn.start // STEP <= part.pieces[0].first
+        assert (part.pieces[-1].last - 1) * STEP < part.turn.end
+    if parts > 1:
+        border = sum(map(len, before)) + len(said[0])
+        assert found[0].turn.end == found[1].turn.start == pytest.approx(border, abs=0.7 * SAMPLE_RATE)
+
+
+def test_a_turn_that_somebody_waits_for_is_divided_by_the_prints_that_are_there(
+    mono: Samples, segmentation: PackagedSegmentation
+) -> None:
+    async def never(_sound: Samples, _clean: NDArray[np.bool_]) -> VoicePrint | None:
+        return await asyncio.get_running_loop().create_future()
+
+    channel = Channel(segmentation)
+    channel.voices = ChannelVoices(channel.listener, channel._segment, never, patient=False)
+    channel.hear(mono[: round((LINE_S[0][1] + 1.0) * SAMPLE_RATE)])
+    (part,) = channel.parts
+    assert part.pieces
+    assert part.known_prints == []

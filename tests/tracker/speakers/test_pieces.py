@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.speakers.networks import STEP, PackagedVoicePrints, VoicePrint
-from emotrack.tracker.speakers.pieces import PIECE_S, RunningPrints, TurnPrint, print_of, print_of_sound
+from emotrack.tracker.speakers.pieces import (
+    PIECE_S,
+    RunningPrints,
+    TurnPrint,
+    VoicePiece,
+    print_of,
+    print_of_sound,
+)
 from tests.tracker.kitchen_table import TRUTH, samples
 
 PIECE = round(PIECE_S * SAMPLE_RATE / STEP)  # frames
@@ -147,3 +154,43 @@ def test_two_voices_in_one_turn_have_unlike_halves() -> None:
     assert both.alike < min(of(ana).alike, of(ben).alike) - 0.1
     assert np.linalg.norm(both.mean) < min(np.linalg.norm(of(ana).mean), np.linalg.norm(of(ben).mean)) < 1.0
     assert of(ana[: 2 * SAMPLE_RATE]).alike == 1.0, "too short to be halved"
+
+
+def test_a_print_is_known_once_it_is_made_and_can_be_waited_for() -> None:
+    async def run() -> None:
+        go_on = asyncio.Event()
+
+        async def slow(_sound: Samples, _clean: NDArray[np.bool_]) -> VoicePrint | None:
+            await go_on.wait()
+            return PRINT
+
+        running = RunningPrints(slow)
+        running.begin(0, clean(2.0), frames(3.0), silence)
+        begun, rest = running.pieces(0, clean(2.0))
+        assert begun.known is None
+        await asyncio.wait_for(running.wait(0), 5.0)  # for nothing that was said later
+        go_on.set()
+        await asyncio.wait_for(running.wait(frames(2.0)), 5.0)
+        assert begun.known is PRINT
+        assert rest.known is None, "which nobody began"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("went_wrong", [RuntimeError("no memory"), asyncio.CancelledError()])
+def test_what_went_wrong_is_no_print(went_wrong: BaseException) -> None:
+    async def run() -> None:
+        made: asyncio.Future[VoicePrint | None] = asyncio.get_running_loop().create_future()
+        if isinstance(went_wrong, asyncio.CancelledError):
+            made.cancel()
+        else:
+            made.set_exception(went_wrong)
+        assert VoicePiece(0, clean(1.25), made).known is None
+
+    asyncio.run(run())
+
+
+def test_midway_between_two_pieces_is_in_the_pause_between_them() -> None:
+    one = VoicePiece(100, np.array([1] * 50 + [0] * 4, dtype=bool))  # speaks until the frame 150
+    other = VoicePiece(154, np.array([0] * 6 + [1] * 50, dtype=bool))  # speaks from the frame 160 on
+    assert one.midway_to(other) == 155
