@@ -33,6 +33,7 @@ from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
 
+ENOUGH = 150.0  # frames: of a longer turn no more is known than of the clips that were learned from, a few seconds each
 LEAST_VARIANCE = 1e-4  # of a voice's numbers
 LEAST_BELIEVED = 1e-3  # of a label, of which nothing was believed
 
@@ -56,9 +57,12 @@ class BaselineHead(nn.Module):
 
     def voices(self, features: Tensor, frames: Tensor | None) -> Tensor:
         """(..., F), and (...) the frames that they are of, where that is known -> (..., V')."""
-        told = self.reduce(features)  # (..., V)
-        evidence = torch.ones_like(told[..., 0]) if frames is None else frames / (frames + self.config.frames)  # (...)
-        return torch.cat([told, evidence.to(told.dtype).unsqueeze(-1)], dim=-1)  # (..., V')
+        told: Tensor = self.reduce(features)  # (..., V)
+        evidence = torch.ones_like(told[..., 0])  # (...)
+        if frames is not None and self.config.frames:
+            heard = frames.to(told.dtype).clamp(max=ENOUGH)  # (...)
+            evidence = heard / (heard + self.config.frames)
+        return torch.cat([told, evidence.unsqueeze(-1)], dim=-1)  # (..., V')
 
     def nothing(self) -> VoiceSums:
         """The sums of no turns."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from emotrack.models.baseline import Baseline, VoiceSums
-from emotrack.models.baseline_head import BaselineHead
+from emotrack.models.baseline_head import ENOUGH, BaselineHead
 from emotrack.models.care import SpeechFeatures
 from emotrack.models.config import BaselineHeadConfig
 from emotrack.models.context import SnapshotError
@@ -96,8 +96,8 @@ def test_a_short_turn_is_worth_less() -> None:
     features = torch.randn(3, 1, 10, generator=torch.Generator().manual_seed(0))
     unknown = head.embed(SpeechFeatures(features, None))
     torch.testing.assert_close(unknown[:, -1], torch.ones(3))
-    voices = head.embed(SpeechFeatures(features, None, torch.tensor([10, 30, 10**9])))
-    torch.testing.assert_close(voices[:, -1], torch.tensor([0.25, 0.5, 1.0]))
+    voices = head.embed(SpeechFeatures(features, None, torch.tensor([10, 30, 10**6])))
+    torch.testing.assert_close(voices[:, -1], torch.tensor([0.25, 0.5, ENOUGH / (ENOUGH + 30.0)]))
     torch.testing.assert_close(voices[:, :-1], unknown[:, :-1])
     kept = head.note(voices)
     torch.testing.assert_close(kept.turns, voices[:, -1])
