@@ -78,7 +78,8 @@ class BaselineHead(nn.Module):
     def sounds(self, voices: Tensor) -> Tensor:
         """(N, V') -> (N, C) how likely each label is by the voices as they are."""
         told, evidence = _told(voices)  # (N, V), (N, 1)
-        return self(torch.cat([evidence * told, torch.zeros_like(told)], dim=-1)).softmax(dim=-1)  # (N, C)
+        believed: Tensor = self(torch.cat([evidence * told, torch.zeros_like(told)], dim=-1)).softmax(dim=-1)  # (N, C)
+        return believed
 
     def relate(self, voices: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """(N, V') voices and what was heard of the room and the speaker of each, the turn included -> (N, E)."""
