@@ -33,7 +33,7 @@ from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
 
-ENOUGH = 150.0  # frames: of a longer turn no more is known than of the clips that were learned from, a few seconds each
+ENOUGH = 90.0  # frames: in a longer turn an emotion is heard no more surely
 LEAST_VARIANCE = 1e-4  # of a voice's numbers
 LEAST_BELIEVED = 1e-3  # of a label, of which nothing was believed
 

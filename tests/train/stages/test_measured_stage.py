@@ -25,7 +25,7 @@ from tests.train.stages.test_stages import train
 
 SPEECH = """[speech]
 encoder = { whisper_width = 64, blocks = 2, heads = 1, feed_forward = 24 }
-head = { voice = 12, room = 2.0, speaker = 2.0 }
+head = { voice = 12, frames = 30.0, room = 2.0, speaker = 2.0 }
 draws = { ravdess = 1.0 }
 clips = 6
 rooms = 1
