@@ -190,7 +190,8 @@ def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
         return (
             f"the stem and the first {recipe.speech.encoder.blocks} blocks of the encoder of {recipe.speech.origin}, "
             "as they are; on top, two views of a turn, as it sounds and against the mean and deviation of its speaker "
-            "and of the room so far, which is trusted the more the more varied they sounded; fitted to acted speech, "
+            "and of the room so far, which is trusted the more the more varied they sounded; a short turn is moved "
+            "towards what is known of training voices; fitted to acted speech, "
             "as it is and recorded anew in simulated rooms, women and men counting alike"
         )
     origin = getattr(network.config.speech, "origin", "")
