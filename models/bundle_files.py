@@ -75,11 +75,14 @@ def read_bundle(kind: type[Network], folder: Path, device: str) -> Network:
     weights = folder / "model.safetensors"
     try:
         check_shapes(stored_shapes(weights), kind, config, tokenizer)
-        _check_sum(folder, weights.name, document, _file_sha256(weights))
-        network = filled(kind, config, tokenizer, stored_weights(weights))
+        with weights.open("rb") as file:
+            _check_sum(folder, weights.name, document, hashlib.file_digest(file, "sha256").hexdigest())
+            network = filled(kind, config, tokenizer, stored_weights(file))
         check_answers(_moved(network, device))
     except (HubError, WeightsError) as error:
         raise BundleError(f"bundle {folder}: {error}") from error
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: {weights.name} cannot be read: {error.strerror}") from error
     network.fingerprint = document["sha256"]["model.safetensors"][:FINGERPRINT_DIGITS]
     network.metrics, network.card = metrics, card
     for layer in network.modules():
@@ -230,14 +233,6 @@ def _check_sum(folder: Path, name: str, document: dict[str, Any], found: str) ->
     sums = document.get("sha256")
     if not isinstance(sums, dict) or sums.get(name) != found:
         raise BundleError(f"bundle {folder}: {name} is not the file the bundle was saved with (SHA-256 differs)")
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BundleError(f"bundle {path.parent}: {path.name} cannot be read: {error.strerror}") from error
 
 
 def _sha256(contents: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -88,18 +88,20 @@ def check_shapes(stored: Shapes, kind: type[Bundled], config: NetworkConfig, tok
         raise WeightsError(f"the weights do not fit config.json: nothing is called {unknown}")
 
 
-def stored_weights(path: Path) -> Iterator[tuple[str, Tensor]]:
+def stored_weights(file: BinaryIO) -> Iterator[tuple[str, Tensor]]:
     """The weights in a safetensors file by name, one after the other, so that the file is never in memory as a whole.
+
+    It is read by its descriptor, whatever it is called, and whatever takes its place meanwhile.
 
     Raises:
         WeightsError: the file cannot be read.
     """
     try:
-        with safe_open(path, "pt") as weights:
+        with safe_open(f"/dev/fd/{file.fileno()}", "pt") as weights:
             for name in weights.keys():  # noqa: SIM118 - it is no mapping
                 yield name, weights.get_tensor(name)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} cannot be read: {_one_line(error)}") from error
+        raise WeightsError(f"the weights cannot be read: {_one_line(error)}") from error
 
 
 def filled(
