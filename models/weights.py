@@ -100,7 +100,7 @@ def stored_weights(file: BinaryIO) -> Iterator[tuple[str, Tensor]]:
         with safe_open(f"/dev/fd/{file.fileno()}", "pt") as weights:
             for name in weights.keys():  # noqa: SIM118 - it is no mapping
                 yield name, weights.get_tensor(name)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:  # torch has a class of its own for no error
         raise WeightsError(f"the weights cannot be read: {_one_line(error)}") from error
 
 
