@@ -70,20 +70,20 @@ class BaselineHead(nn.Module):
 
     def note(self, voices: Tensor) -> VoiceSums:
         """(N, V') -> what a baseline keeps of each turn."""
-        told, evidence = _told(voices)  # (N, V), (N, 1)
+        told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
         return VoiceSums(
             evidence.squeeze(-1), evidence * told, evidence * told.square(), evidence * self.sounds(voices)
         )
 
     def sounds(self, voices: Tensor) -> Tensor:
         """(N, V') -> (N, C) how likely each label is by the voices as they are."""
-        told, evidence = _told(voices)  # (N, V), (N, 1)
+        told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
         believed: Tensor = self(torch.cat([evidence * told, torch.zeros_like(told)], dim=-1)).softmax(dim=-1)  # (N, C)
         return believed
 
     def relate(self, voices: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """(N, V') voices and what was heard of the room and the speaker of each, the turn included -> (N, E)."""
-        told, evidence = _told(voices)  # (N, V), (N, 1)
+        told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
         trust = self.trust(rooms, speakers).unsqueeze(-1)  # (N, 1)
         relative = self.relative(told, rooms, speakers)  # (N, V)
         return evidence * torch.cat([(1.0 - trust) * told, trust * relative], dim=-1)  # (N, E)
@@ -108,7 +108,7 @@ class BaselineHead(nn.Module):
         Returns:
             (N, 2).
         """
-        told, evidence = _told(voices)  # (N, V), (N, 1)
+        told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
         found: Tensor = self.affect(evidence * told) - self.sounds(voices) @ affect  # (N, 2)
         return found
 
@@ -157,7 +157,7 @@ def measured(
     ]
 
 
-def _told(voices: Tensor) -> tuple[Tensor, Tensor]:
+def told_and_evidence(voices: Tensor) -> tuple[Tensor, Tensor]:
     """(..., V') -> (..., V) what tells the voices, (..., 1) the evidence of each."""
     return voices[..., :-1], voices[..., -1:]
 

@@ -60,8 +60,10 @@ def is_uncertain(estimate: EmotionEstimate, reason: Doubt | None, words: Transcr
     if reason is not None or estimate.uncertain:
         return True
     by_words = _by_words(estimate, words)
-    if by_words is not None and (by_words >= _BORNE or estimate.emotion == _FLAT):
-        return by_words < _BORNE
+    if by_words is not None and by_words >= _BORNE:
+        return False
+    if by_words is not None and estimate.emotion == _FLAT:
+        return True
     by_voice = estimate.confidence - max(estimate.why.get("text", 0.0), 0.0)
     return by_voice < _SURE_VOICE
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from emotrack.models.baseline import VoiceSums
-from emotrack.models.baseline_head import BaselineHead
+from emotrack.models.baseline_head import BaselineHead, told_and_evidence
 from emotrack.models.labels import EMOTIONS
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.metrics import Scores, score
@@ -53,7 +53,7 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
     scale = _fit_voice(head, train)  # (V,)
     with torch.no_grad():
         voices = head.voices(train.features.float(), train.frames)  # (M, W, V')
-        told, evidence = voices[..., :-1], voices[..., -1:]  # (M, W, V), (M, W, 1)
+        told, evidence = told_and_evidence(voices)  # (M, W, V), (M, W, 1)
         _fit_variance(head, told[:, 0], train)
         relative = [_relative(head, each, train.speakers) for each in voices.unbind(dim=1)]  # (M, V) each
         views = evidence * torch.stack([told, torch.stack(relative, dim=1)])  # (2, M, W, V)
@@ -108,7 +108,8 @@ def _relative(head: BaselineHead, voices: Tensor, speakers: list[str]) -> Tensor
     for name, heard in zip(speakers, notes, strict=True):
         sums[name] = sums[name] + heard if name in sums else heard
     heard = VoiceSums.stacked([sums[name] for name in speakers])
-    return head.relative(voices[:, :-1], heard, heard)
+    told, _ = told_and_evidence(voices)  # (M, V)
+    return head.relative(told, heard, heard)
 
 
 def _fit_views(head: BaselineHead, views: Tensor, clips: HeardClips, penalty: float) -> None:

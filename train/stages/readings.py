@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -206,8 +206,8 @@ def _voices(
         heard = train_features(network.speech_encoder, clips, speech, pairing.unheard, out)
         parts = heard.features[:, -speech.stretches :].unsqueeze(2).float()  # (M, V, 1, F), all layers side by side
         frames = heard.frames[:, -speech.stretches :]  # (M, V)
-        embed_voices = network.speech_head.embed
-        return torch.stack([embed_voices(SpeechFeatures(*each)).cpu() for each in zip(parts, repeat(None), frames)])
+        told = (SpeechFeatures(part, None, counts) for part, counts in zip(parts, frames, strict=True))
+        return torch.stack([network.speech_head.embed(each).cpu() for each in told])
     log_mel = LogMel()
     found = []
     for first in track(range(0, len(clips), CLIPS_AT_ONCE), "encode voices"):
