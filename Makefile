@@ -22,9 +22,9 @@ install: .venv/runtime.done
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "emotrack needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	@nvidia-smi -L >/dev/null 2>&1 || test "$$(uname -s)" != Linux \
-	  || $(PIP) '$(TORCH)+cpu' 2>/dev/null \
+	  || said=$$($(PIP) '$(TORCH)+cpu' 2>&1) \
 	  || echo "There is no NVIDIA card, and pip finds no $(TORCH)+cpu: taking CUDA's build, of 6 GB." \
-	    "docs/installation.md says how to spare them." >&2
+	    "docs/installation.md says how to spare them. $$(echo "$$said" | tail -n 1)" >&2
 	$(PIP) --editable .
 	touch $@
 

@@ -209,7 +209,9 @@ def mood(state: DashboardState, width: int, height: int) -> list[Line]:
     """The running mood: all emotions in the bundle's order where there is room, else the strongest."""
     values = state.mood()
     if not values:
-        return [Row(width).add(TOO_LITTLE, QUIET).line() if state.turns else _no_turns(state, width)]
+        if not state.turns:
+            return [_no_turns(state, width)]
+        return [Row(width).add(words, QUIET).line() for words in wrap(TOO_LITTLE, width, max(1, height))]
     if height >= len(values):
         values = {name: values[name] for name in dict.fromkeys([*state.labels, *values]) if name in values}
     return bars(values, width, height)
