@@ -59,7 +59,7 @@ test-long: .venv/dev.done system
 lint: .venv/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p emotrack -p tests
+	$(BIN)/mypy -p emotrack -p tests -p benchmarks
 
 mutants: .venv/dev.done
 	$(BIN)/python -m tests.mutants $(ARGS)

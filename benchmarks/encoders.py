@@ -87,14 +87,20 @@ def care_training(device: torch.device, batch: int) -> tuple[nn.Module, Callable
     def loss() -> Tensor:
         meant, heard, _ = model(crops, lengths)
         sounds = torch.stack([at_rate(each, heard.shape[1]) for each in describe(crops)])
-        return meant.square().mean() + nn.functional.mse_loss(heard, sounds)
+        missed: Tensor = meant.square().mean() + nn.functional.mse_loss(heard, sounds)
+        return missed
 
     return model, loss
 
 
 def care_features(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:
     care, crops, lengths = _care(device, batch)
-    return care.eval(), lambda: care(crops, lengths).layers
+
+    def hear() -> Tensor:
+        features: SpeechFeatures = care(crops, lengths)
+        return features.layers
+
+    return care.eval(), hear
 
 
 def speech_head(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:
@@ -104,12 +110,15 @@ def speech_head(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[
 
 
 def context(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:
-    network = ContextNetwork(1_024, LABELS, PUBLISHED).to(device)
+    network, head = ContextNetwork(1_024, LABELS, PUBLISHED).to(device), nn.Linear(1_024, LABELS).to(device)
     turns = collate([[TurnEmbedding(None, torch.randn(1_024), None)] * TURNS] * batch, 1_024, 1_024, device)
-    return (
-        network,
-        lambda: network.scores(network(turns.text, turns.text_missing, turns.lengths, turns.relation)).square().mean(),
-    )
+
+    def loss() -> Tensor:
+        states = network(turns.text, turns.text_missing, turns.lengths, turns.relation)  # (B, K, D)
+        scores = network.scores(states, head, turns.text, turns.text_missing)  # (B, K, C)
+        return scores.square().mean()
+
+    return network, loss
 
 
 def fusion(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:
@@ -143,7 +152,7 @@ def measure(stage: Stage, device: torch.device, batch: int, repeats: int, peak: 
                     forward()
                 return
             loss = forward()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -63,10 +64,11 @@ def _embeddings(name: str, network: EmotionNetwork, settings: Settings) -> Found
     words = ("it is good to see you again today", ("where have you been", "we were waiting"))
     for batch in BATCHES:
         for _ in range(5 if settings.quick else 20):
-            for kind, embed in (
-                ("voices", lambda: network.embed_speech_batch([voice] * batch)),  # noqa: B023
-                ("words", lambda: network.embed_text_batch([words] * batch)),  # noqa: B023
-            ):
+            kinds: dict[str, Callable[[], object]] = {
+                "voices": lambda: network.embed_speech_batch([voice] * batch),  # noqa: B023
+                "words": lambda: network.embed_text_batch([words] * batch),  # noqa: B023
+            }
+            for kind, embed in kinds.items():
                 began = time.perf_counter()
                 embed()
                 torch.cuda.synchronize()

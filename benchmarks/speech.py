@@ -28,7 +28,8 @@ def mono(path: Path) -> Samples:
     with AudioFile(path) as file:
         pieces = [piece for piece in file.read() if isinstance(piece, Decoded)]
     (rate,) = {piece.rate for piece in pieces}
-    return soxr.resample(mixed(np.concatenate([piece.samples for piece in pieces]))[:, 0], rate, SAMPLE_RATE)
+    whole: Samples = soxr.resample(mixed(np.concatenate([piece.samples for piece in pieces]))[:, 0], rate, SAMPLE_RATE)
+    return whole
 
 
 @cache

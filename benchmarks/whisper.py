@@ -94,7 +94,8 @@ def made_up_whisper(size: str, folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as source:
         model.save_pretrained(source)
         tokenizer.save(str(Path(source) / "tokenizer.json"))
-        transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(source)
+        fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)  # type: ignore[no-untyped-call]
+        fast.save_pretrained(source)
         converter = TransformersConverter(source, copy_files=["tokenizer.json"])
         converter.convert(str(target), quantization="int8", force=True)
     return target
@@ -119,7 +120,8 @@ def _config(size: str, tokenizer: Tokenizer) -> Any:
     import transformers
 
     width, layers, heads = SIZES[size]
-    end, start = (int(tokenizer.token_to_id(token)) for token in ("<|endoftext|>", "<|startoftranscript|>"))
+    places = tokenizer.get_vocab()
+    end, start = places["<|endoftext|>"], places["<|startoftranscript|>"]
     return transformers.WhisperConfig(
         vocab_size=tokenizer.get_vocab_size(),
         num_mel_bins=80,
