@@ -78,6 +78,8 @@ class LiveSession:
             self._understanding.attribute(self._recent.speakers, self._recent.take_renamed())
             understood = await self._understanding.understand(queued, skip_text=self._queue.is_behind)
             self._queue.done()
+            if understood is None:
+                continue
             turn = make.turn_event(self._status, understood, self._options)
             await self._recent.publish(turn, understood.found.revisions)
         await self._identification.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from emotrack.tracker.messages.notices import lasting
-from emotrack.tracker.session.attribution import begin
+from emotrack.tracker.session.attribution import AttributedTurn, begin
 from emotrack.tracker.session.identification import Identification
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.status import LiveStatus
@@ -18,6 +18,7 @@ from emotrack.tracker.sinks.audio_archive import KeepingError
 from emotrack.tracker.understanding.engine import SKIPPED, Engine
 from emotrack.tracker.understanding.interpreter import Interpretation, Interpreter
 from emotrack.tracker.understanding.recognisers import Transcript
+from emotrack.tracker.understanding.sentences import says_nothing
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +57,11 @@ class Understanding:
             status.context = engine.scorer.new_context(self.context_turns)
         self.interpreter = Interpreter(engine, status.context, status.site)
 
-    async def understand(self, queued: QueuedTurn, *, skip_text: bool) -> UnderstoodTurn:
-        """Find out how a turn sounds; call it for one turn after the other, in the order in which they ended."""
+    async def understand(self, queued: QueuedTurn, *, skip_text: bool) -> UnderstoodTurn | None:
+        """Find out how a turn sounds; call it for one turn after the other, in the order in which they ended.
+
+        None if nothing is said in it.
+        """
         words = None
         if (
             queued.attributed.words is None
@@ -68,7 +72,10 @@ class Understanding:
             words = Transcript(None, None, rejected=SKIPPED)
         began_at = time.perf_counter()
         work = queued.work or begin(self.interpreter, queued.attributed, words)
-        found = await self.interpreter.interpret(work, partial(self.identification.identify, queued, work))
+        identify = partial(self.identification.identify, queued, work)
+        found = await self.interpreter.interpret(work, identify, partial(_says_nothing, queued.attributed))
+        if found is None:
+            return None
         self._status.text_skipped += found.transcript.rejected == SKIPPED
         return UnderstoodTurn(queued, found, await self._keep_audio(queued), began_at)
 
@@ -92,3 +99,9 @@ class Understanding:
             self._keeper, self.failure = None, error
             _log.warning("%s; no more audio is kept", error, extra=lasting(str(error)))
             return None
+
+
+def _says_nothing(attributed: AttributedTurn, words: Transcript) -> bool:
+    """Whether what was heard is no turn. Who has a channel, or whose words are given, always says something."""
+    voiced = attributed.voiced
+    return voiced is not None and attributed.words is None and says_nothing(voiced.turn, words, borders=voiced.borders)

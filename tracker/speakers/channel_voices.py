@@ -51,6 +51,8 @@ class VoicedTurn:
     """The share of what the voice says that somebody else speaks in, too."""
     pieces: tuple[VoicePiece, ...]
     """What its print is made of."""
+    borders: bool = False
+    """On what somebody else says, with no silence between."""
 
     @property
     def clean_s(self) -> float:
@@ -165,7 +167,9 @@ class ChannelVoices:
         found = parts(activity, first, last, settled)
         first, last = min(part.start for part in found), max(part.end for part in found)
         voiced = [self._voiced(turn, part, part.start == first, part.end == last) for part in found]
-        return [each for one in voiced for each in self._by_prints(one)]
+        divided = [each for one in voiced for each in self._by_prints(one)]
+        borders = len(divided) > 1 or any(turn.start <= cut <= turn.end for cut, _ in self._cuts if cut > 0)
+        return [replace(each, borders=borders) for each in divided]
 
     def whole(self, turn: SpeechTurn) -> VoicedTurn:
         """A ``turn`` whose borders something else tells, as the voice's that says most of it."""

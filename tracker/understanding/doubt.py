@@ -23,7 +23,7 @@ from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.speakers.division import DROWNED
 from emotrack.tracker.understanding.recognisers import Transcript
 
-_SHORT_S: Final = 0.8  # of speech: an "okay", an "mm-hm"
+SHORT_S: Final = 0.8  # of speech: an "okay", an "mm-hm"
 _UNCLEAR: Final = 0.75  # mean probability of speech; of 125 clear turns none has less than .80
 _SURE_VOICE: Final = 0.85  # confidence of the estimate
 _BORNE: Final = 0.3  # probability of the estimate by the words alone
@@ -41,7 +41,7 @@ def doubt(turn: SpeechTurn, overlap: float | None, words: Transcript | None = No
     """
     if overlap is not None and overlap >= DROWNED:
         return "overlap"
-    if turn.speech_s < _SHORT_S:
+    if turn.speech_s < SHORT_S:
         return "short"
     if turn.speech_probability < _UNCLEAR:
         return "unclear"

@@ -130,10 +130,27 @@ class Interpreter:
         """Begin what can be found out of a turn without the turns before; not while one is being interpreted."""
         return TurnWork(self._engine, turn, words, self.context.words, make_print)
 
-    async def interpret(self, work: TurnWork, identify: Callable[[], Awaitable[str | None]]) -> Interpretation:
-        """Score the turn that was begun; ``identify`` tells who says it, once voice and words are there."""
+    async def interpret(
+        self,
+        work: TurnWork,
+        identify: Callable[[], Awaitable[str | None]],
+        says_nothing: Callable[[Transcript], bool] = lambda _: False,
+    ) -> Interpretation | None:
+        """Score the turn that was begun.
+
+        Args:
+            work: what was begun.
+            identify: tells who says it, once voice and words are there.
+            says_nothing: tells by the words whether it is no turn; then nothing of it is remembered.
+
+        Returns:
+            None if it is no turn.
+        """
         began = time.perf_counter()
         words = await self._words(work)
+        if says_nothing(words):
+            work.cancel()
+            return None
         recognised = time.perf_counter()
         text = None if words.text is None else await work.text(self.context.words)
         speech = await work.voice

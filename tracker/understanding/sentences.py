@@ -1,9 +1,14 @@
-"""Whether somebody has said what they had to say, as far as words tell."""
+"""Whether somebody has said what they had to say, or anything at all, as far as words tell."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, get_args
+
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.understanding.doubt import SHORT_S
+from emotrack.tracker.understanding.recognisers import Transcript
+from emotrack.tracker.understanding.recognisers.gates import Rejection
 
 # Recognisers write a full stop wherever the sound ends. After these English words a sentence goes on, or its speaker is
 # still thinking; where another language has one of them at its end, it is waited for as ever.
@@ -16,6 +21,7 @@ is am are was were be been will would can could should must may might have has h
 um uh uhm er erm ah hmm mm well
 """
 _GOES_ON: Final = frozenset(_GOING_ON.split())
+_HESITATIONS: Final = frozenset({"um", "uh", "uhm", "er", "erm"})
 _CLOSING: Final = "\"')\u2019\u201d\u00bb "
 
 
@@ -24,5 +30,22 @@ def is_finished(words: str) -> bool:
     said = words.rstrip(_CLOSING)
     if said.endswith(("...", "…")) or not said.endswith((".", "?", "!")):
         return False
-    last = re.findall(r"[\w']+", said.casefold().replace("\u2019", "'"))[-1:]
+    last = _words_of(said)[-1:]
     return bool(last) and last[0] not in _GOES_ON
+
+
+def says_nothing(turn: SpeechTurn, words: Transcript, *, borders: bool) -> bool:
+    """Whether what one of several people is heard to say is no turn: hardly longer than a breath, and without a word.
+
+    An "um" is none. A sound of which a recogniser makes no words may be a short answer in a noisy room; where it
+    ``borders`` on what others say, without a silence between, it is laughter or a breath that segmentation has cut out.
+    """
+    if turn.speech_s >= SHORT_S:
+        return False
+    if words.text is None:
+        return borders and words.rejected in get_args(Rejection)
+    return _HESITATIONS.issuperset(_words_of(words.text))
+
+
+def _words_of(said: str) -> list[str]:
+    return re.findall(r"[\w']+", said.casefold().replace("\u2019", "'"))

@@ -155,6 +155,7 @@ def test_words_are_read_anew_if_something_was_said_in_between(network: EmotionNe
         await interpreter.interpret(interpreter.begin(a_turn(stereo, 0), None), said_by("Ana"))
         found = await interpreter.interpret(early or interpreter.begin(a_turn(stereo, 1), None), said_by("Ben"))
         engine.close()
+        assert found is not None
         return found.estimate.probabilities
 
     assert asyncio.run(estimated(begun_too_early=True)) == asyncio.run(estimated(begun_too_early=False))

@@ -131,6 +131,16 @@ def test_each_line_is_a_part_with_its_samples(mono: Samples, segmentation: Packa
         assert part.turn.start <= part.turn.speech_end <= part.turn.end
 
 
+def test_a_part_says_whether_it_borders_on_what_somebody_else_says(
+    mono: Samples, segmentation: PackagedSegmentation
+) -> None:
+    apart, together = Channel(segmentation), Channel(segmentation)
+    apart.hear(mono[: 12 * SAMPLE_RATE])
+    together.hear(run_together(mono))
+    assert {part.borders for part in apart.end()} == {False}
+    assert {part.borders for part in together.end()} == {True}
+
+
 def test_turns_pass_on_where_the_voice_changes_and_no_pause_is(
     mono: Samples, segmentation: PackagedSegmentation
 ) -> None:
