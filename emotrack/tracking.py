@@ -75,7 +75,15 @@ class Tracker:
             device: "auto", "cpu" or "cuda".
             speakers: whether voices are told apart in sources of one channel: "auto", at most so many, or None.
             known: names of voices that ``emotrack voices enroll`` has kept, which are known from their first turn.
+
+        Raises:
+            UsageError: ``speakers`` is none of these, or ``known`` is a single name.
         """
+        is_count = isinstance(speakers, int) and not isinstance(speakers, bool) and speakers >= 1
+        if not is_count and speakers not in ("auto", None):
+            raise UsageError(f"speakers is {speakers!r}, neither 'auto' nor a number of people nor None")
+        if isinstance(known, str):
+            raise UsageError(f"known is a single name; in a list it is one of several: [{known!r}]")
         self._bundle = str(bundle)
         self._recogniser = recogniser
         self._language = language

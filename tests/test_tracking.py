@@ -224,6 +224,17 @@ def test_controls_become_events() -> None:
     assert "Ana" not in ended.speakers
 
 
+@pytest.mark.parametrize("speakers", [0, -1, True, "two", 2.5])
+def test_a_number_of_speakers_that_is_none_is_refused(speakers: Any) -> None:
+    with pytest.raises(emotrack.UsageError, match="speakers is"):
+        emotrack.Tracker(speakers=speakers)
+
+
+def test_a_single_known_name_is_no_list() -> None:
+    with pytest.raises(emotrack.UsageError, match="known is a single name"):
+        emotrack.Tracker(known="Roger")
+
+
 def test_what_cannot_be_is_an_error_of_the_tree(tmp_path: Path) -> None:
     with pytest.raises(emotrack.UsageError, match="inside its block"):
         emotrack.Tracker().track(emotrack.Blocks([], rate=16_000))

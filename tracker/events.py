@@ -113,7 +113,9 @@ class Turn(_Event):
     """One stretch of speech by one speaker, and how it sounds."""
 
     type: Literal["turn"] = "turn"
-    turn_id: Annotated[int, Field(ge=1, description="Counts up in the order in which turns end; a number may be left out.")]
+    turn_id: Annotated[
+        int, Field(ge=1, description="Counts up in the order in which turns end; a number may be left out.")
+    ]
     revision: Annotated[int, Field(ge=0, description="0 when first estimated; a later one replaces it.")] = 0
     start_s: Annotated[Seconds, Field(ge=0, description="Stream time of the first sample.")]
     end_s: Annotated[Seconds, Field(ge=0, description="Stream time after the last sample.")]

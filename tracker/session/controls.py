@@ -14,12 +14,24 @@ from typing import Final, TypeVar
 
 from emotrack.models.labels import canonical
 from emotrack.tracker.events import Correction, Mark
+from emotrack.tracker.messages.plain import plain_text
 from emotrack.tracker.session.status import LiveStatus
 
 MAX_WAITING_COMMANDS: Final = 256
 MAX_NAME: Final = 80  # characters of a speaker's name
 
 T = TypeVar("T")
+
+
+def speaker_name(name: str) -> str:
+    """A person's name as events have it, without superfluous blanks.
+
+    Raises ``ValueError`` for one that is empty or too long, or that would hide or turn round what stands beside it.
+    """
+    words = " ".join(name.split())
+    if not 1 <= len(words) <= MAX_NAME or plain_text(words) != words:
+        raise ValueError(f"a name has 1 to {MAX_NAME} characters, and each can be seen")
+    return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +96,12 @@ class Controls:
     def rename(self, speaker: str, name: str) -> None:
         """Call a speaker by another name, for turns past and to come; two who get one name become one.
 
-        Raises ``ValueError`` for a speaker of whom there is no turn, for no name, and if too much waits.
+        Raises ``ValueError`` for a speaker of whom there is no turn, for what is no name, and if too much waits.
         """
         speakers = self.status.tally.speakers
         if speaker not in speakers:
             raise ValueError(f"there is no speaker {speaker}: there are {', '.join(speakers) or 'none yet'}")
-        if not (name := " ".join(name.split())) or len(name) > MAX_NAME:
-            raise ValueError(f"a name has 1 to {MAX_NAME} characters")
-        self._ask(RenameSpeaker(speaker, name))
+        self._ask(RenameSpeaker(speaker, speaker_name(name)))
 
     def correct(self, turn_id: int, emotion: str) -> None:
         """Note what a turn really sounded like.

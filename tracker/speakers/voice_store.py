@@ -126,10 +126,19 @@ class VoiceStore:
         return was_there
 
     def forget_all(self) -> int:
-        """Delete every voice, readable or not, and what is left of unfinished ones; how many. Raises ``OSError``."""
+        """Delete every voice, readable or not, and what is left of unfinished ones; how many.
+
+        Raises ``OSError`` where one cannot be deleted, when all others are.
+        """
         files = self._files()
+        failure: OSError | None = None
         for path in [*files, *self.folder.glob(_UNFINISHED)]:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return len(files)
 
     def known(self, names: Sequence[str]) -> list[KeptVoice]:
@@ -147,7 +156,7 @@ class VoiceStore:
         return [voices[name] for name in wanted]
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(_PATTERN))
+        return sorted(path for path in self.folder.glob(_PATTERN) if path.is_symlink() or not path.is_dir())
 
     def _read(self, path: Path) -> KeptVoice | None:
         try:

@@ -199,8 +199,9 @@ def test_a_name_that_is_given_holds_for_turns_past_and_to_come(
     assert (told.speaker, told.name) == ("speaker 1", "Ana Maria")
     with pytest.raises(ValueError, match="there is no speaker Zoe: there are"):
         live.controls.rename("Zoe", "Ana")
-    with pytest.raises(ValueError, match="a name has 1 to 80 characters"):
-        live.controls.rename("Ana Maria", "  ")
+    for no_name in ("  ", "x" * 81, "An\x00a", "\u202eanA", "\x1b[31mAna"):
+        with pytest.raises(ValueError, match="a name has 1 to 80 characters"):
+            live.controls.rename("Ana Maria", no_name)
 
 
 class SlowPrints:

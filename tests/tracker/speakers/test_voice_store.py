@@ -148,6 +148,26 @@ def test_what_is_forgotten_is_gone(store: VoiceStore) -> None:
     assert [path.name for path in store.folder.iterdir()] == ["notes.txt"]
 
 
+def test_all_is_forgotten_that_can_be_whatever_lies_between(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Ana", "Ben", "Cara"):
+        store.keep(voice(name))
+    (store.folder / "voice-0.json").mkdir()
+    kept = sorted(store.folder.glob("voice-?*.json"))[1]
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == kept:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(PermissionError):
+        store.forget_all()
+    assert {path.name for path in store.folder.iterdir()} == {"voice-0.json", kept.name}
+    monkeypatch.undo()
+    assert store.forget_all() == 1, "a folder is no voice"
+
+
 def test_no_message_shows_a_print() -> None:
     assert str(voice("Ana").print[0]) not in repr(voice("Ana"))
 

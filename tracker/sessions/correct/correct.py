@@ -21,7 +21,7 @@ from emotrack.tracker.interrupts import stopped_by_signals
 from emotrack.tracker.messages.notices import Notice, notices_to
 from emotrack.tracker.messages.output import show
 from emotrack.tracker.messages.wording import counted
-from emotrack.tracker.session.controls import MAX_NAME
+from emotrack.tracker.session.controls import speaker_name
 from emotrack.tracker.sessions.correct.audio_player import VoicePlayer
 from emotrack.tracker.sessions.correct.correct_view import QUIT, Scene, label_keys, paint
 from emotrack.tracker.sessions.correct.correction_queue import CorrectionWalk, Decision
@@ -83,9 +83,11 @@ def parse_names(session: Session, names: Sequence[str]) -> list[SpeakerRenamed]:
         if not ends:
             there = ", ".join(sorted(speakers)) or "none"
             raise UsageError(f"--rename {setting}: expected SPEAKER=NAME; the speakers are {there}")
-        speaker, name = setting[: ends[0]], " ".join(setting[ends[0] + 1 :].split())
-        if not 1 <= len(name) <= MAX_NAME:
-            raise UsageError(f"--rename {setting}: a name has 1 to {MAX_NAME} characters")
+        speaker = setting[: ends[0]]
+        try:
+            name = speaker_name(setting[ends[0] + 1 :])
+        except ValueError as error:
+            raise UsageError(f"--rename {setting}: {error}") from None
         speakers = speakers - {speaker} | {name}
         renamed.append(
             SpeakerRenamed(

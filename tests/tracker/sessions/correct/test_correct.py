@@ -302,6 +302,7 @@ def test_speakers_are_named_one_after_the_other_in_the_file(tmp_path: Path, caps
         ("Ana", "expected SPEAKER=NAME"),
         ("Ana= ", "1 to 80 characters"),
         ("Ana=" + "x" * 81, "1 to 80 characters"),
+        ("Ana=\u202enneB", "1 to 80 characters"),
     ],
 )
 def test_a_name_that_cannot_be_writes_nothing(tmp_path: Path, name: str, says: str) -> None:
