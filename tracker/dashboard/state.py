@@ -283,7 +283,7 @@ class DashboardState:
         if recent:
             rows: list[str | None] = [*self.speakers, *latest]
             in_order = sorted(recent, key=lambda speaker: rows.index(speaker.shown))
-            self.naming = Naming(in_order, recent[0], recent[0] if len(recent) == 1 else None)
+            self.naming = Naming(in_order, recent[0])
 
     def _apply_turn(self, event: Turn) -> None:
         index, shown = self.find(event.turn_id)

@@ -52,10 +52,10 @@ def test_those_who_spoke_last_can_be_named_in_the_order_of_their_rows() -> None:
     assert many.latest.named == f"speaker {MAX_SPEAKERS + 5}"
 
 
-def test_one_alone_is_meant_and_nobody_cannot_be() -> None:
+def test_one_alone_is_chosen_as_one_of_several_is_and_nobody_cannot_be() -> None:
     question = asked("speaker 1", "speaker 1")
-    assert question is not None
-    assert question.chosen == Speaker("speaker 1", "speaker 1")
+    assert after(question, "1", "A", "n", "a", "enter") == NewName("speaker 1", "Ana")
+    assert after(question, "enter", "A", "enter") == NewName("speaker 1", "A")
     assert asked("", "") is None
 
 
@@ -64,4 +64,4 @@ def test_a_name_that_cannot_be_shown_is_asked_for_as_it_is() -> None:
     question = asked(name)
     assert question is not None
     assert question.latest.shown != name
-    assert after(question, "B", "enter") == NewName(name, "B")
+    assert after(question, "enter", "B", "enter") == NewName(name, "B")
