@@ -99,7 +99,7 @@ def drowned(found: Iterable[VoicePart]) -> set[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class PassedOn:
-    """A turn under way has passed to somebody else."""
+    """A turn under way has passed to somebody else, or to the same person after more than a breath."""
 
     goes_on_from: int
     """Where those who go on began, ..."""
@@ -108,10 +108,10 @@ class PassedOn:
 
 
 def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> PassedOn | None:
-    """What is over of a turn under way since ``start``, heard until ``end``, if it has passed to somebody else.
+    """What is over of a turn under way since ``start``, heard until ``end``, if somebody goes on with it.
 
-    An "uh-huh" of another is no reason: the one who goes on has not ended, or has only taken a breath. ``settled`` is
-    as for ``parts``.
+    In the end ``parts`` would divide it there, too; so nobody waits for that. An "uh-huh" of another is no reason: the
+    one who goes on has not ended, or has only taken a breath. ``settled`` is as for ``parts``.
     """
     active = activity.between(start, end)
     runs = {
@@ -120,20 +120,14 @@ def passed_on(activity: Activity, start: int, end: int, settled: int = 0) -> Pas
         if (found := [run for run in _runs(frames_) if start + run[1] > settled])
     }
     going_on = {voice for voice, found in runs.items() if found[-1][1] > end - start - _BREATH}
-    finished = {voice: found for voice, found in runs.items() if voice not in going_on}
-    others = [run for found in finished.values() for run in found]
-    if not going_on or not others:
+    finished = [(voice, run) for voice, found in runs.items() for run in (found[:-1] if voice in going_on else found)]
+    if not going_on or not finished:
         return None
-    for voice in going_on:
-        if len(runs[voice]) > 1:
-            breath = runs[voice][-2][1]
-            if sum(last - max(first, breath) for first, last in others if last > breath) < _LASTING:
-                return None
-    over = max(last for _, last in [*others, *(run for voice in going_on for run in runs[voice][:-1])])
+    over = max(last for _, (_, last) in finished)
     taken_over = min(runs[voice][-1][0] for voice in going_on)
     if taken_over < over - _TOGETHER:
         return None
-    if not _audible(_part(active, voice, start, *run) for voice, found in finished.items() for run in found):
+    if not _audible(_part(active, voice, start, *run) for voice, run in finished):
         return None  # who has finished could hardly be heard beside the one who goes on
     return PassedOn(start + min(over, taken_over), start + over)
 

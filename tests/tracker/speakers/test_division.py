@@ -110,5 +110,23 @@ def test_a_turn_passes_on_to_somebody_who_has_spoken_in_it_before() -> None:
 
 
 def test_a_breath_during_an_uh_huh_of_another_cuts_nobody_off() -> None:
-    activity = heard((ANA, 1.0, 4.0), (BEN, 4.1, 4.7), (ANA, 4.9, 9.0))
+    activity = heard((ANA, 1.0, 4.0), (BEN, 4.0, 4.3), (ANA, 4.35, 9.0))
     assert passed_on(activity, frames(1.0), frames(8.0)) is None
+
+
+@pytest.mark.parametrize(
+    "said", [((ANA, 1.0, 4.0), (ANA, 4.5, 9.0)), ((ANA, 1.0, 4.0), (BEN, 4.1, 4.7), (ANA, 4.9, 9.0))]
+)
+def test_what_is_divided_in_the_end_is_divided_as_soon_as_it_is_over(
+    said: tuple[tuple[int, float, float], ...],
+) -> None:
+    """A longer silence in which somebody laughs or says "uh-huh", so that the turn itself goes on."""
+    activity = heard(*said)
+    found = passed_on(activity, frames(1.0), frames(6.0))
+    assert found is not None
+    before = parts(activity, frames(1.0), found.settled)
+    after = parts(activity, found.goes_on_from, frames(9.0), found.settled)
+    whole = parts(activity, frames(1.0), frames(9.0))
+    assert [(part.voice, part.start, part.end) for part in [*before, *after]] == [
+        (part.voice, part.start, part.end) for part in whole
+    ]
