@@ -14,7 +14,6 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.speakers.activity import Activity
 from emotrack.tracker.speakers.changes import HeardTurns
-from emotrack.tracker.speakers.clusters import ONE_PERSON
 from emotrack.tracker.speakers.division import (
     LOOK_BACK_S,
     VoicePart,
@@ -25,6 +24,7 @@ from emotrack.tracker.speakers.division import (
     seconds_of,
     whole,
 )
+from emotrack.tracker.speakers.linkage import ONE_PERSON
 from emotrack.tracker.speakers.networks import FRAMES, LEAST_PRINT_S, STEP, WINDOW, VoicePrint
 from emotrack.tracker.speakers.pieces import PrintVoice, RunningPrints, TurnPrint, VoicePiece, print_of, print_of_sound
 

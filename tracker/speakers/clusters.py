@@ -1,28 +1,24 @@
 """Who a turn's voice belongs to: voice prints, clustered anew with every turn, and names that stay.
 
-Average-linkage clustering of the latest prints, weighed by their length. What is older than these is kept as one sum a
-speaker, so that memory and time are bounded and nobody is forgotten. The linkage needs no more than sums: the mean
-similarity of two groups of unit vectors is the product of their sums over that of their weights.
+The latest prints are linked, weighed by their length. What is older than these is kept as one sum a speaker, so that
+memory and time are bounded and nobody is forgotten.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotrack.tracker.speakers.linkage import ALIKE, Evidence, linked
 from emotrack.tracker.speakers.networks import VoicePrint
 from emotrack.tracker.speakers.pieces import TurnPrint
 
-# Chosen on meetings, a talk and a telephone call, and on put-together talk of actors whose voices change with every
-# emotion: the mean similarity of two turns' pieces is about .35 (actors: .4) within a person, .1 between persons.
-ALIKE: Final = 0.25  # mean similarity from which on two groups are one person
-ONE_PERSON: Final = 0.36  # two turns that overlap and are so alike are one person's: segmentation took her for two
 ONE_VOICE: Final = 0.4  # similarity of a turn's halves, below which it may hold two voices
 RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in clustering
 NEW_SPEAKER_S: Final = 2.0  # of clean speech, in all, that a new speaker takes at least, ...
@@ -211,46 +207,17 @@ class Speakers:
         return {name: into for name, into in merged.items() if name not in left}
 
     def _linked(self, groups: list[_Group]) -> list[list[_Group]]:
-        """Average linkage, down to ALIKE, or to as many speakers as there may be."""
+        """What is one person's each."""
         if not groups:
             return []
-        sums = np.stack([group.sum for group in groups])  # (groups, numbers)
-        weights = np.array([group.weight for group in groups], dtype=np.float32)
-        heard = np.array([group.is_heard for group in groups])
-        most = self._most
-        needed_s = self._needed_s()
-        # (groups, groups), of what are the sums of merged groups, too; by einsum, after which no thread of BLAS spins
-        products = np.einsum("in,jn->ij", sums, sums)
-        alike = products / np.outer(weights, weights)
-        apart = self._apart(groups)
-        alike[apart] = -2.0
-        silent = ~heard  # who may not be here takes nobody in for want of room
-        alike[(silent[:, None] | silent) & (alike < ALIKE)] = -2.0
-        np.fill_diagonal(alike, -3.0)
-        members = [[group] for group in groups]
-        alive = np.ones(len(groups), dtype=bool)
-        while alive.sum() > 1:
-            first, second = sorted(divmod(int(alike.argmax()), len(groups)))
-            nearest = float(alike[first, second])
-            somebody = alive & heard & (weights >= needed_s)
-            if nearest <= -2.0 or (nearest < ALIKE and somebody.sum() <= most):
-                break
-            members[first] += members[second]
-            products[first] += products[second]
-            products[:, first] += products[:, second]
-            weights[first] += weights[second]
-            heard[first] |= heard[second]
-            apart[first] |= apart[second]
-            apart[:, first] |= apart[:, second]
-            alive[second] = False
-            similarities = products[first] / (weights * weights[first])  # (groups,)
-            similarities[apart[first]] = -2.0
-            similarities[~(heard & heard[first]) & (similarities < ALIKE)] = -2.0
-            similarities[~alive] = -3.0
-            similarities[first] = -3.0
-            alike[first], alike[:, first] = similarities, similarities
-            alike[second], alike[:, second] = -3.0, -3.0
-        return [members[place] for place in np.flatnonzero(alive)]
+        evidence = Evidence(
+            np.stack([group.sum for group in groups]),
+            np.array([group.weight for group in groups], dtype=np.float32),
+            np.array([group.is_heard for group in groups]),
+            self._overlap(groups),
+            self._named_apart(groups),
+        )
+        return [[groups[place] for place in places] for places in linked(evidence, self._most, self._needed_s())]
 
     def _needed_s(self) -> float:
         """Clean speech, in all, that a new speaker takes.
@@ -262,28 +229,26 @@ class Speakers:
         share = NEW_SHARE * _weight(known) / max(len({group.speaker for group in known}), 1)
         return min(max(NEW_SPEAKER_S, share), NEW_SPEAKER_AT_MOST_S)
 
-    def _apart(self, groups: list[_Group]) -> NDArray[np.bool_]:
-        """Which groups cannot be one person, (groups, groups)."""
-        place = {id(group): index for index, group in enumerate(groups)}
+    def _overlap(self, groups: list[_Group]) -> NDArray[np.bool_]:
+        """Which groups hold turns of two voices at once, (groups, groups)."""
         of_turn = {each.turn: each.group for each in self._turns if each.group is not None}
-        apart = np.zeros((len(groups), len(groups)), dtype=bool)
-        pairs = [
-            (each.group, of_turn[other])
-            for each in self._turns
-            for other in each.apart
-            if other in of_turn and each.group is not None and _alike(each.group, of_turn[other]) < ONE_PERSON
-        ]
+        return _pairs(
+            groups,
+            ((each.group, of_turn[other]) for each in self._turns for other in each.apart if other in of_turn),
+        )
+
+    def _named_apart(self, groups: list[_Group]) -> NDArray[np.bool_]:
+        """Which groups are of people whom a person has given two names, (groups, groups)."""
         anchors = self._anchors(groups)
-        pairs += [
-            (one, other)
-            for speaker, one in anchors.items()
-            for another, other in anchors.items()
-            if self._names[speaker] != self._names[another]
-        ]
-        for one, other in pairs:
-            if one is not None and id(one) in place and id(other) in place:
-                apart[place[id(one)], place[id(other)]] = apart[place[id(other)], place[id(one)]] = True
-        return apart
+        return _pairs(
+            groups,
+            (
+                (one, other)
+                for speaker, one in anchors.items()
+                for another, other in anchors.items()
+                if self._names[speaker] != self._names[another]
+            ),
+        )
 
     def _anchors(self, groups: list[_Group]) -> dict[int, _Group]:
         """What surely is of each speaker whom a person has named: older turns, else the longest one."""
@@ -450,6 +415,11 @@ def _weight(cluster: Sequence[_Group]) -> float:
     return sum(group.weight for group in cluster)
 
 
-def _alike(one: _Group, other: _Group) -> float:
-    """The mean similarity of the prints of two groups."""
-    return float(one.sum @ other.sum) / max(one.weight * other.weight, 1e-9)
+def _pairs(groups: Sequence[_Group], pairs: Iterable[tuple[_Group | None, _Group | None]]) -> NDArray[np.bool_]:
+    """Whether two ``groups`` are one of the ``pairs``, (groups, groups)."""
+    place = {id(group): index for index, group in enumerate(groups)}
+    found = np.zeros((len(groups), len(groups)), dtype=bool)
+    for one, other in pairs:
+        if id(one) in place and id(other) in place:
+            found[place[id(one)], place[id(other)]] = found[place[id(other)], place[id(one)]] = True
+    return found

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emotrack.errors import EmotrackError
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
-from emotrack.tracker.packaged_weights import open_model, weights_within
+from emotrack.tracker.packaged_weights import open_model, open_optimised, weights_within
 from emotrack.tracker.speakers.fbank import BANDS, HOP, log_mel
 
 WINDOW: Final = 10 * SAMPLE_RATE  # samples that segmentation looks at
@@ -126,7 +126,8 @@ class PackagedVoicePrints(_OnnxVoicePrints):
 
     def __init__(self) -> None:
         """Raises ``EmotrackError`` where it cannot be had."""
-        super().__init__("wespeaker-resnet34", open_model(weights_within(_PACKAGE, _LIBRARY, *_EMBEDDING), threads=1))
+        weights = weights_within(_PACKAGE, _LIBRARY, *_EMBEDDING)
+        super().__init__("wespeaker-resnet34", open_optimised(weights, threads=1))
 
 
 class VoicePrintsFile(_OnnxVoicePrints):
@@ -136,7 +137,7 @@ class VoicePrintsFile(_OnnxVoicePrints):
         """Raises ``EmotrackError`` where the file is no such network."""
         try:
             content = path.read_bytes()
-            model = open_model(content, threads=1)
+            model = open_optimised(content, threads=1)
         except OSError as error:
             raise EmotrackError(f"{path}: {error.strerror}") from error
         except Exception as error:  # noqa: BLE001  # ONNX Runtime has a class of its own for each kind of damage
