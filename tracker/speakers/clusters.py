@@ -87,6 +87,7 @@ class Speakers:
         self._older: dict[int, _Group] = {}  # by speaker: enrolled, known, and turns that are not remembered singly
         self._names: dict[int, str] = {}  # two speakers of one name are one: a person has said so
         self._by_person: set[int] = set()  # whose names were given, by people or by captions, not counted
+        self._given_up: set[str] = set()  # names that people have replaced; nobody else gets them
         self._counted = 0
 
     @property
@@ -174,6 +175,7 @@ class Speakers:
         if not numbers:
             raise ValueError(f"there is no speaker {speaker}: there are {', '.join(self.names) or 'none yet'}")
         before = self._named_turns()
+        self._given_up.add(speaker)
         if name in self._names.values():  # whose own name was counted has it from a person now
             numbers += [number for number, known in self._names.items() if known == name]
         for number in numbers:
@@ -323,7 +325,10 @@ class Speakers:
         return shares
 
     def _kept_numbers(self, clusters: list[list[_Group]], shares: dict[tuple[int, int], float]) -> dict[int, int]:
-        """Which cluster, by place, keeps which speaker's number: who has most of a speaker; a named one stays."""
+        """Which cluster, by place, keeps which speaker's number: who has most of a speaker; a named one stays.
+
+        Of two that are one now, the one who spoke first.
+        """
         places = {id(group): place for place, cluster in enumerate(clusters) for group in cluster}
         anchors = self._anchors([group for group in self._groups() if id(group) in places])
         numbers: dict[int, int] = {}
@@ -332,6 +337,12 @@ class Speakers:
         for place, speaker in sorted(shares, key=lambda pair: (-shares[pair], pair)):
             if place not in numbers and speaker not in numbers.values():
                 numbers[place] = speaker
+        mostly = {speaker: place for place, speaker in sorted(shares, key=lambda pair: (shares[pair], pair))}
+        gone = [speaker for speaker in sorted(mostly, reverse=True) if speaker not in numbers.values()]
+        for speaker in gone:
+            into = numbers.get(mostly[speaker])
+            if into is not None and into > speaker and into not in self._by_person:
+                numbers[mostly[speaker]] = speaker
         return numbers
 
     def _place_light_turns(self) -> None:
@@ -400,7 +411,7 @@ class Speakers:
         self._counted += 1
         number = self._counted
         if name is None:
-            taken = set(self._names.values())
+            taken = self._given_up.union(self._names.values())
             name = next(each for each in (f"speaker {count}" for count in itertools.count(1)) if each not in taken)
         else:
             self._by_person.add(number)

@@ -245,6 +245,19 @@ def test_a_merge_is_told_and_its_turns_are_revised(heard: Heard) -> None:
     assert heard.speakers.names == ["speaker 1"]
 
 
+def test_of_two_who_are_one_the_name_of_who_spoke_first_stays(heard: Heard) -> None:
+    people = People(2)
+    low, high = people.voices
+    heard.hear(low, 2.0)
+    for _ in range(2):
+        heard.hear(high, 4.0)
+    assert heard.names == ["speaker 1", "speaker 2", "speaker 2"]
+    for _ in range(3):
+        heard.hear(of_length_one(low + high), 4.0)
+    assert heard.merged == {"speaker 2": "speaker 1"}
+    assert set(heard.names) == {"speaker 1"}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_there_are_no_more_speakers_than_were_said(count: int) -> None:
     people, heard = People(5), Heard(Speakers(count))
@@ -313,6 +326,14 @@ def test_a_new_name_holds_for_turns_past_and_to_come(heard: Heard) -> None:
     assert heard.speakers.names == ["Ana", "speaker 2"]
 
 
+def test_a_name_that_a_person_has_replaced_is_nobody_elses(heard: Heard) -> None:
+    people = People(2)
+    heard.hear(people.says(ANA))
+    heard.take(heard.speakers.rename("speaker 1", "Ana"))
+    heard.hear(people.says(BEN))
+    assert heard.names == ["Ana", "speaker 2"]
+
+
 def test_a_name_that_nobody_has_cannot_be_changed(heard: Heard) -> None:
     with pytest.raises(ValueError, match="there is no speaker Eve: there are none yet"):
         heard.speakers.rename("Eve", "Ana")
@@ -348,7 +369,7 @@ def test_two_of_one_name_count_as_one_of_those_there_may_be() -> None:
     heard.take(heard.speakers.rename("speaker 2", "speaker 1"))
     for person in (CLEO, CLEO, BEN, ANA):
         heard.hear(people.says(person))
-    assert heard.names == ["speaker 1"] * 4 + ["speaker 2"] * 2 + ["speaker 1"] * 2
+    assert heard.names == ["speaker 1"] * 4 + ["speaker 3"] * 2 + ["speaker 1"] * 2
 
 
 def test_whom_people_have_named_keeps_the_name_and_never_becomes_another_of_them(heard: Heard) -> None:
