@@ -130,7 +130,7 @@ class VoiceStore:
 
         Raises ``OSError`` where one cannot be deleted, when all others are.
         """
-        files = self._files()
+        files = [path for path in self._files() if path.is_symlink() or not path.is_dir()]
         failure: OSError | None = None
         for path in [*files, *self.folder.glob(_UNFINISHED)]:
             try:
@@ -156,7 +156,7 @@ class VoiceStore:
         return [voices[name] for name in wanted]
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self.folder.glob(_PATTERN) if path.is_symlink() or not path.is_dir())
+        return sorted(self.folder.glob(_PATTERN))
 
     def _read(self, path: Path) -> KeptVoice | None:
         try:
