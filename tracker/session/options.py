@@ -36,6 +36,9 @@ class SessionOptions:
     """Whether events carry words."""
     notice_given: bool = False
     """Whoever starts the session says that everybody who can be heard was told."""
+    every_sound: bool = False
+    """A turn is also what is hardly one where voices are told apart: an "um" by itself, or a sound without words
+    between what two people say. For whoever waits for the words of each."""
     keeper: AudioKeeper | None = None
     """Keeps the audio of turns."""
     speculate: bool = False

@@ -53,6 +53,7 @@ class Understanding:
         self.identification = identification
         self._status = status
         self._keeper = options.keeper
+        self._every_sound = options.every_sound
         if status.context is None:
             status.context = engine.scorer.new_context(self.context_turns)
         self.interpreter = Interpreter(engine, status.context, status.site)
@@ -73,7 +74,7 @@ class Understanding:
         began_at = time.perf_counter()
         work = queued.work or begin(self.interpreter, queued.attributed, words)
         identify = partial(self.identification.identify, queued, work)
-        found = await self.interpreter.interpret(work, identify, partial(_says_nothing, queued.attributed))
+        found = await self.interpreter.interpret(work, identify, partial(self._is_none, queued.attributed))
         if found is None:
             return None
         self._status.text_skipped += found.transcript.rejected == SKIPPED
@@ -89,6 +90,13 @@ class Understanding:
         """Let the turns so far no longer colour the ones to come."""
         self.interpreter.context = self._status.context = self._engine.scorer.new_context(self.context_turns)
 
+    def _is_none(self, attributed: AttributedTurn, words: Transcript) -> bool:
+        """Whether what was heard is no turn. Who has a channel, or whose words are given, always says something."""
+        voiced = attributed.voiced
+        if self._every_sound or voiced is None or attributed.words is not None:
+            return False
+        return says_nothing(voiced.turn, words, borders=voiced.borders)
+
     async def _keep_audio(self, queued: QueuedTurn) -> str | None:
         """The file that keeps the turn's audio, if that was asked for and can be done."""
         if self._keeper is None:
@@ -99,9 +107,3 @@ class Understanding:
             self._keeper, self.failure = None, error
             _log.warning("%s; no more audio is kept", error, extra=lasting(str(error)))
             return None
-
-
-def _says_nothing(attributed: AttributedTurn, words: Transcript) -> bool:
-    """Whether what was heard is no turn. Who has a channel, or whose words are given, always says something."""
-    voiced = attributed.voiced
-    return voiced is not None and attributed.words is None and says_nothing(voiced.turn, words, borders=voiced.borders)

@@ -77,7 +77,7 @@ class WyomingSite:
         self._heard_s = 0.0
         sinks = [self._spoken, *options.sinks(self._status, self._controls)]
         self._keeper = options.keeper(name)
-        kept = replace(options.session, keeper=self._keeper)
+        kept = replace(options.session, keeper=self._keeper, every_sound=True)
         session = LiveSession(self._source, engine, sinks, self._controls, kept)
         self.running = asyncio.create_task(self._run(session))
         """Ends with the session, however it ends."""
