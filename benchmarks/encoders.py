@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,15 +38,6 @@ from emotrack.train.pretraining.encoders.descriptors import NAMES, Descriptors, 
 LABELS, TOKENS, TURNS = 7, 40, 32
 CROP = 5 * SAMPLE_RATE  # samples
 PUBLISHED = ContextConfig(hidden=512, layers=3, blocks=4, speakers=False, residual=False)
-ROBERTA_LARGE = transformers.RobertaConfig(
-    vocab_size=50_265,
-    hidden_size=1_024,
-    num_hidden_layers=24,
-    num_attention_heads=16,
-    intermediate_size=4_096,
-    max_position_embeddings=514,
-    type_vocab_size=1,
-)
 MATRIX = 8_192  # side of the product that measures the peak
 
 
@@ -66,8 +57,25 @@ class Figures:
 Stage = tuple[str, int, Callable[[torch.device, int], tuple[nn.Module, Callable[[], Tensor]]], bool]
 
 
+def roberta_large() -> dict[str, Any]:
+    """Its dimensions, as the hub has them."""
+    from transformers import RobertaConfig  # after emotrack, which has told it to report nothing
+
+    config = RobertaConfig(
+        vocab_size=50_265,
+        hidden_size=1_024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4_096,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+    )
+    dimensions: dict[str, Any] = config.to_dict()
+    return dimensions
+
+
 def text(device: torch.device, batch: int) -> tuple[nn.Module, Callable[[], Tensor]]:
-    encoder = HubTextEncoder(HubTextConfig(ROBERTA_LARGE.to_dict(), "random")).to(device)
+    encoder = HubTextEncoder(HubTextConfig(roberta_large(), "random")).to(device)
     ids = torch.randint(5, 50_000, (batch, TOKENS), device=device)
     padding = torch.zeros_like(ids, dtype=torch.bool)
     own = torch.full((batch,), TOKENS, device=device)

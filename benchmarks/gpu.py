@@ -51,7 +51,7 @@ def full_size(mini: EmotionNetwork) -> EmotionNetwork:
     """The published sizes with random weights; it reads word pieces as ``mini`` does."""
     config = NetworkConfig(
         name="full-size",
-        text=HubTextConfig(encoders.ROBERTA_LARGE.to_dict(), "random"),
+        text=HubTextConfig(encoders.roberta_large(), "random"),
         speech=PublishedCareConfig(),
         speech_head=SpeechHeadConfig(hidden=768, embedding=1_024),
         conversation=encoders.PUBLISHED,

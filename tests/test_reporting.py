@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,18 @@ def test_what_a_user_has_set_stays_unless_it_switches_reports_on(monkeypatch: py
         "DO_NOT_TRACK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py")), ids=lambda p: p.name)
+def test_a_program_loads_no_library_before_its_reports_are_off(path: Path) -> None:
+    """Sorted imports have a library before emotrack, or after it by the luck of its name."""
+    loaded: list[str] = []
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Import):
+            loaded += [alias.name.partition(".")[0] for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            loaded.append(statement.module.partition(".")[0])
+    assert not {"huggingface_hub", "onnxruntime", "ray", "transformers"}.intersection(loaded)
 
 
 def test_the_libraries_take_the_switches() -> None:

@@ -36,12 +36,13 @@ class Device(ScriptedSource):
     def __init__(self, items: Sequence[SourceItem | Exception], name: str) -> None:
         super().__init__([*items], lossless=False)
         self.name = name
-        self._at_the_end = asyncio.Event()
+        self.has_said_all = asyncio.Event()
 
     async def items(self) -> AsyncGenerator[SourceItem, None]:
         async for item in super().items():
             yield item
-        await self._at_the_end.wait()
+        self.has_said_all.set()
+        await asyncio.Event().wait()
 
 
 def chunks(samples: Samples, start: int = 0) -> list[SourceItem]:
@@ -50,14 +51,15 @@ def chunks(samples: Samples, start: int = 0) -> list[SourceItem]:
 
 
 def hear(
-    microphone: Sequence[SourceItem | Exception] | Device, system: Sequence[SourceItem | Exception]
+    microphone: Sequence[SourceItem | Exception] | Device, system: Sequence[SourceItem | Exception] | Device
 ) -> list[SourceItem]:
     """All that comes before nothing comes for a while."""
 
     async def run() -> list[SourceItem]:
         items = []
         mic = microphone if isinstance(microphone, Device) else Device(microphone, "mic")
-        stream = Call(mic, Device(system, "out")).items()
+        out = system if isinstance(system, Device) else Device(system, "out")
+        stream = Call(mic, out).items()
         try:
             while True:
                 items.append(
@@ -105,11 +107,13 @@ def test_a_device_that_comes_back_is_told_at_the_time_of_the_one_that_was_heard_
     class Stuttering(Device):
         async def items(self) -> AsyncGenerator[SourceItem, None]:
             yield SourceLost("unplugged")
+            await out.has_said_all.wait()
             await asyncio.sleep(0.1)
             yield SourceRestored(2.0)
             await asyncio.Event().wait()
 
-    items = hear(Stuttering([], "mic"), chunks(noise(PATIENCE + 32 * FRAME_SAMPLES)))
+    out = Device(chunks(noise(PATIENCE + 32 * FRAME_SAMPLES)), "out")
+    items = hear(Stuttering([], "mic"), out)
     lost, restored = (place for place, item in enumerate(items) if not isinstance(item, AudioChunk))
     assert len(joined(items[lost:restored])) == 32 * FRAME_SAMPLES
     told = items[restored]
