@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from contextlib import suppress
+from functools import cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,12 +83,36 @@ def packaged_model(requirement: str, file: str, sha256: str, *, threads: int) ->
     return open_model(packaged_weights(requirement, file, sha256), threads=threads)
 
 
+@cache
+def _has_shared_arena() -> bool:
+    """Let the models of this module take their memory from one arena, which grows by what is asked for.
+
+    By itself each has its own, up to twice as large as the most that it ever needed. Of other models nothing changes.
+    """
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    as_asked = {
+        "max_mem": 0,
+        "arena_extend_strategy": 1,
+        "initial_chunk_size_bytes": -1,
+        "max_dead_bytes_per_chunk": -1,
+    }
+    try:
+        onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(as_asked))
+    except Exception:  # noqa: BLE001  # ONNX Runtime has a class of its own for each failure
+        return False
+    return True
+
+
 def open_model(weights: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     """A model for ONNX Runtime, on so many threads of the processor. Raises what ONNX Runtime raises."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # of every length that it has met, which memory would hold
+    if _has_shared_arena():
+        options.add_session_config_entry("session.use_env_allocators", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others want the core in between
     return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
