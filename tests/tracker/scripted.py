@@ -90,15 +90,16 @@ class ScriptedRecogniser:
     batch_size = 1
     languages: tuple[str, ...] = ("en",)
 
-    def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
+    def __init__(self, seconds: float = 0.0, error: Exception | None = None, said: str = "Good morning.") -> None:
         self._seconds = seconds
         self._error = error
+        self._said = said
 
     def transcribe(self, turn: SpeechTurn) -> Transcript:
         time.sleep(self._seconds)
         if self._error:
             raise self._error
-        return Transcript("Good morning.", "faster-whisper")
+        return Transcript(self._said, "faster-whisper")
 
     def transcribe_batch(self, turns: Sequence[SpeechTurn]) -> list[Transcript]:
         return [self.transcribe(turn) for turn in turns]

@@ -18,10 +18,10 @@ and or but nor so because although though while if unless until when where wheth
 of to in on at by for from with without into about between through
 i he she we they i'm you're he's she's it's we're they're there's that's i'll we'll i've we've i'd
 is am are was were be been will would can could should must may might have has had not very really just like
-um uh uhm er erm ah hmm mm well
+ah hmm mm well
 """
-_GOES_ON: Final = frozenset(_GOING_ON.split())
 _HESITATIONS: Final = frozenset({"um", "uh", "uhm", "er", "erm"})
+_GOES_ON: Final = _HESITATIONS.union(_GOING_ON.split())
 _CLOSING: Final = "\"')\u2019\u201d\u00bb "
 
 

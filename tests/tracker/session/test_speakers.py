@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.events import Event, SpeakerRenamed, SpeakersMerged, Turn
-from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.session.options import SpeakerOptions
 from emotrack.tracker.speakers.networks import SpeakerNetworks, VoicePrint, VoicePrints, load_speaker_networks
 from emotrack.tracker.understanding.captions import Captions, Cue, read_captions
 from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.overload import LeftOut, Overload
-from emotrack.tracker.understanding.recognisers import Transcript
 from tests.tracker.kitchen_table import CAPTIONS, TRUTH
 from tests.tracker.scripted import Recorder, ScriptedRecogniser, ScriptedSource, chunks, mono, session_of
 
@@ -88,11 +86,6 @@ def test_a_session_that_tells_nobody_apart_names_nobody(
     assert turns
 
 
-class Hesitant(ScriptedRecogniser):
-    def transcribe(self, _: SpeechTurn) -> Transcript:
-        return Transcript("Um.", "moonshine")
-
-
 @pytest.mark.parametrize(("speakers", "turns"), [(SpeakerOptions(), [2]), (None, [1, 2])])
 def test_of_several_people_one_who_only_hesitates_has_no_turn(
     network: EmotionNetwork,
@@ -106,7 +99,7 @@ def test_of_several_people_one_who_only_hesitates_has_no_turn(
     pause = np.zeros((2 * SAMPLE_RATE, 2), dtype=np.float32)
     audio = np.concatenate([pause, stereo[start : start + SAMPLE_RATE // 2], pause, stereo[start:end], pause])
     recorder = Recorder()
-    engine = Engine(network, Hesitant(), speaker_networks=networks)
+    engine = Engine(network, ScriptedRecogniser(said="Um."), speaker_networks=networks)
     asyncio.run(session_of(engine, ScriptedSource(chunks(mono(audio))), recorder, speakers=speakers).run())
     engine.close()
     assert [turn.turn_id for turn in recorder.turns if turn.revision == 0] == turns

@@ -34,12 +34,10 @@ from emotrack.tracker.command_line import wyoming as command
 from emotrack.tracker.command_line.wyoming import bind
 from emotrack.tracker.errors import SinkError
 from emotrack.tracker.events import Turn
-from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.sessions.reading.reader import read_sessions
 from emotrack.tracker.speakers.networks import load_speaker_networks
 from emotrack.tracker.understanding.engine import Engine
-from emotrack.tracker.understanding.recognisers import Transcript as Words
 from emotrack.tracker.wyoming import server as serving
 from emotrack.tracker.wyoming.server import WyomingServer
 from emotrack.tracker.wyoming.site import UtteranceOptions, WyomingSite
@@ -422,18 +420,13 @@ def test_words_come_also_where_events_go_nowhere(network: EmotionNetwork) -> Non
     assert heard == [SAID, SAID]
 
 
-class Hesitant(ScriptedRecogniser):
-    def transcribe(self, _: SpeechTurn) -> Words:
-        return Words("Um.", "moonshine")
-
-
 def test_somebody_waits_for_the_words_of_every_sound(network: EmotionNetwork) -> None:
     """Also where voices are told apart, as the service does, and an "um" by itself is else no turn."""
     start = round(TRUTH[0]["start"] * SAMPLE_RATE)
     sound = samples()[start : start + SAMPLE_RATE // 2].mean(axis=1, keepdims=True)
 
     async def run() -> str:
-        engine = Engine(network, Hesitant(), speaker_networks=load_speaker_networks())
+        engine = Engine(network, ScriptedRecogniser(said="Um."), speaker_networks=load_speaker_networks())
         options = SessionOptions(speculate=True, speakers=SpeakerOptions())
         site = WyomingSite("house", engine, UtteranceOptions("house", options, lambda _status, _controls: []))
         try:
