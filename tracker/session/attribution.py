@@ -6,13 +6,14 @@ A turn of one channel may hold the words of several people. Here it is cut into 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.sources import ChannelSpeakers
 from emotrack.tracker.speakers.channel_voices import ChannelVoices, VoicedTurn
 from emotrack.tracker.speakers.division import DROWNED
+from emotrack.tracker.speakers.pieces import PrintVoice, TurnPrint
 from emotrack.tracker.understanding.captions import CaptionedTurn, Captions
 from emotrack.tracker.understanding.interpreter import Interpreter, TurnWork
 from emotrack.tracker.understanding.recognisers import Transcript
@@ -89,7 +90,27 @@ def _captioned(part: CaptionedTurn, name: str | None, voices: ChannelVoices | No
     return [AttributedTurn(part.turn, words, part.speaker, voices.whole(part.turn))]
 
 
-def begin(interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None) -> TurnWork:
-    """Begin with what is attributed; ``words`` take the place of its own."""
-    print_ = attributed.voiced.print if attributed.voiced else None
-    return interpreter.begin(attributed.turn, words or attributed.words, print_)
+def begin(
+    interpreter: Interpreter, attributed: AttributedTurn, words: Transcript | None = None, *, by_sentence: bool
+) -> TurnWork:
+    """Begin with what is attributed; ``words`` take the place of its own.
+
+    With ``by_sentence`` a turn whose voice is told apart, and whose words are recognised, may be told so.
+    """
+    voiced = attributed.voiced
+    if voiced is None:
+        return interpreter.begin(attributed.turn, words or attributed.words)
+
+    async def make_print(turn: SpeechTurn, print_voice: PrintVoice) -> TurnPrint | None:
+        return await voiced.part(turn).print(print_voice)
+
+    return interpreter.begin(attributed.turn, words or attributed.words, make_print, by_sentence=by_sentence)
+
+
+def sentence(attributed: AttributedTurn, work: TurnWork) -> AttributedTurn:
+    """What is attributed, or the sentence of it that the ``work`` is on."""
+    whole, voiced = attributed.turn, attributed.voiced
+    if (work.turn.start, work.turn.end) == (whole.start, whole.end):
+        return attributed
+    turn = replace(work.turn, decided=whole.decided)  # its work may have begun before the end was known
+    return replace(attributed, turn=turn, words=work.given_words, voiced=voiced and voiced.part(turn))

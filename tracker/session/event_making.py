@@ -84,14 +84,14 @@ def provisional_event(status: Status, found: ProvisionalEstimate, options: Sessi
 
 def turn_event(status: Status, understood: UnderstoodTurn, options: SessionOptions) -> Turn:
     """The event of a turn that leaves now."""
-    queued, found = understood.queued, understood.found
-    turn, transcript = queued.attributed.turn, found.transcript
-    overlap = queued.attributed.voiced.overlap if queued.attributed.voiced else None
+    begun, found = understood.begun, understood.found
+    turn, transcript = begun.attributed.turn, found.transcript
+    overlap = begun.attributed.voiced.overlap if begun.attributed.voiced else None
     reason = doubt(turn, overlap, transcript)
     modalities: tuple[Modality, ...] = ("speech",) if transcript.text is None else ("speech", "text")
     return Turn(
         **status.stamp(),
-        turn_id=queued.turn_id,
+        turn_id=begun.turn_id,
         start_s=turn.start_s,
         end_s=turn.end_s,
         speaker=found.speaker,
@@ -107,11 +107,11 @@ def turn_event(status: Status, understood: UnderstoodTurn, options: SessionOptio
         truncated=turn.truncated,
         latency_ms=Latency(
             end_of_turn=1000 * (turn.decided - turn.speech_end) / SAMPLE_RATE,
-            queued=1000 * (understood.began_at - queued.decided_at),
-            recognition=1000 * found.recognition_s,
+            queued=1000 * understood.queued_s,
+            recognition=1000 * (begun.recognised_at - begun.began_at),
             encoding=1000 * found.encoding_s,
             context=1000 * found.context_s,
-            after_end=1000 * (time.perf_counter() - queued.decided_at),
+            after_end=1000 * (time.perf_counter() - begun.decided_at),
         ),
     )
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from emotrack.tracker.session.attribution import AttributedTurn
 from emotrack.tracker.session.options import SpeakerOptions
-from emotrack.tracker.session.turn_queue import QueuedTurn
 from emotrack.tracker.speakers.channel_voices import VoicedTurn, overlapping
 from emotrack.tracker.speakers.clusters import REMEMBERED, Identified, Speakers
 from emotrack.tracker.understanding.interpreter import TurnWork
@@ -50,14 +49,14 @@ class Identification:
         self._told: asyncio.Queue[SpeakerNews | None] = asyncio.Queue()
         self._late: set[asyncio.Task[None]] = set()
 
-    async def identify(self, queued: QueuedTurn, work: TurnWork) -> str | None:
+    async def identify(self, turn_id: int, attributed: AttributedTurn, work: TurnWork) -> str | None:
         """The speaker of a turn, as far as can be told by now; call it for one turn after the other."""
-        known, voiced = queued.attributed.speaker, queued.attributed.voiced
+        known, voiced = attributed.speaker, attributed.voiced
         if known is not None:
             if voiced is not None:
                 self._known.add(known)
-                self._recent.append((queued.turn_id, voiced))
-                learning = self._later(self._learn(queued.turn_id, known, voiced, work))
+                self._recent.append((turn_id, voiced))
+                learning = self._later(self._learn(turn_id, known, voiced, work))
                 if self._patience_s is None:
                     await learning
             return self._given.get(known, known)
@@ -71,13 +70,13 @@ class Identification:
             and other.voice != voiced.voice
             and overlapping(other.turn, voiced.turn)
         ]
-        self._recent.append((queued.turn_id, voiced))
-        printing = asyncio.ensure_future(self._hear(queued.turn_id, voiced, work, like, apart))
+        self._recent.append((turn_id, voiced))
+        printing = asyncio.ensure_future(self._hear(turn_id, voiced, work, like, apart))
         await asyncio.wait([printing], timeout=self._patience_s)
         if printing.done():
             return printing.result()
         guess = self._speakers.speaker(like) if like is not None else None
-        self._later(self._follow(queued.turn_id, guess, printing))
+        self._later(self._follow(turn_id, guess, printing))
         return guess
 
     def guess(self, attributed: AttributedTurn) -> str | None:

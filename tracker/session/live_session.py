@@ -75,13 +75,15 @@ class LiveSession:
 
     async def _understand(self) -> None:
         async for queued in self._queue.turns():
-            self._understanding.attribute(self._recent.speakers, self._recent.take_renamed())
-            understood = await self._understanding.understand(queued, skip_text=self._queue.is_behind)
-            self._queue.done()
-            if understood is None:
-                continue
-            turn = make.turn_event(self._status, understood, self._options)
-            await self._recent.publish(turn, understood.found.revisions)
+            told_as = await self._understanding.begin(queued, skip_text=self._queue.is_behind)
+            self._queue.take_apart(len(told_as))
+            for begun in told_as:
+                self._understanding.attribute(self._recent.speakers, self._recent.take_renamed())
+                understood = await self._understanding.understand(begun)
+                self._queue.done()
+                if understood is not None:
+                    turn = make.turn_event(self._status, understood, self._options)
+                    await self._recent.publish(turn, understood.found.revisions)
         await self._identification.close()
         self._controls.close()
 

@@ -45,6 +45,7 @@ class LookingAhead:
         self._interpreter = understanding.interpreter
         self._identification = understanding.identification
         self._status = status
+        self._by_sentence = not options.every_sound
         self._speculation = Speculation(options.segmenter) if options.speculate else None
         self._under_way = [TurnUnderWay(listener) for listener in self._listeners] if options.provisional else []
         self._to_estimate: asyncio.Queue[TurnSoFar | None] = asyncio.Queue(1)
@@ -99,7 +100,7 @@ class LookingAhead:
         if pending is not None and not self._status.thinking and not self._engine.is_busy:
             pays = speculation.pays(0.0 if self._attribution.gives_words else self._engine.recognition_s)
             parts = self._attribution.preview(pending) if pays else []
-            works = [begin(self._interpreter, part) for part in parts]
+            works = [begin(self._interpreter, part, by_sentence=self._by_sentence) for part in parts]
             speculation.begin(pending, works)
             if works and not self._attribution.gives_words:
                 last = max(works, key=lambda work: work.turn.end)

@@ -38,7 +38,7 @@ class SessionOptions:
     """Whoever starts the session says that everybody who can be heard was told."""
     every_sound: bool = False
     """A turn is also what is hardly one where voices are told apart: an "um" by itself, or a sound without words
-    between what two people say. For whoever waits for the words of each."""
+    between what two people say; and none is told by sentence. For whoever waits for the words of each."""
     keeper: AudioKeeper | None = None
     """Keeps the audio of turns."""
     speculate: bool = False

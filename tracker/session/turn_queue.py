@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from emotrack.tracker.session.attribution import AttributedTurn
@@ -35,6 +35,7 @@ class TurnQueue:
         self._status = status
         self._lossless = lossless
         self._turns: asyncio.Queue[QueuedTurn | None] = asyncio.Queue(MAX_WAITING_TURNS)
+        self._put = status.turns_heard  # numbers that were given, sentences not counted
         self._has_few = asyncio.Event()
         self._has_few.set()
 
@@ -51,6 +52,7 @@ class TurnQueue:
     async def put(self, attributed: AttributedTurn, work: TurnWork | None, decided_at: float) -> None:
         """Give a turn its number and let it wait."""
         self._status.turns_heard += 1
+        self._put += 1
         if self._turns.full() and not self._lossless:
             dropped = self._turns.get_nowait()
             if dropped and dropped.work:
@@ -58,7 +60,7 @@ class TurnQueue:
             self._status.dropped_turns += 1
             self._take_in_hand(-1)
         self._take_in_hand(1)
-        await self._turns.put(QueuedTurn(self._status.turns_heard, attributed, work, decided_at))
+        await self._turns.put(QueuedTurn(self._put, attributed, work, decided_at))
 
     async def close(self) -> None:
         """No more turns come."""
@@ -67,7 +69,13 @@ class TurnQueue:
     async def turns(self) -> AsyncGenerator[QueuedTurn, None]:
         """The turns, until ``close``; call ``done`` for each when it is understood."""
         while (turn := await self._turns.get()) is not None:
-            yield turn
+            sentences = self._status.turns_heard - self._put  # of the turns before it, beyond one each
+            yield replace(turn, turn_id=turn.turn_id + sentences)
+
+    def take_apart(self, count: int) -> None:
+        """Understand the turn in hand as ``count`` turns, with the numbers from its own on."""
+        self._status.turns_heard += count - 1
+        self._take_in_hand(count - 1)
 
     def done(self) -> None:
         """A turn is no longer in hand."""

@@ -73,6 +73,15 @@ class VoicedTurn:
             prints.append(known)
         return prints
 
+    def part(self, turn: SpeechTurn) -> VoicedTurn:
+        """What the voice says in ``turn``, which is this turn or lies within it."""
+        if (turn.start, turn.end) == (self.turn.start, self.turn.end):
+            return self
+        first, last = turn.start // STEP, turn.end // STEP
+        begin = self.turn.start // STEP
+        inside = (piece.within(first, last) for piece in self.pieces if first <= piece.middle < last)
+        return replace(self, turn=turn, clean=self.clean[first - begin : last - begin], pieces=tuple(inside))
+
     def divide(self, changes: Sequence[tuple[int, int]]) -> list[VoicedTurn]:
         """This turn as what several people say, one after the other; ``changes`` are as ``HeardTurns`` tells them."""
         borders = [self.pieces[end].midway_to(self.pieces[begin]) for end, begin in changes]

@@ -60,6 +60,18 @@ class VoicePiece:
         return self.first + len(self.clean)
 
     @property
+    def middle(self) -> int:
+        """The frame in its middle."""
+        return (self.first + self.last) // 2
+
+    def within(self, first: int, last: int) -> VoicePiece:
+        """As much of it as lies between two frames; all of it where its print was begun."""
+        if self.made is not None:
+            return self
+        begin = max(first, self.first)
+        return VoicePiece(begin, self.clean[begin - self.first : max(last - self.first, 0)])
+
+    @property
     def known(self) -> VoicePrint | None:
         """The print that was begun, where it is there by now."""
         made = self.made

@@ -18,7 +18,7 @@ and or but nor so because although though while if unless until when where wheth
 of to in on at by for from with without into about between through
 i he she we they i'm you're he's she's it's we're they're there's that's i'll we'll i've we've i'd
 is am are was were be been will would can could should must may might have has had not very really just like
-ah hmm mm well
+ah hmm mm well mr mrs ms dr
 """
 _HESITATIONS: Final = frozenset({"um", "uh", "uhm", "er", "erm"})
 _GOES_ON: Final = _HESITATIONS.union(_GOING_ON.split())
@@ -30,7 +30,7 @@ def is_finished(words: str) -> bool:
     said = words.rstrip(_CLOSING)
     if said.endswith(("...", "…")) or not said.endswith((".", "?", "!")):
         return False
-    last = _words_of(said)[-1:]
+    last = words_of(said)[-1:]
     return bool(last) and last[0] not in _GOES_ON
 
 
@@ -44,8 +44,9 @@ def says_nothing(turn: SpeechTurn, words: Transcript, *, borders: bool) -> bool:
         return False
     if words.text is None:
         return borders and words.rejected in get_args(Rejection)
-    return _HESITATIONS.issuperset(_words_of(words.text))
+    return _HESITATIONS.issuperset(words_of(words.text))
 
 
-def _words_of(said: str) -> list[str]:
+def words_of(said: str) -> list[str]:
+    """The words of what was said, in small letters."""
     return re.findall(r"[\w']+", said.casefold().replace("\u2019", "'"))

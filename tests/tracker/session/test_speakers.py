@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +105,48 @@ def test_of_several_people_one_who_only_hesitates_has_no_turn(
     asyncio.run(session_of(engine, ScriptedSource(chunks(mono(audio))), recorder, speakers=speakers).run())
     engine.close()
     assert [turn.turn_id for turn in recorder.turns if turn.revision == 0] == turns
+
+
+TWO_SENTENCES = "They called me early this morning. I am to start on Monday next."
+
+
+@pytest.mark.parametrize("speculate", [False, True])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"speakers": SpeakerOptions()}, 2),
+        ({"speakers": SpeakerOptions(), "every_sound": True}, 1),
+        ({"speakers": None}, 1),
+    ],
+)
+def test_where_voices_are_told_apart_a_long_turn_is_told_by_sentence(
+    network: EmotionNetwork,
+    networks: SpeakerNetworks,
+    stereo: Samples,
+    options: dict[str, Any],
+    told: int,
+    speculate: bool,
+) -> None:
+    """Three lines; of each the recogniser hears two sentences."""
+    recorder = Recorder()
+    engine = Engine(network, ScriptedRecogniser(said=TWO_SENTENCES), speaker_networks=networks)
+    source = ScriptedSource(chunks(mono(stereo[: 11 * SAMPLE_RATE])))
+    live = session_of(engine, source, recorder, speculate=speculate, **options)
+    source.is_ready = lambda: not engine.is_busy and not live.status.thinking
+    asyncio.run(live.run())
+    engine.close()
+    turns = recorder.turns
+    assert [turn.turn_id for turn in turns] == list(range(1, 3 * told + 1))
+    assert live.status.turns_heard == len(turns)
+    first = [turns[place : place + told] for place in range(0, len(turns), told)]
+    for whole, truth in zip(first, TRUTH, strict=False):
+        assert " ".join(turn.text or "" for turn in whole) == TWO_SENTENCES
+        assert len({turn.speaker for turn in whole}) == 1
+        assert whole[0].start_s < truth["start"] + 0.1
+        assert whole[-1].end_s > truth["end"] - 0.3
+        assert all(one.end_s == other.start_s for one, other in pairwise(whole))
+        assert all(turn.latency_ms.end_of_turn >= whole[-1].latency_ms.end_of_turn for turn in whole)
+    assert live.status.thinking == 0
 
 
 def test_channels_are_believed(network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples) -> None:

@@ -1,0 +1,90 @@
+"""A long turn of several sentences is told sentence by sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.hearing.listener import SpeechTurn
+from emotrack.tracker.understanding.doubt import SHORT_S
+from emotrack.tracker.understanding.recognisers import Transcript
+from emotrack.tracker.understanding.sentence_turns import long_sentences, sentence_turns
+
+ONE, OTHER, THIRD = (
+    "Well, there is not that much difference.",
+    "They all call me a Yankee down here.",
+    "So what can I say to that?",
+)
+START = 3 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize(
+    ("words", "sentences"),
+    [
+        ("", [""]),
+        (ONE, [ONE]),
+        (f"{ONE} {OTHER}", [ONE, OTHER]),
+        (f"{ONE}  {OTHER} {THIRD}", [ONE, OTHER, THIRD]),
+        (f"Oh, wow. Nice. {ONE} {OTHER}", [f"Oh, wow. Nice. {ONE}", OTHER]),
+        (f"{ONE} And I...", [f"{ONE} And I..."]),
+        ("I went to see the new Dr. Smith about it again.", ["I went to see the new Dr. Smith about it again."]),
+        ("It has been going on for, um... a year or more, I think.",) * 2,
+        ("Yes. No. I know. Oh. Why? Well. Okay. So? Hm. Good.",) * 2,
+        ("It was about 3.5 metres long, or it was 4.",) * 2,
+    ],
+)
+def test_only_long_and_finished_sentences_stand_alone(words: str, sentences: list[str] | str) -> None:
+    assert long_sentences(words) == ([sentences] if isinstance(sentences, str) else sentences)
+
+
+def spoken(*seconds: float, pause_s: float = 0.08) -> Samples:
+    """Noise as loud as speech, so long each, with pauses of near silence between."""
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(0.0, 0.1, round(each * SAMPLE_RATE)) for each in seconds]
+    pause = rng.normal(0.0, 1e-4, round(pause_s * SAMPLE_RATE))
+    between = [part for each in parts for part in (each, pause)][:-1]
+    return np.concatenate(between).astype(np.float32)
+
+
+def turn_of(samples: Samples) -> SpeechTurn:
+    end = START + len(samples)
+    return SpeechTurn(0, START, end, end, end, samples, 0.9, len(samples) / SAMPLE_RATE, truncated=False)
+
+
+def test_each_sentence_has_its_own_sound() -> None:
+    """What is said quicker than its letters say ends sooner: at the pause."""
+    samples = spoken(1.7, 2.3, 1.6)
+    turn = turn_of(samples)
+    told = sentence_turns(turn, Transcript(f"{ONE} {OTHER} {THIRD}", "moonshine", confidence=0.9))
+    assert [words.text for _, words in told] == [ONE, OTHER, THIRD]
+    assert {words.confidence for _, words in told} == {0.9}
+    parts = [part for part, _ in told]
+    assert [part.end_s - 3 for part in parts] == pytest.approx([1.74, 4.12, 5.76], abs=0.04)
+    assert (np.concatenate([part.samples for part in parts]) == samples).all()
+    assert [part.start for part in parts] == [turn.start, *(part.end for part in parts[:-1])]
+    assert all(part.speech_s <= part.end_s - part.start_s for part in parts)
+
+
+def test_where_no_pause_is_near_it_is_cut_by_the_letters() -> None:
+    """The only pause is where hardly a word was said."""
+    (one, _), _ = sentence_turns(turn_of(spoken(0.3, 3.9)), Transcript(f"{ONE} {OTHER}", "moonshine"))
+    assert one.end_s - 3 == pytest.approx(4.28 * len(ONE) / len(ONE + OTHER), abs=0.3)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(4 * SAMPLE_RATE, np.float32), spoken(4.0), spoken(0.82, 0.82)])
+def test_no_part_is_short(samples: Samples) -> None:
+    told = sentence_turns(turn_of(samples), Transcript(f"{ONE} {OTHER}", "moonshine"))
+    assert len(told) == 2
+    assert all(part.end - part.start >= SHORT_S * SAMPLE_RATE for part, _ in told)
+
+
+@pytest.mark.parametrize("text", [None, ONE, f"{ONE} Well."])
+def test_a_single_sentence_is_the_turn_itself(text: str | None) -> None:
+    turn, words = turn_of(spoken(2.0, 2.0)), Transcript(text, None)
+    assert sentence_turns(turn, words) == [(turn, words)]
+
+
+def test_what_is_too_short_for_its_sentences_stays_whole() -> None:
+    turn, words = turn_of(spoken(1.5)), Transcript(f"{ONE} {OTHER}", "moonshine")
+    assert sentence_turns(turn, words) == [(turn, words)]
