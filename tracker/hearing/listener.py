@@ -86,6 +86,7 @@ class Listener:
         self._last_speech = 0
         self.level_dbfs = level_dbfs(np.empty(0, dtype=np.float32))
         """Of the latest frame."""
+        self._ends_at: int | None = None  # where a sentence of the turn under way has ended
         self._lost_at: int | None = None  # where audio went missing, while a turn may still contain it
         self.pending: SpeechTurn | None = None
         """The turn under way as it will have been unless speech goes on; None while that cannot be told."""
@@ -135,6 +136,10 @@ class Listener:
         """The words of the ``pending`` turn are a finished sentence: unless more follows, the turn ends soon."""
         self._segmenter.finish(pending.speech_end)
 
+    def end_at(self, end: int) -> None:
+        """End what was said up to the sample ``end`` of the turn under way; the same person goes on."""
+        self._ends_at = end
+
     def latest(self, longest_s: float) -> SpeechTurn | None:
         """The last ``longest_s`` of the turn under way, or all of it if it is shorter; None while there is none."""
         heard = self._segmenter.so_far
@@ -167,12 +172,12 @@ class Listener:
         self, samples: Samples, start: int, judge: Callable[[Samples], Awaitable[float]]
     ) -> list[SpeechTurn]:
         """As ``push``, with each frame's probability of speech from ``judge``, which may ask ``detector`` elsewhere."""
-        turns: list[SpeechTurn] = []
+        turns = self._end_sentence()
         heard = self._audio.end
         gap = start - heard
         if gap > MAX_BRIDGED_GAP_S * SAMPLE_RATE:
             self._lost_at = heard or None
-            turns = self.flush()
+            turns += self.flush()
             self._segmenter.resume(start)
             self._audio.restart(start)
             self._next_frame = start
@@ -196,6 +201,10 @@ class Listener:
         self.detector.reset()
         self.pending = None
         return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
+
+    def _end_sentence(self) -> list[SpeechTurn]:
+        end, start, self._ends_at = self._ends_at, self.turn_start, None
+        return self.split(end, end) if end is not None and start is not None and start < end else []
 
     def _judge(self, probability: float, level: float) -> list[SpeechTurn]:
         self._frames += 1

@@ -2,6 +2,7 @@
 
 - Speculation (``speculation.py``): at a pause the models begin with the turn that may be over. Where its words prove
   to be a finished sentence, a shorter silence ends the turn.
+- Long turns (``long_turns.py``): the sentences of them that are over end while they go on.
 - Provisional estimates (``provisional.py``): while somebody speaks, the turn so far is estimated by its voice, every
   half second of speech; at a pause, by its words, too.
 """
@@ -16,6 +17,7 @@ from emotrack.tracker.events import SpeculationShare
 from emotrack.tracker.hearing.listener import Listener, SpeechTurn
 from emotrack.tracker.session.attribution import AttributedTurn, Attribution, begin
 from emotrack.tracker.session.hearing import Hearing
+from emotrack.tracker.session.long_turns import LongTurns
 from emotrack.tracker.session.options import SessionOptions
 from emotrack.tracker.session.provisional import ProvisionalEstimate, TurnSoFar, TurnUnderWay
 from emotrack.tracker.session.speculation import Speculation
@@ -48,6 +50,12 @@ class LookingAhead:
         self._by_sentence = not options.every_sound
         self._speculation = Speculation(options.segmenter) if options.speculate else None
         self._under_way = [TurnUnderWay(listener) for listener in self._listeners] if options.provisional else []
+        recognises = engine.recogniser is not None and not attribution.gives_words
+        self._long_turns = [
+            LongTurns(engine, attribution, listener)
+            for channel, listener in enumerate(self._listeners)
+            if options.speculate and self._by_sentence and recognises and hearing.voices(channel) is not None
+        ]
         self._to_estimate: asyncio.Queue[TurnSoFar | None] = asyncio.Queue(1)
 
     def look(self) -> None:
@@ -55,6 +63,8 @@ class LookingAhead:
         if self._speculation is not None:
             for channel, listener in enumerate(self._listeners):
                 self._speculate(self._speculation, channel, listener.pending)
+        for long_turns in self._long_turns:
+            long_turns.look()
         self._ask_for_estimate()
 
     def take(self, ended: AttributedTurn) -> TurnWork | None:
@@ -86,6 +96,8 @@ class LookingAhead:
         if self._speculation is not None:
             for channel in range(len(self._listeners)):
                 self._speculation.throw_away(channel)
+        for long_turns in self._long_turns:
+            long_turns.cancel()
 
     @property
     def share(self) -> SpeculationShare | None:

@@ -193,3 +193,24 @@ def test_a_part_of_a_turn_that_is_all_silence_ends_its_speech_where_the_turn_s_d
         (2000, 2500, 2500, 0.03125),
         (2500, 4000, 2500, 0.09),
     ]
+
+
+@pytest.mark.parametrize("into_s", [0.8, 1.5])
+def test_a_turn_ends_where_it_is_told_to_and_goes_on_there(mono: Samples, into_s: float) -> None:
+    (whole, *_) = listen(mono)
+    at = whole.start + round(into_s * SAMPLE_RATE)
+    listener, told = Listener(0, SegmenterOptions()), round((whole.end_s - 0.2) * SAMPLE_RATE)
+    assert not listener.push(mono[:told], 0)
+    listener.end_at(at)
+    one, other = listener.push(mono[told : whole.end + SAMPLE_RATE], told)
+    assert (one.start, one.end, other.start, other.end) == (whole.start, at, at, whole.end)
+    assert (np.concatenate([one.samples, other.samples]) == whole.samples).all()
+
+
+def test_a_turn_that_has_ended_meanwhile_is_not_ended_again(mono: Samples) -> None:
+    (whole, *_) = listen(mono)
+    listener = Listener(0, SegmenterOptions())
+    until = whole.end + round(0.6 * SAMPLE_RATE)
+    assert len(listener.push(mono[:until], 0)) == 1
+    listener.end_at(whole.start + SAMPLE_RATE)
+    assert not listener.push(mono[until : until + 1600], until)

@@ -149,6 +149,33 @@ def test_where_voices_are_told_apart_a_long_turn_is_told_by_sentence(
     assert live.status.thinking == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "early"),
+    [({"speculate": True}, True), ({"speculate": False}, False), ({"speculate": True, "every_sound": True}, False)],
+)
+def test_finished_sentences_of_a_long_turn_are_told_while_it_goes_on(
+    network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples, options: dict[str, Any], early: bool
+) -> None:
+    """Four lines of one person without a pause; whenever it is asked, the recogniser hears two sentences."""
+    lines = [turn for turn in TRUTH if turn["speaker"] == "Ana"][1:5]
+    said = [stereo[round(turn["start"] * SAMPLE_RATE) : round(turn["end"] * SAMPLE_RATE)] for turn in lines]
+    silence = np.zeros((SAMPLE_RATE, 2), dtype=np.float32)
+    recorder = Recorder()
+    engine = Engine(network, ScriptedRecogniser(said=TWO_SENTENCES), speaker_networks=networks)
+    source = ScriptedSource(chunks(mono(np.concatenate([silence, *said, silence]))))
+    live = session_of(engine, source, recorder, speakers=SpeakerOptions(), **options)
+    source.is_ready = lambda: not engine.is_busy and not live.status.thinking
+    asyncio.run(live.run())
+    engine.close()
+    turns = recorder.turns
+    end_s = 1.0 + sum(map(len, said)) / SAMPLE_RATE
+    assert turns[-1].end_s == pytest.approx(end_s, abs=0.4)
+    assert all(one.end_s == other.start_s for one, other in pairwise(turns)), "nothing is lost, nor said twice"
+    assert {turn.speaker for turn in turns} == {"speaker 1"}
+    decided_s = turns[0].end_s + turns[0].latency_ms.end_of_turn / 1000.0
+    assert (decided_s < end_s - 1.0) == early
+
+
 def test_channels_are_believed(network: EmotionNetwork, networks: SpeakerNetworks, stereo: Samples) -> None:
     turns = tracked(stereo[: 8 * SAMPLE_RATE], network, networks, SpeakerOptions()).turns
     assert {turn.speaker for turn in turns} == {"channel 1", "channel 2"}
