@@ -20,6 +20,7 @@ from weakref import WeakSet
 from emotrack.errors import UsageError
 from emotrack.tracker.events import Event, SessionStarted, Turn
 from emotrack.tracker.hearing.segmenter import SegmenterOptions
+from emotrack.tracker.options import SPEAKERS
 from emotrack.tracker.session.options import SessionOptions, SpeakerOptions
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sinks.json_lines import JsonLines, Sink
@@ -79,9 +80,9 @@ class Tracker:
         Raises:
             UsageError: ``speakers`` is none of these, or ``known`` is a single name.
         """
-        is_count = isinstance(speakers, int) and not isinstance(speakers, bool) and speakers >= 1
+        is_count = isinstance(speakers, int) and not isinstance(speakers, bool) and speakers in SPEAKERS
         if not is_count and speakers not in ("auto", None):
-            raise UsageError(f"speakers is {speakers!r}, neither 'auto' nor a number of people nor None")
+            raise UsageError(f"speakers is {speakers!r}, neither 'auto' nor None nor a {SPEAKERS}")
         if isinstance(known, str):
             raise UsageError(f"known is a single name; in a list it is one of several: [{known!r}]")
         self._bundle = str(bundle)

@@ -224,7 +224,7 @@ def test_controls_become_events() -> None:
     assert "Ana" not in ended.speakers
 
 
-@pytest.mark.parametrize("speakers", [0, -1, True, "two", 2.5])
+@pytest.mark.parametrize("speakers", [0, -1, 33, True, "two", 2.5, float("nan")])
 def test_a_number_of_speakers_that_is_none_is_refused(speakers: Any) -> None:
     with pytest.raises(emotrack.UsageError, match="speakers is"):
         emotrack.Tracker(speakers=speakers)

@@ -48,6 +48,7 @@ class Bounds:
 
 PORTS = Bounds(1, 65535)
 THREADS = Bounds(1, 1024)
+SPEAKERS = Bounds(1, 32)  # who are told apart in one conversation
 
 
 def option(default: float, bounds: Bounds, help: str) -> Any:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Final
 
 from emotrack.models.bounds import MAX_CONTEXT
 from emotrack.tracker.messages.plain import unicode
-from emotrack.tracker.options import Bounds
-
-_SPEAKERS: Final = Bounds(1, 32)
+from emotrack.tracker.options import SPEAKERS, Bounds
 
 _Options = argparse._ActionsContainer  # noqa: SLF001 - a parser, or a group of its options
 
@@ -30,9 +27,9 @@ def speaker_count(argument: str) -> int | None:
     if argument in ("auto", "off"):
         return 0 if argument == "auto" else None
     try:
-        return int(_SPEAKERS(argument))
+        return int(SPEAKERS(argument))
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{argument!r} is neither auto nor off nor {_SPEAKERS}") from None
+        raise argparse.ArgumentTypeError(f"{argument!r} is neither auto nor off nor {SPEAKERS}") from None
 
 
 def add_speaker_options(options: _Options) -> None:

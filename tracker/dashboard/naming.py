@@ -42,6 +42,12 @@ class Naming:
     name: str = ""
     """As far as it is typed."""
 
+    @property
+    def makes_one(self) -> bool:
+        """Whether the name as it is typed is somebody else's, so that the two would be one."""
+        name = " ".join(self.name.split())
+        return any(speaker.named == name for speaker in self.speakers if speaker != self.chosen)
+
     def press(self, key: str) -> Naming | NewName | None:
         """What a key leads to; None ends it without a name."""
         if key == "escape":

@@ -303,7 +303,8 @@ def naming(asked: Naming, width: int) -> Row:
         return _add_hints(row, [("enter", asked.latest.shown), *choices, ("esc", "nobody")])
     row = Row(width).gap().add(f"{crop(asked.chosen.shown, width // 3)} is called ")
     row.add(path_end(asked.name, max(8, row.room - 30)) + "_", STRONG).gap(2)
-    return _add_hints(row, [("enter", "done"), ("esc", "leave it")])
+    done = "makes the two one, for good" if asked.makes_one else "done"
+    return _add_hints(row, [("enter", done), ("esc", "leave it")])
 
 
 def _add_meter(row: Row, name: str, dbfs: float, speaking: bool, width: int) -> None:

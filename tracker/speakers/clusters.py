@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emotrack.tracker.options import SPEAKERS
 from emotrack.tracker.speakers.linkage import ALIKE, Evidence, linked
 from emotrack.tracker.speakers.networks import VoicePrint
 from emotrack.tracker.speakers.pieces import TurnPrint
@@ -26,7 +27,7 @@ NEW_SHARE: Final = 0.4  # ... or this share of what is known of a speaker on ave
 NEW_SPEAKER_AT_MOST_S: Final = 4.0  # ... and never more
 _HEAVIEST_S: Final = 4.0  # a longer turn weighs no more
 REMEMBERED: Final = 96  # turns that can still get another speaker
-MOST_SPEAKERS: Final = 32  # beyond that, the most alike become one
+MOST_SPEAKERS: Final = int(SPEAKERS.high)  # beyond that, the most alike become one
 ENROLLED_S: Final = 12.0  # weight of a voice print that a person had kept
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from emotrack.tracker.dashboard.naming import MAX_CHOICES, Naming, NewName, Speaker
 from emotrack.tracker.dashboard.state import MAX_SPEAKERS, DashboardState
 from emotrack.tracker.session.controls import MAX_NAME
@@ -39,6 +41,13 @@ def test_a_name_can_be_mended_and_left() -> None:
     assert after(Naming((ANA,), ANA), "escape") is None
     assert after(question, "space", "enter") is None, "no name is none"
     assert after(question, *"x" * (MAX_NAME + 1), "enter") == NewName("Ana", "x" * MAX_NAME)
+
+
+@pytest.mark.parametrize(("name", "makes_one"), [("Ben", True), (" Ben ", True), ("Be", False), ("Ana", False)])
+def test_the_name_of_somebody_else_makes_the_two_one(name: str, makes_one: bool) -> None:
+    asked = after(Naming((ANA, BEN), BEN, chosen=ANA), *("space" if key == " " else key for key in name))
+    assert isinstance(asked, Naming)
+    assert asked.makes_one == makes_one
 
 
 def test_those_who_spoke_last_can_be_named_in_the_order_of_their_rows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -361,7 +362,11 @@ def test_who_names_a_speaker_sees_what_is_typed(size: tuple[int, int]) -> None:
     state = DashboardState()
     state.apply(turn(1, speaker="speaker 1"))
     state.naming = Naming((), NAMED, Speaker("speaker 1", "speaker 1"), "Ana")
-    assert "speaker 1 is called Ana_" in "\n".join(lines_of(state, LiveStatus(), *size))
+    screen = "\n".join(lines_of(state, LiveStatus(), *size))
+    assert "speaker 1 is called Ana_" in screen
+    assert "for good" not in screen
+    state.naming = replace(state.naming, speakers=[Speaker("Ana", "Ana")])
+    assert ("makes the two one, for good" in "\n".join(lines_of(state, LiveStatus(), *size))) == (size[0] >= 80)
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (110, 26), (120, 30)], ids=lambda size: "{}x{}".format(*size))
