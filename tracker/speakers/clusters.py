@@ -280,11 +280,8 @@ class Speakers:
         for place, cluster in enumerate(clusters):
             for group in cluster:
                 group.speaker = numbers.get(place)
-        became = {  # of several clusters, the one with most of a speaker comes last and counts
-            speaker: numbers[place]
-            for place, speaker in sorted(shares, key=lambda pair: (shares[pair], pair))
-            if place in numbers and speaker not in numbers.values()
-        }
+        mostly = _mostly({pair: share for pair, share in shares.items() if pair[0] in numbers})
+        became = {speaker: numbers[place] for speaker, place in mostly.items() if speaker not in numbers.values()}
         self._follow(became)
         names = {self._names[speaker]: self._names[into] for speaker, into in became.items()}
         return {speaker: into for speaker, into in names.items() if speaker != into}
@@ -338,7 +335,7 @@ class Speakers:
         for place, speaker in sorted(shares, key=lambda pair: (-shares[pair], pair)):
             if place not in numbers and speaker not in numbers.values():
                 numbers[place] = speaker
-        mostly = {speaker: place for place, speaker in sorted(shares, key=lambda pair: (shares[pair], pair))}
+        mostly = _mostly(shares)
         gone = [speaker for speaker in sorted(mostly, reverse=True) if speaker not in numbers.values()]
         for speaker in gone:
             into = numbers.get(mostly[speaker])
@@ -425,6 +422,12 @@ class Speakers:
 
 def _weight(cluster: Sequence[_Group]) -> float:
     return sum(group.weight for group in cluster)
+
+
+def _mostly(shares: Mapping[tuple[int, int], float]) -> dict[int, int]:
+    """The place of the cluster with most of each speaker; ``shares`` are by place and speaker."""
+    by_share = sorted(shares, key=lambda pair: (shares[pair], pair))  # of several places, the last one counts
+    return {speaker: place for place, speaker in by_share}
 
 
 def _pairs(groups: Sequence[_Group], pairs: Iterable[tuple[_Group | None, _Group | None]]) -> NDArray[np.bool_]:
