@@ -8,13 +8,16 @@ from the first word to the last has no otherwise, and is angry still. So there a
                 these towards those of the training voices, by how much was heard
 
 The more varied a voice has sounded so far, the more the relative view is trusted. Both views, each by that share, are
-the turn's embedding; a linear layer reads it, so that the scores are the views' log probabilities, weighed.
+the turn's embedding; a linear layer reads it, so that the scores are the views' log probabilities, weighed. Where each
+view has small networks beside its linear classifier (``view_networks``), their log probabilities, weighed alike, are
+the end of the embedding, and the same layer adds them, in short turns as far as there is evidence.
 
 What a short turn sounds like is chance to a large part. So a turn of n frames has an *evidence* of n / (n + m), where
 what is known of training voices counts for m frames: both views are moved so far from nothing, and so much of a turn
 goes into the baseline.
 
-Notation: N turns, F features, V numbers that tell a voice, V' = V + 1 with its evidence, E = 2 V, C labels.
+Notation: N turns, F features, V numbers that tell a voice, V' = V + 1 with its evidence, E = 2 V, with networks
+2 V + C, C labels.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ from emotrack.models.config import BaselineHeadConfig, SpeechHeadConfig
 from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.heads import SpeechHead
 from emotrack.models.hub_encoders import HubSpeechEncoder
+from emotrack.models.view_networks import ViewNetworks
 
+ABSOLUTE, RELATIVE = range(2)  # the views
 ENOUGH = 90.0  # frames: in a longer turn an emotion is heard no more surely
 LEAST_VARIANCE = 1e-4  # of a voice's numbers
 LEAST_BELIEVED = 1e-3  # of a label, of which nothing was believed
@@ -44,9 +49,14 @@ class BaselineHead(nn.Module):
     def __init__(self, features: int, labels: int, config: BaselineHeadConfig) -> None:
         super().__init__()
         self.config = config
-        self.voice, self.embedding, self.labels = config.voice + 1, 2 * config.voice, labels
+        self.voice, self.views, self.labels = config.voice + 1, 2 * config.voice, labels
+        self.embedding = self.views + (labels if config.networks else 0)
         self.reduce = nn.Linear(features, config.voice)
         self.variance = nn.Parameter(torch.ones(config.voice))  # (V,) of one training voice's turns
+        self.networks = nn.ModuleList(
+            ViewNetworks(config.networks, config.voice, config.hidden, labels)
+            for _ in range(2 if config.networks else 0)
+        )  # of each view
         self.classify = nn.Linear(self.embedding, labels)
         self.affect = nn.Linear(config.voice, 2)
 
@@ -78,7 +88,10 @@ class BaselineHead(nn.Module):
     def sounds(self, voices: Tensor) -> Tensor:
         """(N, V') -> (N, C) how likely each label is by the voices as they are."""
         told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
-        believed: Tensor = self(torch.cat([evidence * told, torch.zeros_like(told)], dim=-1)).softmax(dim=-1)  # (N, C)
+        parts = [evidence * told, torch.zeros_like(told)]
+        if self.networks:
+            parts.append(self._thought(ABSOLUTE, told, evidence))  # (N, C)
+        believed: Tensor = self(torch.cat(parts, dim=-1)).softmax(dim=-1)  # (N, C)
         return believed
 
     def relate(self, voices: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
@@ -86,7 +99,17 @@ class BaselineHead(nn.Module):
         told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
         trust = self.trust(rooms, speakers).unsqueeze(-1)  # (N, 1)
         relative = self.relative(told, rooms, speakers)  # (N, V)
-        return evidence * torch.cat([(1.0 - trust) * told, trust * relative], dim=-1)  # (N, E)
+        parts = [(1.0 - trust) * evidence * told, trust * evidence * relative]
+        if self.networks:
+            absolute, against = self._thought(ABSOLUTE, told, evidence), self._thought(RELATIVE, relative, evidence)
+            parts.append((1.0 - trust) * absolute + trust * against)  # (N, C)
+        return torch.cat(parts, dim=-1)  # (N, E)
+
+    def _thought(self, view: int, voices: Tensor, evidence: Tensor) -> Tensor:
+        """What the networks of a view think of it, (N, V) with (N, 1) -> (N, C), as far as there is evidence."""
+        most = ENOUGH / (ENOUGH + self.config.frames)
+        found: Tensor = evidence / most * self.networks[view](evidence * voices)  # (N, C)
+        return found
 
     def relative(self, told: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """(N, V) -> (N, V), how far each voice is from its baseline, in the training voices' deviations."""
@@ -141,15 +164,16 @@ def measured(
     heard = [turn.speech for turns in conversations for turn in turns if turn.speech is not None]
     if not heard:
         return [list(turns) for turns in conversations]
-    voices = torch.stack(heard).to(head.variance.device)  # (N, V')
-    notes, nothing = iter(head.note(voices).rows()), head.nothing()
+    known = list(zip(conversations, baselines or [None] * len(conversations), strict=True))
+    own = [turn.speech for turns, given in known if given is None for turn in turns if turn.speech is not None]
+    notes, nothing = iter(head.note(torch.stack(own).to(head.variance.device)).rows() if own else ()), head.nothing()
     rooms, speakers = [], []
-    for turns, given in zip(conversations, baselines or [None] * len(conversations), strict=True):
+    for turns, given in known:
         said = [turn.speaker for turn in turns if turn.speech is not None]
-        noted = [next(notes) for _ in said]
-        baseline = given or Baseline.of(nothing, zip(said, noted, strict=True))
+        baseline = given or Baseline.of(nothing, ((speaker, next(notes)) for speaker in said))
         rooms += [baseline.room for _ in said]
         speakers += [baseline.speaker(speaker) or nothing for speaker in said]
+    voices = torch.stack(heard).to(head.variance.device)  # (N, V')
     related = iter(head.relate(voices, VoiceSums.stacked(rooms), VoiceSums.stacked(speakers)))  # (N, E)
     return [
         [turn if turn.speech is None else replace(turn, speech=next(related)) for turn in turns]

@@ -13,7 +13,7 @@ from emotrack.models.care import CareConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.sizes import Context, Name, Positive, Share, Temperature, Weight, Width
+from emotrack.models.sizes import Context, Name, Networks, Positive, Share, Temperature, Weight, Width
 from emotrack.models.text_encoder import TextConfig
 
 Stage = Annotated[int, Field(strict=True, ge=1, le=3)]
@@ -38,6 +38,8 @@ class BaselineHeadConfig:
     trust: Share = 0.7  # in the relative view at most
     variety: Share = 0.7  # of what a voice sounded like so far, at which half of that is trusted
     steepness: Positive = 10.0  # of the trust there
+    networks: Networks = 0  # small ones beside the linear classifier of each view
+    hidden: Width = 96  # units of each of them
 
 
 @dataclass(frozen=True, slots=True)

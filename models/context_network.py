@@ -69,7 +69,8 @@ class ContextNetwork(nn.Module):
         Returns:
             (B, K, D).
         """
-        inputs = self.input_norm(torch.where(missing.unsqueeze(-1), self.absent, embeddings))  # (B, K, E)
+        told = embeddings[..., : len(self.absent)]  # (B, K, E) without what Stage I's networks think, if it has some
+        inputs = self.input_norm(torch.where(missing.unsqueeze(-1), self.absent, told))  # (B, K, E)
         inputs = self.input_dropout(inputs)  # (B, K, E)
         with torch.autocast("cuda", enabled=False):  # autocast takes float16 for a GRU, even where told bfloat16
             states = self._recur(inputs, lengths.cpu())  # (B, K, D)

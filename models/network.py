@@ -63,7 +63,8 @@ class EmotionNetwork(Pretrained):
         self.speech_encoder = build_speech_encoder(config.speech)
         self.speech_head = build_speech_head(self.speech_encoder, labels, config.speech_head)
         relates, fuses = config.stage >= 2, config.stage >= 3
-        each, options = (self.text_head.embedding, self.speech_head.embedding), config.conversation
+        told = self.speech_head.views if isinstance(self.speech_head, BaselineHead) else self.speech_head.embedding
+        each, options = (self.text_head.embedding, told), config.conversation
         self.text_context, self.speech_context = (
             ContextNetwork(embedding, labels, options) if relates else NoContext() for embedding in each
         )

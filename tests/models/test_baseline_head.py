@@ -91,6 +91,36 @@ def test_the_scores_are_the_views_weighed_by_trust(head: BaselineHead) -> None:
     torch.testing.assert_close(head(head.relate(voices, sums, sums)).log_softmax(dim=1), mixed.log_softmax(dim=1))
 
 
+def test_networks_add_what_they_think_of_both_views_weighed_alike() -> None:
+    torch.manual_seed(0)
+    config = BaselineHeadConfig(VOICE, frames=30.0, networks=2, hidden=3)
+    head = BaselineHead(10, LABELS, config).requires_grad_(False).eval()
+    lines = BaselineHead(10, LABELS, BaselineHeadConfig(VOICE)).requires_grad_(False).eval()
+    head.classify.weight.copy_(0.5 * torch.cat([lines.classify.weight, torch.eye(LABELS)], dim=1))
+    head.classify.bias.copy_(0.5 * lines.classify.bias)
+    voices, sums = voice(0, 0.5).unsqueeze(0), heard(9, 1.0)
+    told, trust = voices[:, :-1], float(head.trust(sums, sums))
+    views = 0.5 * told, 0.5 * head.relative(told, sums, sums)
+    absolute, relative = (think(view) for think, view in zip(head.networks, views, strict=True))  # (1, C) each
+    share = 0.5 / (ENOUGH / (ENOUGH + 30.0))  # of a long turn's evidence
+    opinions = share * ((1.0 - trust) * absolute + trust * relative)
+    mixed = 0.5 * lines(lines.relate(voices, sums, sums)) + 0.5 * opinions
+    torch.testing.assert_close(head(head.relate(voices, sums, sums)), mixed)
+    alone = 0.5 * lines(torch.cat([0.5 * told, torch.zeros_like(told)], dim=1)) + 0.5 * share * absolute
+    torch.testing.assert_close(head.sounds(voices), alone.softmax(dim=1))
+
+
+def test_what_networks_think_is_no_part_of_what_the_context_is_told(network: EmotionNetwork) -> None:
+    config = BaselineHeadConfig(VOICE, networks=2, hidden=3)
+    torch.manual_seed(0)
+    other = EmotionNetwork(replace(network.config, speech_head=config), network.tokenizer).eval()
+    turns = other.collate([turns_of("ABA")])
+    thought = torch.cat([torch.zeros(2 * VOICE), torch.arange(float(LABELS))])  # (E,)
+    before, after = other(turns), other(replace(turns, speech=turns.speech + thought))
+    torch.testing.assert_close(after.states["speech"], before.states["speech"])
+    assert not torch.allclose(after.speech, before.speech)
+
+
 def test_a_short_turn_is_worth_less() -> None:
     head = BaselineHead(10, LABELS, BaselineHeadConfig(VOICE, frames=30.0))
     features = torch.randn(3, 1, 10, generator=torch.Generator().manual_seed(0))

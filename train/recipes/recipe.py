@@ -130,6 +130,7 @@ class MeasuredSpeechRecipe:
     rooms: Count  # in which every clip is recorded anew, whole
     stretches: Count  # of every clip, in yet other rooms, for stages II and III
     penalty: Positive  # on the squared weights of both views
+    crossed: Weight = 0.0  # how much a clip at the speed of the other gender's voices counts beside the clip
     encoder: WhisperCareConfig = Field(default_factory=WhisperCareConfig)
     origin: str = "a Whisper"  # whose encoder --data speech-encoder=FILE has, for the model card
     head: BaselineHeadConfig = Field(default_factory=BaselineHeadConfig)

@@ -46,6 +46,11 @@ RECORDED_LIMITS = """\
 - How it weighs voice against words was learned from {corpus} alone: few speakers, one language, and one kind of room
   and microphone. Expect less elsewhere."""
 
+NETWORKS = """\
+each view has a linear classifier and {networks} small networks, each of which learned from a part of the speakers; """
+
+CROSSED = ", also with women as low as men and men as high as women"
+
 SOURCES = {
     "text": "{corpus}, words",
     "speech": "conversations of acted clips, voice",
@@ -187,12 +192,14 @@ def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
             "weights are in here"
         )
     if isinstance(recipe.speech, MeasuredSpeechRecipe):
+        networks = NETWORKS.format(networks=recipe.speech.head.networks) if recipe.speech.head.networks else ""
+        crossed = CROSSED if recipe.speech.crossed else ""
         return (
             f"the stem and the first {recipe.speech.encoder.blocks} blocks of the encoder of {recipe.speech.origin}, "
             "as they are; on top, two views of a turn, as it sounds and against the mean and deviation of its speaker "
             "and of the room so far, which is trusted the more the more varied they sounded; a short turn is moved "
-            "towards what is known of training voices; fitted to acted speech, "
-            "as it is and recorded anew in simulated rooms, women and men counting alike"
+            f"towards what is known of training voices; {networks}fitted to acted speech, "
+            f"as it is and recorded anew in simulated rooms{crossed}, women and men counting alike"
         )
     origin = getattr(network.config.speech, "origin", "")
     return f"a head on the features of a frozen encoder, `{origin}`"

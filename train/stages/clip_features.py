@@ -1,5 +1,7 @@
 """What a frozen speech encoder says of acted clips: as they are, recorded in other rooms, and of stretches of them.
 
+All of that also of clips at the speed of the other gender's voices.
+
 Encoded once and kept on disk: stage I learns from it, and so do stages II and III. Rooms and stretches are the same for
 every seed, so that runs of several seeds share what is encoded.
 
@@ -20,6 +22,7 @@ from emotrack.models.whisper import WhisperFrontEnd
 from emotrack.train.corpora.acted_corpora import Clip
 from emotrack.train.data.audio import read_audio
 from emotrack.train.data.augment import stretch
+from emotrack.train.data.crossed import crossed
 from emotrack.train.data.rooms import recorded_elsewhere
 from emotrack.train.learning.loop import pad
 from emotrack.train.running.cache import cached, origin_of
@@ -45,6 +48,7 @@ class Versions:
     whole: int = 0  # each in another room
     stretches: int = 0  # every second one in another room
     unheard: float = 0.0  # share of a clip that is cut off for a stretch
+    crossed: bool = False  # of clips, whose speakers' gender is known, at the speed of the other gender's voices
 
     @property
     def count(self) -> int:
@@ -80,11 +84,12 @@ def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:
     """V versions, (T, MELS) each."""
     front_end = encoder.front_end
     assert isinstance(front_end, WhisperFrontEnd)  # noqa: S101
-    samples = torch.from_numpy(read_audio(clip.path))  # (samples,)
+    read = read_audio(clip.path)  # (samples,)
+    samples = torch.from_numpy(crossed(read, clip.traits["gender"]) if versions.crossed else read)  # (samples,)
     whole = [samples, *(recorded_elsewhere(samples) for _ in range(versions.whole))]
     parts = [recorded_elsewhere(samples) if place % 2 else samples for place in range(versions.stretches)]
-    read = [front_end.prepare(each.to(training_device())).cpu() for each in (*whole, *parts)]  # (T, MELS) each
-    return [*read[: len(whole)], *(stretch(each, versions.unheard) for each in read[len(whole) :])]
+    frames = [front_end.prepare(each.to(training_device())).cpu() for each in (*whole, *parts)]  # (T, MELS) each
+    return [*frames[: len(whole)], *(stretch(each, versions.unheard) for each in frames[len(whole) :])]
 
 
 def _encoded(encoder: Care, heard: list[Tensor]) -> ClipFeatures:

@@ -8,6 +8,8 @@ small components what they are: small. All of that has one solution, so there is
 Copies of the clips in other rooms, all of which together count as much as the clip, make both views rely on what a room
 and a microphone leave as it is.
 
+A head with networks then learns these beside the lines (``view_networks``).
+
 Notation: M clips, W versions of each, F features, V numbers that tell a voice, V' = V + 1 with its evidence, C labels.
 """
 
@@ -23,6 +25,7 @@ from emotrack.models.baseline_head import BaselineHead, told_and_evidence
 from emotrack.models.labels import EMOTIONS
 from emotrack.train.evaluation.calibration import fit_temperature
 from emotrack.train.evaluation.metrics import Scores, score
+from emotrack.train.stages.view_networks import fit_networks
 
 STEPS = 80
 AFFECT_PENALTY = 10.0  # of the ridge regression
@@ -47,9 +50,30 @@ class HeardClips(NamedTuple):
         shares = self.weights.unsqueeze(1) * versions  # (M, W)
         return shares / shares.sum()
 
+    def joined(self, others: HeardClips) -> HeardClips:
+        """These clips and others, of each as many versions."""
+        return HeardClips(
+            torch.cat([self.features, others.features]),
+            torch.cat([self.frames, others.frames]),
+            torch.cat([self.targets, others.targets]),
+            self.speakers + others.speakers,
+            torch.cat([self.weights, others.weights]),
+            torch.cat([self.affect, others.affect]),
+        )
+
 
 def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: float) -> Scores:
-    """Fit ``head`` to clips; returns how well it tells single dev clips, of whose speakers nothing else was heard."""
+    """Fit a head to clips; what is random is drawn from torch's own generator.
+
+    Args:
+        head: to be fitted.
+        train: the clips.
+        dev: clips of other speakers, by which it is made as sure as it is right.
+        penalty: on the squared weights of both views.
+
+    Returns:
+        How well it tells single dev clips, of whose speakers nothing else was heard.
+    """
     scale = _fit_voice(head, train)  # (V,)
     with torch.no_grad():
         voices = head.voices(train.features.float(), train.frames)  # (M, W, V')
@@ -58,7 +82,7 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
         relative = [_relative(head, each, train.speakers) for each in voices.unbind(dim=1)]  # (M, V) each
         views = evidence * torch.stack([told, torch.stack(relative, dim=1)])  # (2, M, W, V)
     _fit_views(head, views, train, penalty)
-    _fit_affect(head, evidence * told, train)
+    _fit_affect(head, views[0], train)
     with torch.no_grad():
         heard = dev.features[:, 0].float(), dev.frames[:, 0]  # (m, F), (m,)
         alone = head.sounds(head.voices(*heard))  # (m, C)
@@ -69,8 +93,12 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
         head.reduce.weight.div_(scale.unsqueeze(1))
         head.reduce.bias.div_(scale)
         head.variance.div_(scale.square())
-        head.classify.weight.mul_(scale.repeat(2))
+        head.classify.weight[:, : head.views].mul_(scale.repeat(2))
         head.affect.weight.mul_(scale)
+    if head.networks:
+        fit_networks(head.networks, (views / scale).flatten(1, 2), train.shares, train.targets, train.speakers)
+        _add_networks(head)
+    with torch.no_grad():
         voices = head.voices(*heard)  # (m, V')
         notes = head.note(voices)
         probabilities = head(head.relate(voices, notes, notes)).softmax(dim=1)  # (m, C)
@@ -131,8 +159,17 @@ def _fit_views(head: BaselineHead, views: Tensor, clips: HeardClips, penalty: fl
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        head.classify.weight.copy_(torch.cat([*weights], dim=1))
+        head.classify.weight.zero_()
+        head.classify.weight[:, : head.views] = torch.cat([*weights], dim=1)
         head.classify.bias.copy_(bias)
+
+
+@torch.no_grad()
+def _add_networks(head: BaselineHead) -> None:
+    """Give the networks, whose log probabilities are the end of the embedding, as much of a say as the lines."""
+    head.classify.weight.div_(2.0)
+    head.classify.bias.div_(2.0)
+    head.classify.weight[:, head.views :] = 0.5 * torch.eye(head.labels)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from emotrack.models.baseline_head import BaselineHead, build_speech_head
 from emotrack.models.bundle import BundleError, load_bundle, save_bundle
+from emotrack.models.care import Care
 from emotrack.models.config import NetworkConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.heads import SpeechHead
@@ -22,6 +23,7 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.train.corpora import Corpus, read_text_corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.conversations import prefixes
+from emotrack.train.data.crossed import SPEEDS
 from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
@@ -210,12 +212,12 @@ def _voice(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Voice
         return _acted_voice(recipe.speech, data, out, seed)
     if isinstance(recipe.speech, MeasuredSpeechRecipe):
         unheard = recipe.pairing.unheard if recipe.pairing is not None else 0.0
-        return _measured_voice(recipe.speech, unheard, data, out)
+        return _measured_voice(recipe.speech, unheard, data, out, seed)
     corpora = [read_with_given(recipe.corpus, data, split, recipe.labels) for split in ("train", "dev")]
     return _frozen_voice(recipe.speech, (corpora[0], corpora[1]), data, out, seed)
 
 
-def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str, Path], out: Path) -> Voice:
+def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str, Path], out: Path, seed: int) -> Voice:
     encoder = load_whisper(data["speech-encoder"], recipe.encoder)
     clips = train_clips(recipe, data)
     dev = [clip for corpus in recipe.draws for clip in read_clips(data[corpus]) if split_of(clip.speaker) == "dev"]
@@ -225,11 +227,25 @@ def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str
     versions = train_features(encoder, clips, recipe, unheard, out)
     whole = ClipFeatures(*(each[:, : 1 + recipe.rooms] for each in versions))
     heard = clip_features(encoder, dev, Versions(), out / "clip-features-dev.safetensors")
+    known, others = (_heard_clips(*each, recipe.draws) for each in ((whole, clips), (heard, dev)))
+    if recipe.crossed:
+        known = known.joined(_crossed(encoder, clips, recipe, out))
+    torch.manual_seed(seed)  # of the networks beside the linear views
     head = build_speech_head(encoder, len(EMOTIONS), recipe.head)
     assert isinstance(head, BaselineHead)  # noqa: S101
-    known, others = (_heard_clips(*each, recipe.draws) for each in ((whole, clips), (heard, dev)))
     scores = fit_head(head, known, others, recipe.penalty)
     return Voice(recipe.encoder, encoder.cpu(), head, {"speech": scores.to_dict()})
+
+
+def _crossed(encoder: Care, clips: list[Clip], recipe: MeasuredSpeechRecipe, out: Path) -> HeardClips:
+    """The clips at the speed of the other gender's voices, as those of further speakers."""
+    clips = [clip for clip in clips if clip.traits.get("gender") in SPEEDS]
+    versions = Versions(recipe.rooms, crossed=True)
+    heard = clip_features(encoder, clips, versions, out / "clip-features-crossed.safetensors")
+    found = _heard_clips(heard, clips, recipe.draws)
+    return found._replace(
+        speakers=[f"{speaker} crossed" for speaker in found.speakers], weights=recipe.crossed * found.weights
+    )
 
 
 def _heard_clips(heard: ClipFeatures, clips: list[Clip], draws: dict[str, float]) -> HeardClips:

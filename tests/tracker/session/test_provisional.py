@@ -83,7 +83,7 @@ def test_estimates_come_while_the_turn_goes_on_and_say_so(network: EmotionNetwor
         assert event.confidence == event.probabilities[event.emotion] == max(event.probabilities.values())
         assert tuple(event.probabilities) == network.labels
         assert sum(event.probabilities.values()) == pytest.approx(1.0, abs=1e-3)
-        assert event.uncertain == (event.doubt is not None or event.confidence < 0.85)  # the voice is all there is
+        assert event.uncertain == (event.doubt is not None or event.confidence < 0.9)  # the voice is all there is
 
 
 def test_they_change_nothing_of_what_is_found_in_the_end(network: EmotionNetwork, stereo: Samples) -> None:

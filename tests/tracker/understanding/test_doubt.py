@@ -52,14 +52,14 @@ BORNE: dict[Part, float] = {"speech": 0.1, "text": 0.2}
         (0.5, BORNE, WORDS, False),
         (0.49, BORNE, WORDS, True),
         (0.5, BORNE, replace(WORDS, confidence=None), False),  # captions are sure
-        (0.84, BORNE, replace(WORDS, confidence=0.69), True),  # misheard
-        (0.84, {"speech": 0.55, "text": 0.0}, WORDS, True),  # the words by themselves say something else
-        (0.84, {"speech": 0.53, "text": 0.0}, WORDS, False),
-        (0.85, {"speech": 0.8, "text": -0.1}, WORDS, False),  # but the voice is sure by itself
-        (0.95, {"speech": 0.8, "text": 0.11}, WORDS, True),  # only both together are
-        (0.84, {"speech": 0.3}, None, True),
-        (0.85, {"speech": 0.3}, Transcript(None, None, "low_confidence"), False),
-        (0.84, {}, WORDS, True),  # nobody asked what it rests on
+        (0.89, BORNE, replace(WORDS, confidence=0.69), True),  # misheard
+        (0.89, {"speech": 0.6, "text": 0.0}, WORDS, True),  # the words by themselves say something else
+        (0.89, {"speech": 0.58, "text": 0.0}, WORDS, False),
+        (0.9, {"speech": 0.8, "text": -0.1}, WORDS, False),  # but the voice is sure by itself
+        (0.95, {"speech": 0.8, "text": 0.06}, WORDS, True),  # only both together are
+        (0.89, {"speech": 0.3}, None, True),
+        (0.9, {"speech": 0.3}, Transcript(None, None, "low_confidence"), False),
+        (0.89, {}, WORDS, True),  # nobody asked what it rests on
     ],
 )
 def test_a_voice_must_be_surer_than_words(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +18,18 @@ from emotrack.models.labels import AFFECT, EMOTIONS
 from emotrack.models.whisper import WhisperCareConfig
 from emotrack.train.errors import TrainError
 from emotrack.train.recipes.recipe import PACKAGED, load_recipe
+from emotrack.train.running.files import read_whole
 from emotrack.train.stages.measured_stage import HeardClips, fit_head
 from emotrack.train.stages.speech_teacher import WhisperEncoder
 from emotrack.train.stages.stage_one import _genders_alike
 from emotrack.train.stages.whisper_weights import load_whisper
-from tests.train.conftest import RATE
+from tests.train.conftest import RATE, write_rows
 from tests.train.stages.test_stages import train
 
 SPEECH = """[speech]
 encoder = { whisper_width = 64, blocks = 2, heads = 1, feed_forward = 24 }
-head = { voice = 12, frames = 30.0, room = 2.0, speaker = 2.0 }
+head = { voice = 12, frames = 30.0, room = 2.0, speaker = 2.0, networks = 2, hidden = 3 }
+crossed = 0.5
 draws = { ravdess = 1.0 }
 clips = 6
 rooms = 1
@@ -115,6 +119,38 @@ def test_copies_in_other_rooms_teach_what_a_room_leaves_as_it_is() -> None:
     assert right[3] > 0.85
 
 
+def test_networks_hear_what_no_line_tells_apart() -> None:
+    """Joy and anger are told by whether two features have one sign."""
+    torch.manual_seed(0)
+
+    def clips(names: list[str]) -> HeardClips:
+        features = torch.randn(64 * len(names), 2)
+        targets = torch.where(features.prod(dim=1) > 0, EMOTIONS.index("joy"), EMOTIONS.index("anger"))
+        return acted_clips(features.unsqueeze(1), targets, [name for name in names for _ in range(64)])
+
+    train, dev = clips([f"ravdess-{number:02}" for number in range(1, 10)]), clips(["ravdess-17"])
+    right = {}
+    for networks in (0, 5):
+        head = BaselineHead(2, 7, BaselineHeadConfig(voice=2, networks=networks, hidden=32))
+        fit_head(head, train, dev, 0.001)
+        with torch.no_grad():
+            right[networks] = (
+                (head.sounds(head.voices(dev.features[:, 0], None)).argmax(dim=1) == dev.targets).float().mean()
+            )
+    assert right[0] < 0.7
+    assert right[5] > 0.9
+
+
+def test_clips_are_joined() -> None:
+    one = acted_clips(torch.zeros(2, 3, 4), torch.tensor([0, 1]), ["a", "a"])
+    other = acted_clips(torch.ones(1, 3, 4), torch.tensor([2]), ["b"])._replace(weights=torch.tensor([0.5]))
+    found = one.joined(other)
+    assert found.features.shape == (3, 3, 4)
+    assert found.targets.tolist() == [0, 1, 2]
+    assert found.speakers == ["a", "a", "b"]
+    torch.testing.assert_close(found.shares.sum(dim=1), torch.tensor([0.4, 0.4, 0.2]))
+
+
 def test_intensity_is_heard_as_arousal_beyond_the_label() -> None:
     """Half of the features tell anger from neutral, the others how strongly it is acted."""
     generator = torch.Generator().manual_seed(0)
@@ -143,18 +179,27 @@ def test_women_and_men_count_alike() -> None:
     assert _genders_alike(torch.ones(2), [None, None]).tolist() == [1.0, 1.0]
 
 
-def test_a_toy_that_measures_voices_is_trained(toy_data: list[str], teacher: Path, toy: Path, tmp_path: Path) -> None:
-    """With the words of another bundle, as they are."""
+def test_a_toy_that_measures_voices_is_trained(
+    toy_data: list[str], teacher: Path, toy: Path, ravdess: Path, tmp_path: Path
+) -> None:
+    """With the words of another bundle, as they are; of one actor nobody says the gender."""
+    actors = shutil.copytree(ravdess, tmp_path / "ravdess")
+    with (actors / "index.csv").open(newline="") as file:
+        rows = [row | {"gender": "m" if row["speaker"] == "ravdess-01" else ""} for row in csv.DictReader(file)]
+    write_rows(actors / "index.csv", rows)
     text = (PACKAGED / "toy.toml").read_text()
     start, end = text.index("[speech]"), text.index("[network]")
     recipe = tmp_path / "measuring.toml"
     recipe.write_text(text[:start] + SPEECH + text[end:])
     data = ["--data", f"words={toy / 'bundle'}", "--data", f"speech-encoder={teacher}"]
-    data += [word for each in toy_data if each.startswith(("meld=", "ravdess=")) for word in ("--data", each)]
+    data += [word for each in toy_data if each.startswith("meld=") for word in ("--data", each)]
+    data += ["--data", f"ravdess={actors}"]
     assert train("all", "--recipe", str(recipe), "--out", str(tmp_path / "run"), *data) == 0
     network, before = load_bundle(tmp_path / "run/bundle"), load_bundle(toy / "bundle")
     assert network.config.speech == WhisperCareConfig(64, 2, 1, 24)
     assert isinstance(network.speech_head, BaselineHead)
+    assert len(network.speech_head.networks) == 2
+    assert read_whole(tmp_path / "run/clip-features-crossed.safetensors")[0]["frames"].shape == (4, 2)
     assert network.embed_speech(np.random.default_rng(0).standard_normal(RATE).astype(np.float32)).shape == (13,)
     for part in ("text_encoder", "text_context"):
         ours, theirs = (each.get_submodule(part).state_dict() for each in (network, before))
