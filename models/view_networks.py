@@ -19,10 +19,12 @@ class ViewNetworks(nn.Module):
 
     def __init__(self, networks: int, voice: int, hidden: int, labels: int) -> None:
         super().__init__()
-        self.hidden_weight = nn.Parameter(torch.randn(networks, voice, hidden) * voice**-0.5)  # (P, V, H)
+        self.hidden_weight = nn.Parameter(torch.empty(networks, voice, hidden))  # (P, V, H)
         self.hidden_bias = nn.Parameter(torch.zeros(networks, 1, hidden))
-        self.weight = nn.Parameter(torch.randn(networks, hidden, labels) * hidden**-0.5)  # (P, H, C)
+        self.weight = nn.Parameter(torch.empty(networks, hidden, labels))  # (P, H, C)
         self.bias = nn.Parameter(torch.zeros(networks, 1, labels))
+        nn.init.normal_(self.hidden_weight, std=voice**-0.5)
+        nn.init.normal_(self.weight, std=hidden**-0.5)
 
     def scores(self, views: Tensor, dropout: float = 0.0) -> Tensor:
         """(N, V), or (P, N, V) for each network its own, -> (P, N, C); ``dropout`` of the hidden units."""
