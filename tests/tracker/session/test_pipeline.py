@@ -55,10 +55,10 @@ def test_a_later_turn_revises_earlier_ones(
     """Each turn makes the two before it sound like anger, the older one first."""
     score = ConversationScorer.update_batch
     angry = EmotionEstimate(
-        probabilities=tuple(0.88 if label == "anger" else 0.02 for label in network.labels),
+        probabilities=tuple(0.94 if label == "anger" else 0.01 for label in network.labels),
         labels=network.labels,
         emotion="anger",
-        confidence=0.88,
+        confidence=0.94,
         uncertain=False,
         why={},
     )
@@ -80,7 +80,7 @@ def test_a_later_turn_revises_earlier_ones(
     changed = {name for name in Turn.model_fields if getattr(first, name) != getattr(last, name)}
     estimated = {"emotion", "confidence", "uncertain", "probabilities", "valence", "arousal", "why"}
     assert changed <= {"time", "revision", *estimated}
-    assert (last.revision, last.emotion, last.confidence, last.why) == (2, "anger", 0.88, None)
+    assert (last.revision, last.emotion, last.confidence, last.why) == (2, "anger", 0.94, None)
     assert last.time > first.time
     ended = recorder.events[-1].model_dump()
     assert ended["turns"] == len(TRUTH)
