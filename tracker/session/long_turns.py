@@ -16,7 +16,8 @@ from emotrack.tracker.understanding.engine import Engine
 from emotrack.tracker.understanding.sentence_turns import sentence_turns
 
 LONG_S: Final = 6.0  # of speech in a turn, from which on it is long, ...
-EVERY_S: Final = 3.0  # ... and between two looks at it
+EVERY_S: Final = 3.0  # ... and between two looks at it, ...
+SETTLED_AFTER_S: Final = 1.0  # ... or, where others seem to speak in it, until the next
 _QUICK_S: Final = 0.5  # a recogniser that takes longer would make the turns that have ended late
 
 
@@ -38,11 +39,14 @@ class LongTurns:
             self._turn_start, self._due_s = start, LONG_S
         if start is None or speech_s < self._due_s or self._engine.recognition_s > _QUICK_S or not self._engine.is_idle:
             return
-        so_far = self._listener.latest(MAX_SPEECH_S)
-        if so_far is not None and len(self._attribution.preview(so_far)) == 1:
-            self._due_s = speech_s + EVERY_S
-            self._looking = asyncio.ensure_future(self._end_sentences(so_far))
-            self._looking.add_done_callback(look_at)
+        if (so_far := self._listener.latest(MAX_SPEECH_S)) is None:
+            return
+        if len(self._attribution.preview(so_far)) > 1:
+            self._due_s = speech_s + SETTLED_AFTER_S
+            return
+        self._due_s = speech_s + EVERY_S
+        self._looking = asyncio.ensure_future(self._end_sentences(so_far))
+        self._looking.add_done_callback(look_at)
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
