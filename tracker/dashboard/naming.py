@@ -45,8 +45,12 @@ class Naming:
     @property
     def makes_one(self) -> bool:
         """Whether the name as it is typed is somebody else's, so that the two would be one."""
-        name = " ".join(self.name.split())
-        return any(speaker.named == name for speaker in self.speakers if speaker != self.chosen)
+        return any(speaker.named == self._said for speaker in self.speakers if speaker != self.chosen)
+
+    @property
+    def _said(self) -> str:
+        """The name as it is typed, in single spaces."""
+        return " ".join(self.name.split())
 
     def press(self, key: str) -> Naming | NewName | None:
         """What a key leads to; None ends it without a name."""
@@ -63,8 +67,7 @@ class Naming:
 
     def _type(self, chosen: Speaker, key: str) -> Naming | NewName | None:
         if key == "enter":
-            name = " ".join(self.name.split())
-            return NewName(chosen.named, name) if name else None
+            return NewName(chosen.named, self._said) if self._said else None
         if key == "backspace":
             return replace(self, name=self.name[:-1])
         letter = " " if key == "space" else key
