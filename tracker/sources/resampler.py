@@ -8,9 +8,12 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, AudioChunk, Samples, level_dbfs
 
 LOUDEST = 1e6  # full scale is 1; float samples beyond this are something else than audio
+QUIET_DBFS = -60.0  # so quiet a sound is no speech for anybody, ...
+QUIET_AFTER = SAMPLE_RATE  # ... and after a second of it nobody waits for more of it
+QUIET_SAMPLES = 5 * FRAME_SAMPLES  # 160 ms
 
 
 def usable(samples: Samples) -> tuple[Samples, int]:
@@ -23,11 +26,17 @@ def usable(samples: Samples) -> tuple[Samples, int]:
 class Chunker:
     """Resamples one continuous stream after another to 16 kHz and cuts it into chunks of equal size.
 
+    In a quiet room to hear each chunk is most of the work, so that quiet ones are held until they are QUIET_SAMPLES
+    together or it is quiet no more, whichever comes first.
+
     ``skip`` marks lost audio: it ends the stream that was under way, and the next one starts later on the clock.
     """
 
     def __init__(self, channels: int, chunk_samples: int) -> None:
-        """Chunks hold ``chunk_samples`` samples at 16 kHz; only the last one before a break is shorter."""
+        """Chunks hold ``chunk_samples`` samples at 16 kHz; only the last one before a break is shorter.
+
+        Of what has been quiet for a second they hold more, up to QUIET_SAMPLES.
+        """
         self.channels = channels
         self.position = 0
         """Stream index at 16 kHz of the next sample to leave."""
@@ -35,6 +44,8 @@ class Chunker:
         self._rate = 0
         self._resampler: soxr.ResampleStream | None = None
         self._waiting: list[Samples] = []
+        self._quiet = 0  # samples, of the latest ones
+        self._held: list[Samples] = []  # quiet chunks
 
     def push(self, samples: Samples, rate: int) -> list[AudioChunk]:
         """Take (samples, channels) at ``rate`` Hz; a new rate ends the stream before it without a gap."""
@@ -65,14 +76,24 @@ class Chunker:
 
     def _cut(self, final: bool) -> list[AudioChunk]:
         waiting = sum(len(samples) for samples in self._waiting)
-        if not waiting or (waiting < self._chunk_samples and not final):
+        if waiting < self._chunk_samples and not final:
             return []
-        joined = np.concatenate(self._waiting)  # a copy: chunks share no memory with the device or the decoder
+        joined = np.concatenate([*self._waiting, np.empty((0, self.channels), np.float32)])  # (samples, channels)
         whole = waiting if final else waiting - waiting % self._chunk_samples
-        chunks = []
-        for begin in range(0, whole, self._chunk_samples):
-            chunk = AudioChunk(joined[begin : min(begin + self._chunk_samples, whole)], self.position)
-            self.position = chunk.end
-            chunks.append(chunk)
         self._waiting = [joined[whole:]] if whole < waiting else []
+        chunks: list[AudioChunk] = []
+        for begin in range(0, whole, self._chunk_samples):
+            samples = joined[begin : min(begin + self._chunk_samples, whole)]
+            self._held.append(samples)
+            self._quiet = self._quiet + len(samples) if level_dbfs(samples) < QUIET_DBFS else 0
+            is_held = self._quiet >= QUIET_AFTER and sum(map(len, self._held)) + self._chunk_samples <= QUIET_SAMPLES
+            if not is_held:
+                chunks.append(self._let_go())
+        if final and self._held:
+            chunks.append(self._let_go())
         return chunks
+
+    def _let_go(self) -> AudioChunk:
+        chunk = AudioChunk(np.concatenate(self._held), self.position)  # shares no memory with device or decoder
+        self.position, self._held = chunk.end, []
+        return chunk

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soxr
 
-from emotrack.tracker.audio import SAMPLE_RATE, Samples
+from emotrack.tracker.audio import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from emotrack.tracker.sources.mixing import mixed
-from emotrack.tracker.sources.resampler import Chunker, usable
+from emotrack.tracker.sources.resampler import QUIET_SAMPLES, Chunker, usable
 
 
 def noise(seconds: float, rate: int, channels: int) -> Samples:
@@ -62,3 +62,29 @@ def test_usable_and_mixed() -> None:
     assert bad == 3
     assert good.tolist() == [[0.5, 0.0], [0.0, -0.25], [0.0, 1.0]]
     assert mixed(good).tolist() == [[0.25], [-0.125], [0.5]]
+
+
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 48_000])
+def test_what_is_quiet_comes_in_longer_chunks_until_it_is_not(rate: int) -> None:
+    """A frame at a time is pushed: 3 s of a quiet room, and somebody speaks."""
+    chunker, frame = Chunker(1, FRAME_SAMPLES), FRAME_SAMPLES * rate // SAMPLE_RATE
+    room = 3e-4 * noise(3.0, rate, 1)
+    heard = [chunker.push(room[at : at + frame], rate) for at in range(0, len(room) - frame + 1, frame)]
+    lengths = [len(chunk.samples) for chunks in heard for chunk in chunks]
+    first = lengths.index(QUIET_SAMPLES)
+    assert sum(lengths[:first]) == pytest.approx(SAMPLE_RATE, abs=FRAME_SAMPLES), "a second is heard first"
+    assert set(lengths[:first]) == {FRAME_SAMPLES}
+    assert set(lengths[first:]) == {QUIET_SAMPLES}
+
+    (loud,) = chunker.push(noise(0.032, rate, 1), rate) or chunker.push(noise(0.032, rate, 1), rate)
+    assert np.abs(loud.samples).max() > 0.01, "nobody waits for it"
+    assert loud.start == sum(lengths)
+    after = [chunk for _ in range(20) for chunk in chunker.push(noise(0.032, rate, 1), rate)]
+    assert {len(chunk.samples) for chunk in after} == {FRAME_SAMPLES}
+
+
+def test_quiet_sound_that_is_held_is_lost_by_no_break() -> None:
+    chunker = Chunker(1, FRAME_SAMPLES)
+    chunks = chunker.push(np.zeros((SAMPLE_RATE + 2000, 1), np.float32), SAMPLE_RATE) + chunker.skip(1.0)
+    assert sum(len(chunk.samples) for chunk in chunks) == SAMPLE_RATE + 2000
+    assert chunker.push(np.zeros((FRAME_SAMPLES, 1), np.float32), SAMPLE_RATE) + chunker.flush()
