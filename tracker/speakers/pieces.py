@@ -25,7 +25,7 @@ HALVED_S: Final = 2.4  # of clean speech, from which on it matters how alike bot
 _REST_S: Final = 0.6  # of clean speech is worth a print of its own where there are ...
 _ENOUGH: Final = 2  # ... so many pieces already
 _SETTLED_S: Final = 0.25  # of what was heard last is not printed yet: the voice may be found to have ended there
-_ALIKE: Final = 0.85  # of the clean frames of two pieces are in both: one print is good for either
+_ALIKE: Final = 0.7  # of the clean frames of two pieces are in both: one print is good for either
 _REMEMBERED: Final = 16  # pieces that were printed
 
 

@@ -9,7 +9,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.understanding.doubt import SHORT_S
 from emotrack.tracker.understanding.recognisers import Transcript
-from emotrack.tracker.understanding.sentence_turns import long_sentences, sentence_turns
+from emotrack.tracker.understanding.sentence_turns import finished_sentences, groups, sentence_turns
 
 ONE, OTHER, THIRD = (
     "Well, there is not that much difference.",
@@ -35,7 +35,25 @@ START = 3 * SAMPLE_RATE
     ],
 )
 def test_only_long_and_finished_sentences_stand_alone(words: str, sentences: list[str] | str) -> None:
-    assert long_sentences(words) == ([sentences] if isinstance(sentences, str) else sentences)
+    found = finished_sentences(words)
+    told = groups(found, [False] * (len(found) - 1))
+    assert told == ([sentences] if isinstance(sentences, str) else sentences)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "pauses", "told"),
+    [
+        (["Hello?", "Oh, hello.", ONE], [True, False], ["Hello?", f"Oh, hello. {ONE}"]),
+        (["Hello?", "Oh, hello.", ONE], [True, True], ["Hello?", "Oh, hello.", ONE]),
+        ([ONE, "Oh, wow.", OTHER], [False, True], [f"{ONE} Oh, wow.", OTHER]),
+        ([ONE, "Oh, wow.", OTHER], [True, False], [ONE, f"Oh, wow. {OTHER}"]),
+        ([ONE, "Oh, wow."], [True], [ONE, "Oh, wow."]),
+    ],
+)
+def test_a_short_sentence_stands_alone_between_pauses(
+    sentences: list[str], pauses: list[bool], told: list[str]
+) -> None:
+    assert groups(sentences, pauses) == told
 
 
 def spoken(*seconds: float, pause_s: float = 0.08) -> Samples:
@@ -64,6 +82,21 @@ def test_each_sentence_has_its_own_sound() -> None:
     assert (np.concatenate([part.samples for part in parts]) == samples).all()
     assert [part.start for part in parts] == [turn.start, *(part.end for part in parts[:-1])]
     assert all(part.speech_s <= part.end_s - part.start_s for part in parts)
+
+
+@pytest.mark.parametrize(("pause_s", "turns"), [(0.2, 1), (0.4, 2)])
+def test_what_a_shorter_silence_would_have_ended_stands_alone(pause_s: float, turns: int) -> None:
+    """As where words are recognised while the turn goes on: 0.3 s after a finished sentence end it."""
+    told = sentence_turns(turn_of(spoken(0.6, 2.6, pause_s=pause_s)), Transcript(f"Hello? {ONE}", "moonshine"))
+    assert [words.text for _, words in told] == (["Hello?", ONE] if turns == 2 else [f"Hello? {ONE}"])
+    if turns == 2:
+        assert told[0][0].end_s - 3 == pytest.approx(0.8, abs=0.2)
+
+
+def test_one_pause_is_the_end_of_one_sentence() -> None:
+    words = f"Oh. No. Okay. {ONE} {OTHER}"
+    told = sentence_turns(turn_of(spoken(0.9, 4.0, pause_s=0.4)), Transcript(words, "moonshine"))
+    assert [words.text for _, words in told] == ["Oh. No. Okay.", ONE, OTHER]
 
 
 def test_where_no_pause_is_near_it_is_cut_by_the_letters() -> None:
