@@ -32,14 +32,20 @@ def load_named_engine(arguments: argparse.Namespace, asr: str, *, speakers: bool
     )
 
 
-def listed_names(lists: Sequence[str]) -> tuple[str, ...]:
-    """The names in lists of them, separated by commas."""
-    return tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
+def listed_names(option: str, lists: Sequence[str]) -> tuple[str, ...]:
+    """The names in the lists of them, separated by commas, that ``option`` was given.
+
+    Raises ``UsageError`` where it was given none.
+    """
+    names = tuple(name for listed in lists for part in listed.split(",") if (name := part.strip()))
+    if lists and not names:
+        raise UsageError(f"{option}: names nobody")
+    return names
 
 
 def known_voices(arguments: argparse.Namespace) -> list[KeptVoice]:
     """The voices that are to be known; none unless they are named. Raises ``EmotrackError`` where one is not kept."""
-    names = listed_names(arguments.known)
+    names = listed_names("--known", arguments.known)
     if not names:
         return []
     if arguments.speakers is None:

@@ -72,7 +72,7 @@ def run_service(arguments: argparse.Namespace) -> int:
             provisional=not arguments.no_provisional and (arguments.topics == "full" or arguments.json),
             takes_commands=arguments.commands == "on",
             sinks=counting,
-            only=listed_names(arguments.sites),
+            only=listed_names("--sites", arguments.sites),
         ),
         audio_topics,
         arguments.group,

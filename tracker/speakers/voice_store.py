@@ -156,6 +156,8 @@ class VoiceStore:
         return [voices[name] for name in wanted]
 
     def _files(self) -> list[Path]:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.folder))
         return sorted(self.folder.glob(_PATTERN))
 
     def _read(self, path: Path) -> KeptVoice | None:

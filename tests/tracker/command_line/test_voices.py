@@ -183,6 +183,7 @@ def test_voices_are_listed_and_forgotten(ana: Path) -> None:
 def test_what_cannot_be_known_is_said(ana: Path) -> None:
     fails(emotrack(*FAST, "--known", "Ana,Eve"), 1, "no voice of 'Eve' is kept in", ": Ana")
     fails(emotrack(*FAST, "--known", "Ana", "--speakers", "off"), 2, "--known: with --speakers off")
+    fails(emotrack(*FAST, "--known", " , "), 2, "--known: names nobody")
     ana.write_bytes(ana.read_bytes().replace(b"wespeaker-resnet34", b"voice.onnx:0123456789ab"))
     result = emotrack(*FAST, "--asr", "none", "--known", "Ana")
     assert result.returncode == 0, result.stderr

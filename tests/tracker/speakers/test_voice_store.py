@@ -69,6 +69,14 @@ def test_a_full_disk_leaves_the_print_that_was_there(store: VoiceStore) -> None:
     assert list(store.folder.iterdir()) == [path]
 
 
+def test_a_folder_that_is_a_file_is_not_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "voices").touch()
+    store = VoiceStore(tmp_path / "voices")
+    for act in (store.voices, store.forget_all, lambda: store.known(["Ana"]), lambda: store.keep(voice("Ana"))):
+        with pytest.raises(NotADirectoryError):
+            act()
+
+
 @pytest.mark.parametrize("name", ["../../Ana", "/etc/passwd", ".", "a/b", "x" * 64])
 def test_no_name_leads_out_of_the_folder(store: VoiceStore, name: str) -> None:
     assert store.keep(voice(name)).parent == store.folder
