@@ -66,6 +66,7 @@ def measure(settings: Settings) -> Found:
     """Yield what each part of a turn takes, ms."""
     torch.set_num_threads(1)
     network = load_bundle("mini")
+    network.store_in_half()
     clocks = Clocks()
     _watch(network, clocks)
     scorer = ConversationScorer(network)

@@ -49,6 +49,7 @@ class Ours:
 
         torch.set_num_threads(1)
         self._network = load_bundle("mini")
+        self._network.store_in_half()
         self._scorer = ConversationScorer(self._network)
         self.begin()
         self._ready = [self._embedded(place) for place in range(len(turns()))]

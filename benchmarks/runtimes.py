@@ -1,5 +1,5 @@
-"""What might run the encoders of ``mini``: as they are, by torch's own layers, in half and in quarter width, compiled,
-and by ONNX Runtime.
+"""What might run the encoders of ``mini``: as they are, in full width by oneDNN and by torch's own layers, compiled, by
+ONNX Runtime, and by that in quarter width.
 
 One turn at a time, one thread, processor time; each turn has a length of its own, as turns have, and torch pads it to
 one of few as the network does, so that whatever a runtime prepares for a length is paid for. ONNX Runtime needs the
@@ -70,9 +70,9 @@ def measure(settings: Settings) -> Found:
 
 def _makers(settings: Settings) -> dict[str, Callable[[EmotionNetwork], Runtime]]:
     makers: dict[str, Callable[[EmotionNetwork], Runtime]] = {
-        "as it is (oneDNN)": _as_it_is,
+        "as it is": _as_it_is,
+        "oneDNN, full width": _by_one_dnn,
         "torch's layers": _plain,
-        "bf16": _bf16,
     }
     if not settings.quick:
         makers["torch.compile"] = _compiled
@@ -95,7 +95,14 @@ class Voice(nn.Module):
         return embedding
 
 
-def _as_it_is(network: EmotionNetwork) -> Runtime:
+def _as_it_is(_: EmotionNetwork) -> Runtime:
+    """With matrices in half width, where the processor has that."""
+    network = load_bundle("mini")
+    network.store_in_half()
+    return _by_one_dnn(network)
+
+
+def _by_one_dnn(network: EmotionNetwork) -> Runtime:
     voice = Voice(network)
 
     def hear(frames: Tensor) -> Tensor:
@@ -122,20 +129,8 @@ def _by_torch(encode: Encode) -> Encode:
 
 
 def _plain(network: EmotionNetwork) -> Runtime:
-    voice, words_ = _as_it_is(network)
+    voice, words_ = _by_one_dnn(network)
     return _by_torch(voice), _by_torch(words_)
-
-
-def _bf16(network: EmotionNetwork) -> Runtime:
-    def narrow(encode: Encode) -> Encode:
-        def run(inputs: Tensor) -> Tensor:
-            with torch.autocast("cpu", torch.bfloat16):
-                return encode(inputs).float()
-
-        return run
-
-    voice, words_ = _as_it_is(network)
-    return narrow(voice), narrow(words_)
 
 
 def _compiled(network: EmotionNetwork) -> Runtime:

@@ -42,6 +42,7 @@ class StraightLine:
 
     def __init__(self, recogniser: Recogniser | None, *, keep_embeddings: bool) -> None:
         self.network: EmotionNetwork = load_bundle("mini")
+        self.network.store_in_half()
         self._recogniser = recogniser
         self._keep_embeddings = keep_embeddings
         self.history: list[tuple[Samples, str | None, str | None]] = []  # voice, words and speaker of every turn

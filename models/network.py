@@ -37,7 +37,9 @@ from emotrack.models.heads import TextHead
 from emotrack.models.labels import affect_of
 from emotrack.models.pretrained import Pretrained
 from emotrack.models.shapes import with_few_lengths, with_few_rows
-from emotrack.models.text_encoder import read_turn
+from emotrack.models.text_encoder import TextEncoder, read_turn
+from emotrack.models.transformer import TransformerLayer
+from emotrack.models.whisper import WhisperFrontEnd
 
 DEPARTURE = 0.5  # of what a voice sounds like from what it is taken for, as far as that is believed
 
@@ -92,6 +94,16 @@ class EmotionNetwork(Pretrained):
     @property
     def device(self) -> torch.device:
         return self.text_head.classify.weight.device
+
+    def store_in_half(self) -> None:
+        """Keep encoders in half precision where that is quicker or smaller, for inference alone.
+
+        A bundle is loaded in full width, so that training and its features are the same on every machine; whoever only
+        tracks or measures calls this next. It moves a probability by less than noise does.
+        """
+        for module in self.modules():
+            if isinstance(module, TextEncoder | TransformerLayer | WhisperFrontEnd):
+                module.store_in_half()
 
     # -- Stage I: a turn is encoded once --------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class TextEncoder(nn.Module):
             states = layer(states, src_key_padding_mask=padding)  # (B, N, D)
         return own_mean(states, own)
 
-    def store_vocabulary_in_half(self) -> None:
+    def store_in_half(self) -> None:
         """Keep the tokens' embeddings as a bundle has them, in half the memory; every sum is the same.
 
         For inference alone: nothing is to be learned in half precision.

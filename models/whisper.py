@@ -15,6 +15,7 @@ import pydantic.dataclasses
 import torch
 from torch import Tensor, nn
 
+from emotrack.models.bfloat16 import has_quick_bfloat16
 from emotrack.models.bounds import MAX_SPEECH_S, SAMPLE_RATE
 from emotrack.models.care import Care
 from emotrack.models.features import HOP, MELS
@@ -81,10 +82,17 @@ class WhisperFrontEnd(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T0, M), (B,) -> (B, T, D) with T = ceil(T0 / 2), and (B, T) True where padded."""
         outside = padding_mask(lengths, inputs.shape[1]).unsqueeze(1)  # (B, 1, T0)
-        frames = nn.functional.gelu(self.first(inputs.mT.masked_fill(outside, 0.0)))  # (B, D, T0)
+        spectra = inputs.mT.masked_fill(outside, 0.0).to(self.first.weight.dtype)  # (B, M, T0)
+        frames = nn.functional.gelu(self.first(spectra))  # (B, D, T0)
         frames = nn.functional.gelu(self.second(frames.masked_fill(outside, 0.0))).mT  # (B, T, D)
-        frames = frames + self.positions[: frames.shape[1]]  # (B, T, D)
+        frames = frames + self.positions[: frames.shape[1]]  # (B, T, D) in full width again
         return frames, padding_mask((lengths + 1) // 2, frames.shape[1])
+
+    def store_in_half(self) -> None:
+        """Keep convolutions in bfloat16, where the layers after them keep their matrices so."""
+        if self.positions.is_cpu and has_quick_bfloat16():
+            self.first.bfloat16()
+            self.second.bfloat16()
 
 
 class WhisperLayer(TransformerLayer):

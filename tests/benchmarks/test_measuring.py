@@ -105,7 +105,7 @@ def test_the_parts_of_a_turn_make_the_whole(quick: Settings) -> None:
 
 def test_runtimes_say_the_same() -> None:
     network = load_bundle("mini")
-    ours, plain = (runtimes._probabilities(network, make(network)) for make in (runtimes._as_it_is, runtimes._plain))
+    ours, plain = (runtimes._probabilities(network, make(network)) for make in (runtimes._by_one_dnn, runtimes._plain))
     assert np.allclose(ours, plain, atol=1e-4)
 
 

@@ -41,7 +41,7 @@ def test_what_is_saved_is_what_is_loaded(bundle: Path, network: EmotionNetwork) 
 def test_a_vocabulary_in_half_precision_embeds_words_the_same(bundle: Path) -> None:
     whole, half = load_bundle(bundle), load_bundle(bundle)
     assert isinstance(half.text_encoder, TextEncoder)
-    half.text_encoder.store_vocabulary_in_half()
+    half.text_encoder.store_in_half()
     assert half.text_encoder.tokens.weight.dtype == torch.float16
     assert torch.equal(half.embed_text("i am so happy"), whole.embed_text("i am so happy"))
 

@@ -123,14 +123,12 @@ def _load_network(bundle: str, device: str) -> EmotionNetwork:
     import torch
 
     from emotrack.models.bundle import load_bundle
-    from emotrack.models.text_encoder import TextEncoder
 
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise EmotrackError("--device cuda: no CUDA device is available")
     network = load_bundle(bundle, "cuda" if has_cuda and device != "cpu" else "cpu")
-    if isinstance(network.text_encoder, TextEncoder):
-        network.text_encoder.store_vocabulary_in_half()
+    network.store_in_half()
     try:
         network.embed_speech(np.zeros(3 * SAMPLE_RATE, dtype=np.float32))
         network.embed_text("ready when you are")

@@ -172,6 +172,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         if args.predictions:
             check_place(args.predictions)
         network = load_bundle(args.bundle, str(training_device()))
+        network.store_in_half()  # as it is tracked with
         corpus = _corpus(args)
         if args.labels:
             network.config = standing_for(network.config, corpus, dict(args.labels))

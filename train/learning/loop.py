@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from emotrack.models.bfloat16 import has_bfloat16
 from emotrack.models.sizes import Count, Dropout, Positive, Weight
 from emotrack.train.errors import DivergedError
 from emotrack.train.learning.collapse import Measured, check_collapse
@@ -155,11 +156,8 @@ def _arithmetic(device: torch.device, options: LoopOptions) -> Iterator[None]:
 
 
 def _has_bf16(device: torch.device) -> bool:
-    """Whether it multiplies in half width; a processor that has to imitate it takes four times as long as in full."""
-    if device.type != "cpu":
-        return True
-    able = torch.cpu.get_capabilities()
-    return any(able.get(feature, False) for feature in ("amx_bf16", "avx512_bf16", "bf16"))
+    """Whether it multiplies in half width."""
+    return device.type != "cpu" or has_bfloat16()
 
 
 def dev_scores(model: nn.Module, task: Task[Batch, Found_co]) -> Found_co:
