@@ -77,7 +77,7 @@ class TransformerLayer(nn.TransformerEncoderLayer):
             for matrix in self._matrices():
                 matrix.data = matrix.data.bfloat16()
 
-    def _matrices(self) -> tuple[nn.Parameter, ...]:
+    def _matrices(self) -> tuple[Tensor, ...]:
         """Four, of (F, D) each."""
         attention = self.self_attn
         return attention.in_proj_weight, attention.out_proj.weight, self.linear1.weight, self.linear2.weight
