@@ -166,6 +166,9 @@ class Care(nn.Module):
         """Encode frames, keeping every layer: (B, T0, ...), (B,) -> states."""
         frames, padding = self.front_end(inputs, lengths)  # (B, T, D), (B, T)
         shared = _run(self.common, frames, padding)
+        if not self.semantic:
+            states = torch.stack(shared, dim=1)  # (B, L, T, D)
+            return CareStates(states, states.detach(), padding)
         semantic = _run(self.semantic, shared[-1], padding)[1:]
         acoustic = _run(self.acoustic, shared[-1].detach(), padding)[1:]
         return CareStates(

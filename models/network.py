@@ -283,7 +283,8 @@ class EmotionNetwork(Pretrained):
         heard = [place for place, turn in enumerate(turns) if turn.speech is not None]
         if heard and isinstance(self.speech_head, BaselineHead):
             voices = torch.stack([turn.speech for turn in turns if turn.speech is not None])  # (H, V)
-            found[heard] += DEPARTURE * self.speech_head.departure(voices, self.label_affect)  # (H, 2)
+            moved = DEPARTURE * self.speech_head.departure(voices, self.label_affect)  # (H, 2)
+            found.index_add_(0, torch.tensor(heard, device=found.device), moved)
         return found.clamp(-1.0, 1.0)
 
     def collate(

@@ -3,12 +3,12 @@
 Each newest turn gets an estimate, the share of its voice, its words and the turns before it in that estimate (by
 ablation: the same turn is scored without them), and revisions of earlier turns that it puts in another light.
 
-Notation: B batch, K turns, C labels.
+Notation: B batch, V variants of its newest turns, K turns, C labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,6 +30,16 @@ class _Noted:
     before: Baseline | None
     baseline: Baseline | None  # with the turn
     alone: Baseline | None  # had there been no other turn
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """A conversation's newest turn without one of the parts on which its estimate rests, and the turns before it."""
+
+    row: int  # which conversation
+    without: Part
+    turns: Sequence[TurnEmbedding]
+    baseline: Baseline | None
 
 
 class ConversationScorer:
@@ -75,10 +85,13 @@ class ConversationScorer:
         if any(turn.speech is None and turn.text is None for _, turn in newest):
             raise ValueError("a turn needs speech, text or both")
         windows, noted = self._windows(newest)
-        turns = self.network.collate(windows, [each.baseline for each in noted])
+        variants = [each for row, window in enumerate(windows) for each in self._variants(row, window, noted[row])]
+        turns = self.network.collate(
+            [*windows, *(each.turns for each in variants)], [each.baseline for each in (*noted, *variants)]
+        )
         scores: TurnScores = self.network(turns, with_states=False)
-        believed = self.network.calibrated(turns, scores)  # (B, K, C)
-        without = self._ablated(windows, noted, turns, scores)
+        believed = self.network.calibrated(turns, scores)  # (B + V, K, C)
+        without = self._ablated(windows, variants, turns, scores, believed)
         return [
             self._remember(each, noted[row], windows[row], believed[row], without[row])
             for row, each in enumerate(newest)
@@ -137,42 +150,47 @@ class ConversationScorer:
             return []
         return self._estimates(turns, self.network.probabilities(self.network.collate([turns]))[0])
 
+    def _variants(self, row: int, window: Sequence[TurnEmbedding], noted: _Noted) -> Iterator[_Variant]:
+        """What has to be scored besides a conversation's window to know what each part tells of the newest turn."""
+        *past, newest = window
+        if not self._stand_alone(newest):
+            if newest.speech is not None:
+                yield _Variant(row, "speech", [*past, replace(newest, speech=None)], noted.before)
+            if newest.text is not None:
+                yield _Variant(row, "text", [*past, replace(newest, text=None)], noted.baseline)
+        if past:
+            yield _Variant(row, "context", [newest], noted.alone)
+
+    def _stand_alone(self, turn: TurnEmbedding) -> bool:
+        """Whether voice and words of a turn have scores of their own, which are those without the other."""
+        return turn.speech is not None and turn.text is not None and self.network.co_attention.residual
+
     def _ablated(
         self,
         windows: Sequence[Sequence[TurnEmbedding]],
-        noted: Sequence[_Noted],
+        variants: Sequence[_Variant],
         turns: ConversationBatch,
         scores: TurnScores,
+        believed: Tensor,
     ) -> list[dict[Part, Sequence[float]]]:
         """The probabilities of each newest turn without its voice, its words, the turns before it: (C,) each.
 
         Args:
             windows: of each conversation the turns up to the newest.
-            noted: of each, its baselines.
-            turns: those, as a batch.
+            variants: of the newest turns.
+            turns: the windows and the variants, as a batch.
             scores: of those.
+            believed: (B + V, K, C) the probabilities of those.
         """
         without: list[dict[Part, Sequence[float]]] = [{} for _ in windows]
-        variants: list[tuple[int, Part, list[TurnEmbedding], Baseline | None]] = []
-        read, heard = self.network.own_temperatures(turns)  # (B, 1), (B, 1)
-        for row, (*past, newest) in enumerate(windows):
-            if newest.speech is not None and newest.text is not None and self.network.co_attention.residual:
-                text, speech = scores.text[row, len(past)], scores.speech[row, len(past)]  # (C,), (C,)
-                without[row]["speech"] = (text / read[row]).softmax(dim=0).tolist()
-                without[row]["text"] = (speech / heard[row]).softmax(dim=0).tolist()
-            else:
-                if newest.speech is not None:
-                    variants.append((row, "speech", [*past, replace(newest, speech=None)], noted[row].before))
-                if newest.text is not None:
-                    variants.append((row, "text", [*past, replace(newest, text=None)], noted[row].baseline))
-            if past:
-                variants.append((row, "context", [newest], noted[row].alone))
-        if variants:
-            believed = self.network.probabilities(
-                self.network.collate([each[2] for each in variants], [each[3] for each in variants])
-            ).tolist()  # (B, K, C)
-            for (row, part, rest, _), found in zip(variants, believed, strict=True):
-                without[row][part] = found[len(rest) - 1]
+        read, heard = self.network.own_temperatures(turns)  # (B + V, 1), (B + V, 1)
+        for row, window in enumerate(windows):
+            if self._stand_alone(window[-1]):
+                last = len(window) - 1
+                without[row]["speech"] = (scores.text[row, last] / read[row]).softmax(dim=0).tolist()
+                without[row]["text"] = (scores.speech[row, last] / heard[row]).softmax(dim=0).tolist()
+        for each, found in zip(variants, believed[len(windows) :], strict=True):
+            without[each.row][each.without] = found[len(each.turns) - 1].tolist()
         return without
 
     def _estimates(self, turns: Sequence[TurnEmbedding], probabilities: Tensor) -> list[EmotionEstimate]:
