@@ -86,9 +86,8 @@ class ConversationScorer:
             raise ValueError("a turn needs speech, text or both")
         windows, noted = self._windows(newest)
         variants = [each for row, window in enumerate(windows) for each in self._variants(row, window, noted[row])]
-        turns = self.network.collate(
-            [*windows, *(each.turns for each in variants)], [each.baseline for each in (*noted, *variants)]
-        )
+        baselines = [*(each.baseline for each in noted), *(each.baseline for each in variants)]
+        turns = self.network.collate([*windows, *(each.turns for each in variants)], baselines)
         scores: TurnScores = self.network(turns, with_states=False)
         believed = self.network.calibrated(turns, scores)  # (B + V, K, C)
         without = self._ablated(windows, variants, turns, scores, believed)
