@@ -102,7 +102,7 @@ def _figures(ms: Mapping[str, float], stages: tuple[float, float]) -> Found:
         "stage II": stages[0],
         "stage III": stages[1],
         "stages: batch, scores, softmax": ms["newest"] - sum(stages),
-        "why and revisions: the stages again": ms["update"] - ms["newest"],
+        "why and revisions: a further row": ms["update"] - ms["newest"],
         "event": ms["event"],
         "together": ms["voice"] + ms["words"] + ms["update"] + ms["event"],
         "voice detector, meanwhile": ms["detector"],
