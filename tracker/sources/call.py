@@ -20,6 +20,7 @@ from emotrack.tracker.audio import (
 )
 from emotrack.tracker.sources import ChannelSpeakers, Source
 from emotrack.tracker.sources.echo import EchoCanceller
+from emotrack.tracker.sources.microphone import Microphone
 
 YOU: Final = "you"
 OTHERS: Final = "others"
@@ -42,6 +43,9 @@ class Call:
         """Both have one channel; ``system`` is what the computer plays."""
         self.name = f"{microphone.name} and {system.name}"
         self._sources = (microphone, system)
+        for source in self._sources:
+            if isinstance(source, Microphone):
+                source.holds_quiet = False  # what one holds, the other would wait for
 
     @property
     def dropped_frames(self) -> int:

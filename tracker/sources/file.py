@@ -67,7 +67,7 @@ class File:
         self.speakers = usual_speakers(self.channels)
 
     async def items(self) -> AsyncGenerator[AudioChunk, None]:
-        """Chunks of 100 ms, or of 32 ms where they are paced.
+        """Chunks of 100 ms, or of 32 ms where they are paced, and longer ones of what is quiet.
 
         Raises SourceError at the end of what could be decoded if the file breaks off.
         """
@@ -112,7 +112,8 @@ class File:
             raise broken
 
     def _decode(self) -> Iterator[AudioChunk | str]:
-        chunker = Chunker(self.channels, PACED_SAMPLES if self.realtime else CHUNK_SAMPLES)
+        size = PACED_SAMPLES if self.realtime else CHUNK_SAMPLES
+        chunker = Chunker(self.channels, size, holds_quiet=self.realtime)
         self._mixer, self._likeness = Mixer(), Likeness()
         self.unusable_samples = 0
         told: set[str] = set()  # reasons for which something is missing

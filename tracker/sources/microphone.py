@@ -61,21 +61,25 @@ class Microphone:
         self.dropped_frames = 0
         """Blocks that were thrown away, and times that the device itself lost audio."""
         self.late_s = 0.0
-        self._chunker = Chunker(self.channels, FRAME_SAMPLES)
+        self.holds_quiet = True
+        """Quiet sound comes in longer pieces."""
+        self._chunker = Chunker(self.channels, FRAME_SAMPLES, holds_quiet=self.holds_quiet)
         self._mixer = Mixer()
         self._next_number = self._next_frame = 0  # of the block that follows, if none is dropped
         self._silent_s = 0.0
         self._told_muted = False
 
     async def items(self) -> AsyncGenerator[SourceItem, None]:
-        """Chunks of 32 ms until it is closed. Raises SourceError when the device cannot be opened at the start.
+        """Chunks of 32 ms, longer ones of what is quiet, until it is closed.
+
+        Raises SourceError when the device cannot be opened at the start.
 
         When the device falls silent: what was heard, ``SourceLost``, and ``SourceRestored`` once it delivers again,
         on a clock that has gone on meanwhile.
         """
         loop = asyncio.get_running_loop()
         worker = ThreadPoolExecutor(1, thread_name_prefix="portaudio")  # its calls block; all in one thread
-        self._chunker = Chunker(self.channels, FRAME_SAMPLES)
+        self._chunker = Chunker(self.channels, FRAME_SAMPLES, holds_quiet=self.holds_quiet)
         self._capture = self._new_capture(loop)
         self._next_number = self._next_frame = 0
         try:

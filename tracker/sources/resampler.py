@@ -26,21 +26,22 @@ def usable(samples: Samples) -> tuple[Samples, int]:
 class Chunker:
     """Resamples one continuous stream after another to 16 kHz and cuts it into chunks of equal size.
 
-    In a quiet room to hear each chunk is most of the work, so that quiet ones are held until they are QUIET_SAMPLES
-    together or it is quiet no more, whichever comes first.
+    In a quiet room to hear each chunk is most of the work. A chunker that ``holds_quiet`` holds quiet ones until they
+    are QUIET_SAMPLES together or it is quiet no more, whichever comes first.
 
     ``skip`` marks lost audio: it ends the stream that was under way, and the next one starts later on the clock.
     """
 
-    def __init__(self, channels: int, chunk_samples: int) -> None:
-        """Chunks hold ``chunk_samples`` samples at 16 kHz; only the last one before a break is shorter.
+    def __init__(self, channels: int, chunk_samples: int, *, holds_quiet: bool = False) -> None:
+        """Chunks have ``chunk_samples`` samples at 16 kHz; only the last one before a break is shorter.
 
-        Of what has been quiet for a second they hold more, up to QUIET_SAMPLES.
+        With ``holds_quiet`` those of what has been quiet for a second have more, up to QUIET_SAMPLES.
         """
         self.channels = channels
         self.position = 0
         """Stream index at 16 kHz of the next sample to leave."""
         self._chunk_samples = chunk_samples
+        self._holds_quiet = holds_quiet
         self._rate = 0
         self._resampler: soxr.ResampleStream | None = None
         self._waiting: list[Samples] = []
@@ -86,8 +87,8 @@ class Chunker:
             samples = joined[begin : min(begin + self._chunk_samples, whole)]
             self._held.append(samples)
             self._quiet = self._quiet + len(samples) if level_dbfs(samples) < QUIET_DBFS else 0
-            is_held = self._quiet >= QUIET_AFTER and sum(map(len, self._held)) + self._chunk_samples <= QUIET_SAMPLES
-            if not is_held:
+            is_full = sum(map(len, self._held)) + self._chunk_samples > QUIET_SAMPLES
+            if is_full or self._quiet < QUIET_AFTER or not self._holds_quiet:
                 chunks.append(self._let_go())
         if final and self._held:
             chunks.append(self._let_go())

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -39,15 +41,24 @@ _NOTHING: Final = 1e-12  # power of no sound
 def sentence_turns(turn: SpeechTurn, words: Transcript) -> list[tuple[SpeechTurn, Transcript]]:
     """The sentences of a ``turn`` of one voice, or groups of short ones: the turn as a whole where it has but one."""
     sentences = [] if words.text is None else finished_sentences(words.text)
-    if len(sentences) < 2:
+    if len(sentences) < 2 or len(turn.samples) < 2 * SHORT_S * SAMPLE_RATE:
         return [(turn, words)]
     sound = _Sound(turn.samples)
-    texts = groups(sentences, sound.pauses(sentences))
-    borders = sound.borders(texts)
+    told = groups(sentences, sound.pauses(sentences))
+    borders = sound.borders(told)
     if not borders:
         return [(turn, words)]
     turns = turn.divide([turn.start + border for border in borders])
-    return [(part, replace(words, text=text)) for part, text in zip(turns, texts, strict=True)]
+    return [(part, replace(words, text=group.text)) for part, group in zip(turns, told, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceGroup:
+    """Sentences that are told as one turn."""
+
+    text: str
+    pause: int | None
+    """The level in the middle of the pause after it; None where none is known."""
 
 
 def finished_sentences(words: str) -> list[str]:
@@ -61,23 +72,26 @@ def finished_sentences(words: str) -> list[str]:
     return found
 
 
-def groups(sentences: Sequence[str], pauses: Sequence[bool]) -> list[str]:
+def groups(sentences: Sequence[str], pauses: Sequence[int | None]) -> list[SentenceGroup]:
     """``sentences``, those of fewer than LEAST_WORDS together with others, but not across a pause.
 
-    ``pauses``: whether there is one after each but the last.
+    ``pauses``: the level in the middle of the pause after each but the last, None where there is none.
     """
     stretches: list[list[str]] = [[]]
-    for sentence, paused in zip(sentences, [False, *pauses], strict=True):
-        if paused:
+    for sentence, pause in zip(sentences, [None, *pauses], strict=True):
+        if pause is not None:
             stretches.append([])
         if stretches[-1] and not _is_long(stretches[-1][-1]):
             stretches[-1][-1] += " " + sentence
         else:
             stretches[-1].append(sentence)
-    for stretch in stretches:
+    ends = [*(pause for pause in pauses if pause is not None), None]
+    found: list[SentenceGroup] = []
+    for stretch, end in zip(stretches, ends, strict=True):
         if len(stretch) > 1 and not _is_long(stretch[-1]):
             stretch[-2:] = [" ".join(stretch[-2:])]
-    return [group for stretch in stretches for group in stretch]
+        found += [*(SentenceGroup(text, None) for text in stretch[:-1]), SentenceGroup(stretch[-1], end)]
+    return found
 
 
 def _is_long(sentence: str) -> bool:
@@ -89,39 +103,69 @@ class _Sound:
 
     def __init__(self, samples: Samples) -> None:
         power = _power(samples)  # (levels,)
-        loud = (float(np.percentile(power, _LOUD)) if len(power) else 0.0) + _NOTHING
+        loud = float(np.percentile(power, _LOUD)) + _NOTHING
         self._is_spoken = power > loud * 10.0 ** (-_SPOKEN_DB / 10.0)  # (levels,)
-        moments = np.convolve(power, np.ones(_BREATH) / _BREATH, "same")[: len(power)]  # (levels,)
+        moments = np.convolve(power, np.ones(_BREATH) / _BREATH, "same")  # (levels,)
         self._levels = np.maximum(10.0 * np.log10((moments + _NOTHING) / loud), -_SILENT_DB)  # (levels,) in dB
         self._near = _NEAR_S * SAMPLE_RATE / _HOP + _NEAR_SHARE * len(power)
+        self._least = round(SHORT_S * SAMPLE_RATE / _HOP)
 
-    def pauses(self, texts: Sequence[str]) -> list[bool]:
-        """Whether there is a pause near the end of each of ``texts`` but the last; one is at the end of one of them."""
-        least = round(PAUSE_S * SAMPLE_RATE / _HOP)
-        spoken = np.cumsum([0, *self._is_spoken])  # (levels + 1,)
-        silent = np.flatnonzero(spoken[least:] == spoken[:-least])  # (silences,), each level before so long a silence
-        ends = np.array(self._ends(texts))  # (texts - 1,)
-        found = np.zeros(len(ends), dtype=bool)
-        for pause in np.split(silent, np.flatnonzero(np.diff(silent) > 1) + 1):
-            if len(pause):
-                distances = np.abs(ends - (pause.mean() + least / 2))  # (texts - 1,)
-                found[distances.argmin()] |= distances.min() <= self._near
-        return [bool(each) for each in found]
+    def pauses(self, texts: Sequence[str]) -> list[int | None]:
+        """The level in the middle of the pause after each of ``texts`` but the last; None where there is none near.
 
-    def borders(self, texts: Sequence[str]) -> list[int]:
-        """Places in (samples,) at which ``texts`` but the first begin; none where there is no room for them."""
-        least = round(SHORT_S * SAMPLE_RATE / _HOP)
-        if len(self._levels) < least * len(texts):
+        Each is the end of one of them, in their order, and leaves room for a turn on either side.
+        """
+        ends, silences = self._ends(texts), self._silences()
+
+        @cache
+        def matched(end: int, silence: int) -> tuple[float, tuple[int | None, ...]]:
+            """From there on: how far they are from each other in all, and which silence is at each end."""
+            if end == len(ends) or silence == len(silences):
+                return self._near * (len(silences) - silence), (None,) * (len(ends) - end)
+            without_end, without_silence = matched(end + 1, silence), matched(end, silence + 1)
+            both, distance = matched(end + 1, silence + 1), abs(ends[end] - silences[silence])
+            return min(
+                (distance + both[0], (silences[silence], *both[1])),
+                (without_end[0], (None, *without_end[1])),
+                (self._near + without_silence[0], without_silence[1]),
+                key=itemgetter(0),
+            )
+
+        return list(matched(0, 0)[1])
+
+    def borders(self, told: Sequence[SentenceGroup]) -> list[int]:
+        """Places in (samples,) at which ``told`` but the first begin; none where there is no room for them."""
+        if len(self._levels) < self._least * len(told):
             return []
         borders = [0]
-        for place, expected in enumerate(self._ends(texts)):
-            earliest, latest = borders[-1] + least, len(self._levels) - least * (len(texts) - 1 - place)
+        for place, expected in enumerate(self._ends([group.text for group in told])):
+            if (pause := told[place].pause) is not None:
+                borders.append(pause)
+                continue
+            room = next(
+                (each.pause - self._least * after for after, each in enumerate(told[place:]) if each.pause is not None),
+                len(self._levels) - self._least * (len(told) - 1 - place),
+            )
+            earliest, latest = borders[-1] + self._least, room
+            if earliest > latest:
+                return []
             far = 2.0 * self._near
             first, last = np.clip([expected - far, expected + far], earliest, latest).astype(int)
             at = np.arange(first, last + 1)
             costs = self._levels[at] + _NEAR_DB * ((at - expected) / self._near) ** 2
             borders.append(int(at[costs.argmin()]))
         return [border * _HOP for border in borders[1:]]
+
+    def _silences(self) -> list[int]:
+        """The level in the middle of each silence of PAUSE_S between words, with room for a turn on either side."""
+        edges = np.flatnonzero(np.diff(self._is_spoken, prepend=True, append=True))  # where silence begins, and ends
+        found = [0]
+        for begin, end in edges.reshape(-1, 2).tolist():
+            middle = (begin + end) // 2
+            is_long = end - begin >= PAUSE_S * SAMPLE_RATE / _HOP and begin > 0 and end < len(self._levels)
+            if is_long and middle - found[-1] >= self._least and len(self._levels) - middle >= self._least:
+                found.append(middle)
+        return found[1:]
 
     def _ends(self, texts: Sequence[str]) -> list[int]:
         """Where each of ``texts`` but the last ends by the letters before, if all are spoken at one speed."""

@@ -69,8 +69,8 @@ class WebMicrophone:
             self.is_connected = False
 
     async def items(self) -> AsyncGenerator[SourceItem, None]:
-        """Chunks of 32 ms, from when somebody sends."""
-        chunker, mixer = Chunker(self.channels, FRAME_SAMPLES), Mixer()
+        """Chunks of 32 ms, longer ones of what is quiet, from when somebody sends."""
+        chunker, mixer = Chunker(self.channels, FRAME_SAMPLES, holds_quiet=True), Mixer()
         latest: _SentBlock | None = None
         while True:
             block = await self._next(None if latest is None else WATCHDOG_S)

@@ -23,7 +23,9 @@ from emotrack.tracker.session.event_making import source_event
 from emotrack.tracker.session.status import LiveStatus
 from emotrack.tracker.sources import call
 from emotrack.tracker.sources.call import HEAD_START_S, PATIENCE_S, Call
+from emotrack.tracker.sources.devices import InputDevice
 from emotrack.tracker.sources.echo import DELAY
+from emotrack.tracker.sources.microphone import Microphone
 from tests.tracker.scripted import ScriptedSource
 
 HEAD_START = round(HEAD_START_S * SAMPLE_RATE)
@@ -43,6 +45,13 @@ class Device(ScriptedSource):
             yield item
         self.has_said_all.set()
         await asyncio.Event().wait()
+
+
+def test_neither_microphone_of_a_call_holds_quiet_sound_that_the_other_would_wait_for() -> None:
+    device = InputDevice(0, "Fake", "Test", 1, SAMPLE_RATE, is_default=True)
+    alone, *both = (Microphone(device) for _ in range(3))
+    Call(*both)
+    assert [source.holds_quiet for source in (alone, *both)] == [True, False, False]
 
 
 def chunks(samples: Samples, start: int = 0) -> list[SourceItem]:

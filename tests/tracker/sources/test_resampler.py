@@ -67,7 +67,7 @@ def test_usable_and_mixed() -> None:
 @pytest.mark.parametrize("rate", [SAMPLE_RATE, 48_000])
 def test_what_is_quiet_comes_in_longer_chunks_until_it_is_not(rate: int) -> None:
     """A frame at a time is pushed: 3 s of a quiet room, and somebody speaks."""
-    chunker, frame = Chunker(1, FRAME_SAMPLES), FRAME_SAMPLES * rate // SAMPLE_RATE
+    chunker, frame = Chunker(1, FRAME_SAMPLES, holds_quiet=True), FRAME_SAMPLES * rate // SAMPLE_RATE
     room = 3e-4 * noise(3.0, rate, 1)
     heard = [chunker.push(room[at : at + frame], rate) for at in range(0, len(room) - frame + 1, frame)]
     lengths = [len(chunk.samples) for chunks in heard for chunk in chunks]
@@ -84,7 +84,13 @@ def test_what_is_quiet_comes_in_longer_chunks_until_it_is_not(rate: int) -> None
 
 
 def test_quiet_sound_that_is_held_is_lost_by_no_break() -> None:
-    chunker = Chunker(1, FRAME_SAMPLES)
+    chunker = Chunker(1, FRAME_SAMPLES, holds_quiet=True)
     chunks = chunker.push(np.zeros((SAMPLE_RATE + 2000, 1), np.float32), SAMPLE_RATE) + chunker.skip(1.0)
     assert sum(len(chunk.samples) for chunk in chunks) == SAMPLE_RATE + 2000
     assert chunker.push(np.zeros((FRAME_SAMPLES, 1), np.float32), SAMPLE_RATE) + chunker.flush()
+
+
+def test_a_chunker_holds_nothing_unless_it_may() -> None:
+    """Of two devices that are heard as one call each would wait for what the other holds."""
+    chunks = Chunker(1, FRAME_SAMPLES).push(np.zeros((3 * SAMPLE_RATE, 1), np.float32), SAMPLE_RATE)
+    assert {len(chunk.samples) for chunk in chunks} == {FRAME_SAMPLES}

@@ -9,7 +9,7 @@ from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.hearing.listener import SpeechTurn
 from emotrack.tracker.understanding.doubt import SHORT_S
 from emotrack.tracker.understanding.recognisers import Transcript
-from emotrack.tracker.understanding.sentence_turns import finished_sentences, groups, sentence_turns
+from emotrack.tracker.understanding.sentence_turns import SentenceGroup, finished_sentences, groups, sentence_turns
 
 ONE, OTHER, THIRD = (
     "Well, there is not that much difference.",
@@ -17,6 +17,7 @@ ONE, OTHER, THIRD = (
     "So what can I say to that?",
 )
 START = 3 * SAMPLE_RATE
+SILENCE = np.random.default_rng(1).normal(0.0, 1e-4, 2 * SAMPLE_RATE // 5).astype(np.float32)  # 0.4 s
 
 
 @pytest.mark.parametrize(
@@ -36,24 +37,25 @@ START = 3 * SAMPLE_RATE
 )
 def test_only_long_and_finished_sentences_stand_alone(words: str, sentences: list[str] | str) -> None:
     found = finished_sentences(words)
-    told = groups(found, [False] * (len(found) - 1))
-    assert told == ([sentences] if isinstance(sentences, str) else sentences)
+    told = groups(found, [None] * (len(found) - 1))
+    assert [group.text for group in told] == ([sentences] if isinstance(sentences, str) else sentences)
+    assert {group.pause for group in told} == {None}
 
 
 @pytest.mark.parametrize(
     ("sentences", "pauses", "told"),
     [
-        (["Hello?", "Oh, hello.", ONE], [True, False], ["Hello?", f"Oh, hello. {ONE}"]),
-        (["Hello?", "Oh, hello.", ONE], [True, True], ["Hello?", "Oh, hello.", ONE]),
-        ([ONE, "Oh, wow.", OTHER], [False, True], [f"{ONE} Oh, wow.", OTHER]),
-        ([ONE, "Oh, wow.", OTHER], [True, False], [ONE, f"Oh, wow. {OTHER}"]),
-        ([ONE, "Oh, wow."], [True], [ONE, "Oh, wow."]),
+        (["Hello?", "Oh, hello.", ONE], [90, None], [("Hello?", 90), (f"Oh, hello. {ONE}", None)]),
+        (["Hello?", "Oh, hello.", ONE], [90, 200], [("Hello?", 90), ("Oh, hello.", 200), (ONE, None)]),
+        ([ONE, "Oh, wow.", OTHER], [None, 300], [(f"{ONE} Oh, wow.", 300), (OTHER, None)]),
+        ([ONE, "Oh, wow.", OTHER], [200, None], [(ONE, 200), (f"Oh, wow. {OTHER}", None)]),
+        ([ONE, OTHER, "Oh, wow."], [None, 500], [(ONE, None), (OTHER, 500), ("Oh, wow.", None)]),
     ],
 )
 def test_a_short_sentence_stands_alone_between_pauses(
-    sentences: list[str], pauses: list[bool], told: list[str]
+    sentences: list[str], pauses: list[int | None], told: list[tuple[str, int | None]]
 ) -> None:
-    assert groups(sentences, pauses) == told
+    assert groups(sentences, pauses) == [SentenceGroup(*each) for each in told]
 
 
 def spoken(*seconds: float, pause_s: float = 0.08) -> Samples:
@@ -87,16 +89,46 @@ def test_each_sentence_has_its_own_sound() -> None:
 @pytest.mark.parametrize(("pause_s", "turns"), [(0.2, 1), (0.4, 2)])
 def test_what_a_shorter_silence_would_have_ended_stands_alone(pause_s: float, turns: int) -> None:
     """As where words are recognised while the turn goes on: 0.3 s after a finished sentence end it."""
-    told = sentence_turns(turn_of(spoken(0.6, 2.6, pause_s=pause_s)), Transcript(f"Hello? {ONE}", "moonshine"))
+    told = sentence_turns(turn_of(spoken(0.7, 2.6, pause_s=pause_s)), Transcript(f"Hello? {ONE}", "moonshine"))
     assert [words.text for _, words in told] == (["Hello?", ONE] if turns == 2 else [f"Hello? {ONE}"])
     if turns == 2:
-        assert told[0][0].end_s - 3 == pytest.approx(0.8, abs=0.2)
+        assert told[0][0].end_s - 3 == pytest.approx(0.9, abs=0.02), "in the middle of the pause"
+
+
+def test_pauses_are_the_ends_of_sentences_in_their_order() -> None:
+    """By their letters alone both sentences would end near the second one."""
+    words = "I had no idea. Today. Oh no."
+    told = sentence_turns(turn_of(spoken(1.9, 0.5, 0.8, pause_s=0.4)), Transcript(words, "moonshine"))
+    assert [(words.text, round(part.end_s - 3, 1)) for part, words in told] == [
+        ("I had no idea.", 2.1),
+        ("Today.", 3.0),
+        ("Oh no.", 4.0),
+    ]
 
 
 def test_one_pause_is_the_end_of_one_sentence() -> None:
     words = f"Oh. No. Okay. {ONE} {OTHER}"
     told = sentence_turns(turn_of(spoken(0.9, 4.0, pause_s=0.4)), Transcript(words, "moonshine"))
     assert [words.text for _, words in told] == ["Oh. No. Okay.", ONE, OTHER]
+
+
+@pytest.mark.parametrize("words", [f"Yes. {ONE}", f"{ONE} Yes."])
+def test_silence_around_a_turn_is_no_pause_in_it(words: str) -> None:
+    """A turn begins some time before its first word, and ends after the last."""
+    turn = turn_of(np.concatenate([SILENCE, spoken(2.6), SILENCE]))
+    assert [words.text for _, words in sentence_turns(turn, Transcript(words, "moonshine"))] == [words]
+
+
+def test_no_turn_is_made_of_a_sentence_that_is_too_short_for_one() -> None:
+    """0.3 s of it, between two pauses."""
+    told = sentence_turns(turn_of(spoken(1.5, 0.3, 2.0, pause_s=0.35)), Transcript(f"Good. No. {ONE}", "moonshine"))
+    assert all(part.end - part.start >= SHORT_S * SAMPLE_RATE for part, _ in told)
+    assert " ".join(str(words.text) for _, words in told) == f"Good. No. {ONE}"
+
+
+def test_a_turn_of_hardly_any_sound_stays_whole() -> None:
+    turn, words = turn_of(np.zeros(80, np.float32)), Transcript(f"{ONE} {OTHER}", "moonshine")
+    assert sentence_turns(turn, words) == [(turn, words)]
 
 
 def test_where_no_pause_is_near_it_is_cut_by_the_letters() -> None:
