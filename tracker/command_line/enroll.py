@@ -34,6 +34,8 @@ def run_enroll(arguments: argparse.Namespace) -> int:
         f"A voice print is biometric data (GDPR, Art. 9). That of {name} will be kept in {store.folder}, readable by "
         "you alone, until it is deleted by: emotrack voices forget. Nothing of the audio is kept."
     )
+    if store.path(name).exists():
+        say(f"it takes the place of the print that is kept of {name}")
     if not (arguments.yes or _agreed(name)):
         say("nothing was kept")
         return 1

@@ -180,6 +180,12 @@ def test_voices_are_listed_and_forgotten(ana: Path) -> None:
     fails(emotrack("voices", "forget", "--all"), 1, "no voice is kept in")
 
 
+def test_whose_print_is_replaced_is_said_before(ana: Path, recordings: Path) -> None:
+    result = emotrack("voices", "enroll", "Ana", "--file", recordings / "ana.wav")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[1] == "emotrack: it takes the place of the print that is kept of Ana"
+
+
 def test_what_cannot_be_known_is_said(ana: Path) -> None:
     fails(emotrack(*FAST, "--known", "Ana,Eve"), 1, "no voice of 'Eve' is kept in", ": Ana")
     fails(emotrack(*FAST, "--known", "Ana", "--speakers", "off"), 2, "--known: with --speakers off")

@@ -44,6 +44,8 @@ def run_correct(session: Session, settings: Sequence[str], names: Sequence[str] 
         asyncio.run(_append(session, [*corrections, *renamed]))
         written = [(len(corrections), "correction"), (len(renamed), "new name")]
         show(f"{' and '.join(counted(number, what) for number, what in written if number)} written to {session.path}")
+        for each in made_one(session, renamed):
+            show(f"{each.speaker} and {each.name} are one speaker now")
         return 0
     if not (sys.stdout.isatty() and has_keys(sys.stdin)) or os.environ.get("TERM") == "dumb":
         raise UsageError(
@@ -95,6 +97,17 @@ def parse_names(session: Session, names: Sequence[str]) -> list[SpeakerRenamed]:
             )
         )
     return renamed
+
+
+def made_one(session: Session, renamed: Sequence[SpeakerRenamed]) -> list[SpeakerRenamed]:
+    """Those new names, given one after the other, that another speaker has."""
+    speakers = {turn.speaker for turn in session.turns}
+    found = []
+    for each in renamed:
+        if each.name in speakers - {each.speaker}:
+            found.append(each)
+        speakers = speakers - {each.speaker} | {each.name}
+    return found
 
 
 def _correction(session: Session, decision: Decision) -> Correction:

@@ -293,6 +293,17 @@ def test_speakers_are_named_one_after_the_other_in_the_file(tmp_path: Path, caps
     assert session.corrections[2].emotion == "fear"
     assert run_correct(session, [], ["Ben=Ana Maria"], everything=False) == 0
     assert {turn.speaker for turn in read_session(path).turns} == {"Ana Maria"}
+    assert capsys.readouterr().out == f"1 new name written to {path}\nBen and Ana Maria are one speaker now\n"
+
+
+def test_names_that_are_exchanged_one_after_the_other_make_one_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "s.jsonl")
+    with path.open("a") as file:
+        file.write(to_json(turn(7, speaker="Ben")) + "\n")
+    assert run_correct(read_session(path), [], ["Ana=Ben", "Ben=Ana", "Ana=Ana"], everything=False) == 0
+    assert capsys.readouterr().out == f"3 new names written to {path}\nAna and Ben are one speaker now\n"
 
 
 @pytest.mark.parametrize(
