@@ -25,7 +25,9 @@ from emotrack.tracker.understanding.recognisers import Transcript
 from emotrack.tracker.understanding.sentences import is_finished, words_of
 
 LEAST_WORDS: Final = 6  # in a turn of its own: an "Oh, wow." belongs to what is said with it, unless they pause between
-PAUSE_S: Final = 0.3  # ... for as long as ends a turn where words are recognised while it goes on
+PAUSE_S: Final = (
+    0.4  # ... about as long as a turn takes to end whose words are recognised meanwhile: .3 s and the detector
+)
 
 _HOP: Final = SAMPLE_RATE // 100  # samples between two levels
 _BREATH: Final = 6  # levels that count as one moment: 60 ms

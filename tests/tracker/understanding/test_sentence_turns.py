@@ -86,29 +86,29 @@ def test_each_sentence_has_its_own_sound() -> None:
     assert all(part.speech_s <= part.end_s - part.start_s for part in parts)
 
 
-@pytest.mark.parametrize(("pause_s", "turns"), [(0.2, 1), (0.4, 2)])
+@pytest.mark.parametrize(("pause_s", "turns"), [(0.3, 1), (0.5, 2)])
 def test_what_a_shorter_silence_would_have_ended_stands_alone(pause_s: float, turns: int) -> None:
-    """As where words are recognised while the turn goes on: 0.3 s after a finished sentence end it."""
-    told = sentence_turns(turn_of(spoken(0.7, 2.6, pause_s=pause_s)), Transcript(f"Hello? {ONE}", "moonshine"))
+    """As where words are recognised while the turn goes on: a silence after a finished sentence ends it."""
+    told = sentence_turns(turn_of(spoken(0.6, 2.6, pause_s=pause_s)), Transcript(f"Hello? {ONE}", "moonshine"))
     assert [words.text for _, words in told] == (["Hello?", ONE] if turns == 2 else [f"Hello? {ONE}"])
     if turns == 2:
-        assert told[0][0].end_s - 3 == pytest.approx(0.9, abs=0.02), "in the middle of the pause"
+        assert told[0][0].end_s - 3 == pytest.approx(0.85, abs=0.02), "in the middle of the pause"
 
 
 def test_pauses_are_the_ends_of_sentences_in_their_order() -> None:
     """By their letters alone both sentences would end near the second one."""
     words = "I had no idea. Today. Oh no."
-    told = sentence_turns(turn_of(spoken(1.9, 0.5, 0.8, pause_s=0.4)), Transcript(words, "moonshine"))
+    told = sentence_turns(turn_of(spoken(1.9, 0.5, 0.8, pause_s=0.5)), Transcript(words, "moonshine"))
     assert [(words.text, round(part.end_s - 3, 1)) for part, words in told] == [
-        ("I had no idea.", 2.1),
-        ("Today.", 3.0),
-        ("Oh no.", 4.0),
+        ("I had no idea.", 2.2),
+        ("Today.", 3.2),
+        ("Oh no.", 4.2),
     ]
 
 
 def test_one_pause_is_the_end_of_one_sentence() -> None:
     words = f"Oh. No. Okay. {ONE} {OTHER}"
-    told = sentence_turns(turn_of(spoken(0.9, 4.0, pause_s=0.4)), Transcript(words, "moonshine"))
+    told = sentence_turns(turn_of(spoken(0.9, 4.0, pause_s=0.5)), Transcript(words, "moonshine"))
     assert [words.text for _, words in told] == ["Oh. No. Okay.", ONE, OTHER]
 
 
@@ -121,7 +121,7 @@ def test_silence_around_a_turn_is_no_pause_in_it(words: str) -> None:
 
 def test_no_turn_is_made_of_a_sentence_that_is_too_short_for_one() -> None:
     """0.3 s of it, between two pauses."""
-    told = sentence_turns(turn_of(spoken(1.5, 0.3, 2.0, pause_s=0.35)), Transcript(f"Good. No. {ONE}", "moonshine"))
+    told = sentence_turns(turn_of(spoken(1.5, 0.3, 2.0, pause_s=0.45)), Transcript(f"Good. No. {ONE}", "moonshine"))
     assert all(part.end - part.start >= SHORT_S * SAMPLE_RATE for part, _ in told)
     assert " ".join(str(words.text) for _, words in told) == f"Good. No. {ONE}"
 
