@@ -25,6 +25,7 @@ RELIABLE_S: Final = 0.5  # of clean speech from which on a print takes part in c
 NEW_SPEAKER_S: Final = 2.0  # of clean speech, in all, that a new speaker takes at least, ...
 NEW_SHARE: Final = 0.4  # ... or this share of what is known of a speaker on average, ...
 NEW_SPEAKER_AT_MOST_S: Final = 4.0  # ... and never more
+SETTLED_S: Final = 5.0  # of clean speech of one of two speakers, before they can turn out to be one
 _HEAVIEST_S: Final = 4.0  # a longer turn weighs no more
 REMEMBERED: Final = 96  # turns that can still get another speaker
 MOST_SPEAKERS: Final = int(SPEAKERS.high)  # beyond that, the most alike become one
@@ -218,7 +219,7 @@ class Speakers:
             np.array([group.weight for group in groups], dtype=np.float32),
             np.array([group.is_heard for group in groups]),
             self._overlap(groups),
-            self._named_apart(groups),
+            self._named_apart(groups) | self._apart_for_now(groups),
         )
         return [[groups[place] for place in places] for places in linked(evidence, self._most, self._needed_s())]
 
@@ -252,6 +253,22 @@ class Speakers:
                 if self._names[speaker] != self._names[another]
             ),
         )
+
+    def _apart_for_now(self, groups: list[_Group]) -> NDArray[np.bool_]:
+        """Which groups are of two speakers of whom so little was heard that nothing makes them one, (groups, groups).
+
+        A turn that is like both would, and the next ones would tell them apart again. Whoever has a name from a person
+        may be any of those who were counted.
+        """
+        said: dict[int, float] = defaultdict(float)
+        longest: dict[int, _Group] = {}
+        for group in groups:
+            if (speaker := group.speaker) is not None:
+                said[speaker] += group.weight
+                longest[speaker] = max(longest.get(speaker, group), group, key=lambda each: each.weight)
+        few = [longest[each] for each, seconds in said.items() if seconds < SETTLED_S and each not in self._by_person]
+        are_too_many = len(said) > self._most
+        return _pairs(groups, () if are_too_many else itertools.permutations(few, 2))
 
     def _anchors(self, groups: list[_Group]) -> dict[int, _Group]:
         """What surely is of each speaker whom a person has named: older turns, else the longest one."""

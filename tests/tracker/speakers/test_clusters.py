@@ -258,6 +258,21 @@ def test_of_two_who_are_one_the_name_of_who_spoke_first_stays(heard: Heard) -> N
     assert set(heard.names) == {"speaker 1"}
 
 
+@pytest.mark.parametrize(("turns", "merged"), [(1, {}), (3, {"speaker 2": "speaker 1"})])
+def test_a_turn_that_is_like_two_speakers_makes_them_one_only_once_more_was_heard(
+    turns: int, merged: dict[str, str]
+) -> None:
+    """Of two seconds each nobody knows how a person else sounds; and the next turns would tell them apart again."""
+    people, heard = People(2), Heard(Speakers())
+    low, high = between(people, ANA, BEN, 0.95), between(people, ANA, BEN, 0.05)
+    for print_ in (low, high):
+        for _ in range(turns):
+            heard.hear(print_, 2.0)
+    assert heard.speakers.names == ["speaker 1", "speaker 2"]
+    heard.hear(between(people, ANA, BEN, 0.5), 2.0 * turns)
+    assert heard.merged == merged
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_there_are_no_more_speakers_than_were_said(count: int) -> None:
     people, heard = People(5), Heard(Speakers(count))
