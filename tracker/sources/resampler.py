@@ -79,22 +79,27 @@ class Chunker:
         waiting = sum(len(samples) for samples in self._waiting)
         if waiting < self._chunk_samples and not final:
             return []
-        joined = np.concatenate([*self._waiting, np.empty((0, self.channels), np.float32)])  # (samples, channels)
+        nothing = np.empty((0, self.channels), np.float32)  # is all that waits, where a break follows held chunks
+        joined = np.concatenate([nothing, *self._waiting])  # a copy: chunks share no memory with device or decoder
         whole = waiting if final else waiting - waiting % self._chunk_samples
         self._waiting = [joined[whole:]] if whole < waiting else []
         chunks: list[AudioChunk] = []
         for begin in range(0, whole, self._chunk_samples):
             samples = joined[begin : min(begin + self._chunk_samples, whole)]
             self._held.append(samples)
-            self._quiet = self._quiet + len(samples) if level_dbfs(samples) < QUIET_DBFS else 0
-            is_full = sum(map(len, self._held)) + self._chunk_samples > QUIET_SAMPLES
-            if is_full or self._quiet < QUIET_AFTER or not self._holds_quiet:
+            if not self._holds_quiet or not self._may_hold(samples):
                 chunks.append(self._let_go())
         if final and self._held:
             chunks.append(self._let_go())
         return chunks
 
+    def _may_hold(self, samples: Samples) -> bool:
+        """Whether nobody waits for the ``samples`` that came last, and there is room for more with what is held."""
+        self._quiet = self._quiet + len(samples) if level_dbfs(samples) < QUIET_DBFS else 0
+        return self._quiet >= QUIET_AFTER and sum(map(len, self._held)) + self._chunk_samples <= QUIET_SAMPLES
+
     def _let_go(self) -> AudioChunk:
-        chunk = AudioChunk(np.concatenate(self._held), self.position)  # shares no memory with device or decoder
+        samples = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+        chunk = AudioChunk(samples, self.position)
         self.position, self._held = chunk.end, []
         return chunk

@@ -1,8 +1,8 @@
 """A long turn is told sentence by sentence: within one, people go from one thing to the next, and to another mood.
 
 A recogniser writes full stops, but not when it heard them. The border is looked for where it should be by the letters
-before it: at the quietest moment near there, since nobody pauses long between most sentences. A word may so be counted
-to the wrong sentence's sound; the words themselves are right.
+before it: in a pause near there, else at the quietest moment, since nobody pauses long between most sentences. A word
+may so be counted to the wrong sentence's sound; the words themselves are right.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from emotrack.tracker.understanding.recognisers import Transcript
 from emotrack.tracker.understanding.sentences import is_finished, words_of
 
 LEAST_WORDS: Final = 6  # in a turn of its own: an "Oh, wow." belongs to what is said with it, unless they pause between
-PAUSE_S: Final = (
-    0.4  # ... about as long as a turn takes to end whose words are recognised meanwhile: .3 s and the detector
-)
+PAUSE_S: Final = 0.4  # ... so long: as live, where .3 s end a turn of known words, and the detector takes its time
 
 _HOP: Final = SAMPLE_RATE // 100  # samples between two levels
 _BREATH: Final = 6  # levels that count as one moment: 60 ms

@@ -40,11 +40,11 @@ def run_correct(session: Session, settings: Sequence[str], names: Sequence[str] 
         if everything:
             raise UsageError("--all is for walking through the turns; --set and --rename name their own")
         corrections = [_correction(session, decision) for decision in parse_settings(session, settings)]
-        renamed = parse_names(session, names)
+        renamed, making_one = parse_names(session, names)
         asyncio.run(_append(session, [*corrections, *renamed]))
         written = [(len(corrections), "correction"), (len(renamed), "new name")]
         show(f"{' and '.join(counted(number, what) for number, what in written if number)} written to {session.path}")
-        for each in made_one(session, renamed):
+        for each in making_one:
             show(f"{each.speaker} and {each.name} are one speaker now")
         return 0
     if not (sys.stdout.isatty() and has_keys(sys.stdin)) or os.environ.get("TERM") == "dumb":
@@ -76,10 +76,10 @@ def parse_settings(session: Session, settings: Sequence[str]) -> list[Decision]:
     return list(decisions.values())
 
 
-def parse_names(session: Session, names: Sequence[str]) -> list[SpeakerRenamed]:
-    """``SPEAKER=NAME`` each, one after the other. Raises ``UsageError``."""
+def parse_names(session: Session, names: Sequence[str]) -> tuple[list[SpeakerRenamed], list[SpeakerRenamed]]:
+    """``SPEAKER=NAME`` each, one after the other; and those that make two speakers one. Raises ``UsageError``."""
     speakers = {turn.speaker for turn in session.turns if turn.speaker is not None}
-    renamed = []
+    renamed, making_one = [], []
     for setting in names:
         ends = [place for place, char in enumerate(setting) if char == "=" and setting[:place] in speakers]
         if not ends:
@@ -90,24 +90,14 @@ def parse_names(session: Session, names: Sequence[str]) -> list[SpeakerRenamed]:
             name = speaker_name(setting[ends[0] + 1 :])
         except ValueError as error:
             raise UsageError(f"--rename {setting}: {error}") from None
-        speakers = speakers - {speaker} | {name}
-        renamed.append(
-            SpeakerRenamed(
-                site=session.turns[0].site, session=session.name, time=datetime.now(UTC), speaker=speaker, name=name
-            )
+        new_name = SpeakerRenamed(
+            site=session.turns[0].site, session=session.name, time=datetime.now(UTC), speaker=speaker, name=name
         )
-    return renamed
-
-
-def made_one(session: Session, renamed: Sequence[SpeakerRenamed]) -> list[SpeakerRenamed]:
-    """Those new names, given one after the other, that another speaker has."""
-    speakers = {turn.speaker for turn in session.turns}
-    found = []
-    for each in renamed:
-        if each.name in speakers - {each.speaker}:
-            found.append(each)
-        speakers = speakers - {each.speaker} | {each.name}
-    return found
+        renamed.append(new_name)
+        if name in speakers - {speaker}:
+            making_one.append(new_name)
+        speakers = speakers - {speaker} | {name}
+    return renamed, making_one
 
 
 def _correction(session: Session, decision: Decision) -> Correction:
