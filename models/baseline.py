@@ -25,14 +25,14 @@ class VoiceSums:
     """Sums over some turns; of several sums at once where there is a dimension before the ones named."""
 
     turns: Tensor  # (), each as far as there is evidence for it
-    total: Tensor  # (V,) of the turns' voices
+    total: Tensor  # (C, V) of the turns' voices, each divided among the labels by how likely they sounded
     squares: Tensor  # (V,) of their squares
     believed: Tensor  # (C,) of what each turn sounded like by itself, as probabilities
 
     @classmethod
     def nothing(cls, voice: int, labels: int, device: torch.device) -> Self:
         """Of no turns."""
-        return cls(*(torch.zeros(shape, device=device) for shape in ((), voice, voice, labels)))
+        return cls(*(torch.zeros(shape, device=device) for shape in ((), (labels, voice), voice, labels)))
 
     @classmethod
     def stacked(cls, sums: Sequence[VoiceSums]) -> Self:

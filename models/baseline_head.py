@@ -12,12 +12,18 @@ the turn's embedding; a linear layer reads it, so that the scores are the views'
 view has small networks beside its linear classifier (``view_networks``), their log probabilities, weighed alike, are
 the end of the embedding, and the same layer adds them, in short turns as far as there is evidence.
 
+Nor do all sound alike when they are angry. What each label is like in the relative view, its *prototype*, is that of
+the training voices at first, and is moved by each turn of the speaker as far as that was believed to show the label.
+By how much closer a turn is to the moved prototypes than to the first ones its scores change: its *likeness*, trusted
+as the relative view is. Where nobody knows who speaks there is none: what one person's anger is like tells nothing of
+another's.
+
 What a short turn sounds like is chance to a large part. So a turn of n frames has an *evidence* of n / (n + m), where
 what is known of training voices counts for m frames: both views are moved so far from nothing, and so much of a turn
 goes into the baseline.
 
-Notation: N turns, F features, V numbers that tell a voice, V' = V + 1 with its evidence, E = 2 V, with networks
-2 V + C, C labels.
+Notation: N turns, F features, V numbers that tell a voice, V' = V + 1 with its evidence, C labels, E = 2 V, and C more
+with networks, and C more with a likeness.
 """
 
 from __future__ import annotations
@@ -50,13 +56,16 @@ class BaselineHead(nn.Module):
         super().__init__()
         self.config = config
         self.voice, self.views, self.labels = config.voice + 1, 2 * config.voice, labels
-        self.embedding = self.views + (labels if config.networks else 0)
+        self.thoughts = self.views + (labels if config.networks else 0)  # where likeness begins in an embedding
+        self.embedding = self.thoughts + (labels if config.likeness else 0)
         self.reduce = nn.Linear(features, config.voice)
         self.variance = nn.Parameter(torch.ones(config.voice))  # (V,) of one training voice's turns
         self.networks = nn.ModuleList(
             ViewNetworks(config.networks, config.voice, config.hidden, labels)
             for _ in range(2 if config.networks else 0)
         )  # of each view
+        if config.likeness:
+            self.prototypes = nn.Parameter(torch.zeros(labels, config.voice))  # (C, V) of the training voices
         self.classify = nn.Linear(self.embedding, labels)
         self.affect = nn.Linear(config.voice, 2)
 
@@ -81,45 +90,89 @@ class BaselineHead(nn.Module):
     def note(self, voices: Tensor) -> VoiceSums:
         """(N, V') -> what a baseline keeps of each turn."""
         told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
-        return VoiceSums(
-            evidence.squeeze(-1), evidence * told, evidence * told.square(), evidence * self.sounds(voices)
-        )
+        return self._note(told, evidence, self._thought(ABSOLUTE, told, evidence))
+
+    def _note(self, told: Tensor, evidence: Tensor, thought: Sequence[Tensor]) -> VoiceSums:
+        believed = evidence * self._sounds(told, evidence, thought)  # (N, C)
+        total = believed.unsqueeze(-1) * told.unsqueeze(-2)  # (N, C, V)
+        return VoiceSums(evidence.squeeze(-1), total, evidence * told.square(), believed)
 
     def sounds(self, voices: Tensor) -> Tensor:
-        """(N, V') -> (N, C) how likely each label is by the voices as they are."""
-        told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
-        parts = [evidence * told, torch.zeros_like(told)]
-        if self.networks:
-            parts.append(self._thought(ABSOLUTE, told, evidence))  # (N, C)
-        believed: Tensor = self(torch.cat(parts, dim=-1)).softmax(dim=-1)  # (N, C)
+        """(..., V') -> (..., C) how likely each label is by the voices as they are."""
+        told, evidence = told_and_evidence(voices)  # (..., V), (..., 1)
+        return self._sounds(told, evidence, self._thought(ABSOLUTE, told, evidence))
+
+    def _sounds(self, told: Tensor, evidence: Tensor, thought: Sequence[Tensor]) -> Tensor:
+        parts = [evidence * told, torch.zeros_like(told), *thought]
+        if self.config.likeness:
+            parts.append(told.new_zeros(*told.shape[:-1], self.labels))  # (..., C)
+        believed: Tensor = self(torch.cat(parts, dim=-1)).softmax(dim=-1)  # (..., C)
         return believed
 
     def relate(self, voices: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """(N, V') voices and what was heard of the room and the speaker of each, the turn included -> (N, E)."""
         told, evidence = told_and_evidence(voices)  # (N, V), (N, 1)
         trust = self.trust(rooms, speakers).unsqueeze(-1)  # (N, 1)
-        relative = self.relative(told, rooms, speakers)  # (N, V)
+        mean, gain = self._usual(rooms, speakers)  # (N, V), (N, V)
+        relative = gain * (told - mean)  # (N, V)
         parts = [(1.0 - trust) * evidence * told, trust * evidence * relative]
-        if self.networks:
-            absolute, against = self._thought(ABSOLUTE, told, evidence), self._thought(RELATIVE, relative, evidence)
-            parts.append((1.0 - trust) * absolute + trust * against)  # (N, C)
+        absolute, against = self._thought(ABSOLUTE, told, evidence), self._thought(RELATIVE, relative, evidence)
+        parts += [(1.0 - trust) * one + trust * other for one, other in zip(absolute, against, strict=True)]  # (N, C)
+        if self.config.likeness:
+            likeness = self._likeness(relative, speakers - self._note(told, evidence, absolute), mean, gain)  # (N, C)
+            known = (speakers.turns > LEAST_HEARD).unsqueeze(-1)  # (N, 1)
+            parts.append(known * trust * evidence / self._most * likeness)  # (N, C)
         return torch.cat(parts, dim=-1)  # (N, E)
 
-    def _thought(self, view: int, voices: Tensor, evidence: Tensor) -> Tensor:
-        """What the networks of a view think of it, (N, V) with (N, 1) -> (N, C), as far as there is evidence."""
-        most = ENOUGH / (ENOUGH + self.config.frames)
-        found: Tensor = evidence / most * self.networks[view](evidence * voices)  # (N, C)
-        return found
+    def _thought(self, view: int, voices: Tensor, evidence: Tensor) -> list[Tensor]:
+        """What the networks of a view think of it, if there are any, as far as there is evidence.
+
+        (..., V) with (..., 1) -> (..., C).
+        """
+        if not self.networks:
+            return []
+        return [evidence / self._most * self.networks[view](evidence * voices)]
+
+    @property
+    def _most(self) -> float:
+        """The evidence of a long turn."""
+        return ENOUGH / (ENOUGH + self.config.frames)
 
     def relative(self, told: Tensor, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """(N, V) -> (N, V), how far each voice is from its baseline, in the training voices' deviations."""
-        mean, variance = torch.zeros_like(told), self.variance.expand_as(told)  # (N, V), of the training voices
+        mean, gain = self._usual(rooms, speakers)  # (N, V), (N, V)
+        return gain * (told - mean)
+
+    def _usual(self, rooms: VoiceSums, speakers: VoiceSums) -> tuple[Tensor, Tensor]:
+        """Each voice's baseline: (N, V) its mean, and (N, V) by what a distance from it is multiplied."""
+        mean: Tensor = torch.zeros_like(rooms.squares)  # (N, V) of the training voices
+        variance: Tensor = self.variance  # (V,) of the training voices
         for heard, weight in ((rooms, self.config.room), (speakers, self.config.speaker)):
-            turns = heard.turns.unsqueeze(-1)  # (N, 1)
-            own = (weight * mean + heard.total) / (weight + turns)  # (N, V)
-            about_it = heard.squares - 2.0 * own * heard.total + turns * own.square()  # (N, V)
+            turns, total = heard.turns.unsqueeze(-1), heard.total.sum(dim=-2)  # (N, 1), (N, V)
+            own = (weight * mean + total) / (weight + turns)  # (N, V)
+            about_it = heard.squares - 2.0 * own * total + turns * own.square()  # (N, V)
             mean, variance = own, (weight * variance + about_it) / (weight + turns)
-        return (told - mean) * (self.variance / variance.clamp(min=LEAST_VARIANCE)).sqrt()
+        return mean, (self.variance / variance.clamp(min=LEAST_VARIANCE)).sqrt()
+
+    def _likeness(self, relative: Tensor, others: VoiceSums, mean: Tensor, gain: Tensor) -> Tensor:
+        """How much closer turns are to the prototypes as their speakers have moved them than to the first ones.
+
+        Args:
+            relative: (N, V) of the turns.
+            others: what was heard of the speaker in the other turns.
+            mean: (N, V) of the baseline of each.
+            gain: (N, V) of the baseline of each.
+
+        Returns:
+            (N, C).
+        """
+        believed = others.believed.clamp(min=0.0).unsqueeze(-1)  # (N, C, 1)
+        total = gain.unsqueeze(-2) * (others.total - believed * mean.unsqueeze(-2))  # (N, C, V) in the relative view
+        first = self.prototypes  # (C, V)
+        moved = (self.config.typical * first + total) / (self.config.typical + believed)  # (N, C, V)
+        closer = (relative.unsqueeze(-2) * (moved - first)).sum(dim=-1)  # (N, C)
+        closer = closer - 0.5 * (moved.square().sum(dim=-1) - first.square().sum(dim=-1))
+        return self.config.likeness / self.variance.mean() * closer
 
     def departure(self, voices: Tensor, affect: Tensor) -> Tensor:
         """How much more pleasant and aroused voices sound than what they are taken for, by themselves.
@@ -137,7 +190,7 @@ class BaselineHead(nn.Module):
 
     def trust(self, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """How far the relative view is believed, (N,), by how varied the speaker, or else the room, has sounded."""
-        is_known = (speakers.turns > LEAST_HEARD).unsqueeze(-1)
+        is_known = (speakers.turns > LEAST_HEARD).unsqueeze(-1)  # (N, 1)
         believed = torch.where(is_known, speakers.believed, rooms.believed) + LEAST_BELIEVED  # (N, C)
         shares = believed / believed.sum(dim=-1, keepdim=True)  # (N, C)
         variety = -(shares * shares.log()).sum(dim=-1) / math.log(self.labels)  # (N,) 0 for one label, 1 for all alike

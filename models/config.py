@@ -40,6 +40,8 @@ class BaselineHeadConfig:
     steepness: Positive = 10.0  # of the trust there
     networks: Networks = 0  # small ones beside the linear classifier of each view
     hidden: Width = 96  # units of each of them
+    likeness: Weight = 0.0  # how much it counts what the labels sounded like in this voice so far; 0: nothing
+    typical: Positive = 4.0  # turns of a label that what it sounds like in training voices counts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ class NetworkConfig:
     speech_head: SpeechHeadConfig | BaselineHeadConfig = field(default_factory=SpeechHeadConfig)
     conversation: ContextConfig = field(default_factory=ContextConfig)
     calibration: Calibration = field(default_factory=Calibration)
+    second_opinion: bool = False  # on words alone, by their tokens
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"a label occurs twice among {', '.join(self.labels)}")
+        if self.second_opinion and not isinstance(self.text, TextConfig):
+            raise ValueError("a second opinion reads the tokens of a small BERT, and the words have another encoder")

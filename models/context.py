@@ -20,7 +20,7 @@ from emotrack.models.conversation import TurnEmbedding
 
 Part = Literal["speech", "text", "context"]  # the parts on which an estimate rests
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 MAX_SNAPSHOT_BYTES = 1 << 20
 MAX_EMBEDDING = 1e6  # of its numbers; beyond, the context network would overflow
 MAX_SUM = 1e18  # of a baseline's

@@ -15,8 +15,8 @@ TURNS = st.lists(st.tuples(st.sampled_from(["Ana", "Ben", "Cyd", None]), st.inte
 
 
 def heard(value: float) -> VoiceSums:
-    voice = torch.tensor([value, 2.0 * value, 1.0])
-    return VoiceSums(torch.ones(()), voice, voice.square(), torch.tensor([0.25, 0.75]))
+    voice, believed = torch.tensor([value, 2.0 * value, 1.0]), torch.tensor([0.25, 0.75])
+    return VoiceSums(torch.ones(()), believed[:, None] * voice, voice.square(), believed)
 
 
 def same(one: Baseline, other: Baseline) -> bool:
@@ -40,9 +40,10 @@ def baseline(turns: Sequence[tuple[str | None, int]]) -> Baseline:
 
 def test_the_room_hears_everybody_and_each_speaker_themselves() -> None:
     found = baseline([("Ana", 1), ("Ben", 2), (None, 4), ("Ana", 8)])
-    assert values(found.room) == [4.0, [15.0, 30.0, 4.0], [85.0, 340.0, 4.0], [1.0, 3.0]]
+    total = [[3.75, 7.5, 1.0], [11.25, 22.5, 3.0]]
+    assert values(found.room) == [4.0, total, [85.0, 340.0, 4.0], [1.0, 3.0]]
     assert {name: float(each.turns) for name, each in found.speakers.items()} == {"Ben": 1.0, "Ana": 2.0}
-    assert found.speaker("Ana").total.tolist() == [9.0, 18.0, 2.0]  # type: ignore[union-attr]
+    assert found.speaker("Ana").total.sum(dim=0).tolist() == [9.0, 18.0, 2.0]  # type: ignore[union-attr]
     assert found.speaker(None) is found.speaker("Eve") is None
 
 

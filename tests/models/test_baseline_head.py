@@ -32,7 +32,9 @@ def head() -> BaselineHead:
 def network() -> EmotionNetwork:
     torch.manual_seed(0)
     config = tiny_network().config
-    network = EmotionNetwork(replace(config, speech_head=BaselineHeadConfig(VOICE, variety=0.1)), tiny_tokenizer())
+    network = EmotionNetwork(
+        replace(config, speech_head=BaselineHeadConfig(VOICE, variety=0.1, likeness=0.5)), tiny_tokenizer()
+    )
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.5)
@@ -55,7 +57,8 @@ def heard(turns: int, value: float, label: int | None = None) -> VoiceSums:
     believed = torch.full((1, LABELS), turns / LABELS)
     if label is not None:
         believed = turns * torch.eye(LABELS)[[label]]
-    return VoiceSums(torch.tensor([float(turns)]), turns * voices, turns * voices.square(), believed)
+    total = believed.unsqueeze(-1) * voices.unsqueeze(-2)  # (1, C, V)
+    return VoiceSums(torch.tensor([float(turns)]), total, turns * voices.square(), believed)
 
 
 def test_a_voice_of_which_nothing_was_heard_is_what_it_is(head: BaselineHead) -> None:
@@ -131,11 +134,52 @@ def test_a_short_turn_is_worth_less() -> None:
     torch.testing.assert_close(voices[:, :-1], unknown[:, :-1])
     kept = head.note(voices)
     torch.testing.assert_close(kept.turns, voices[:, -1])
-    torch.testing.assert_close(kept.total / kept.turns[:, None], voices[:, :-1])
+    torch.testing.assert_close(kept.total.sum(dim=1) / kept.turns[:, None], voices[:, :-1])
+    torch.testing.assert_close(kept.total, kept.believed[:, :, None] * voices[:, None, :-1])
     torch.testing.assert_close(kept.believed.sum(dim=1), kept.turns)
     sums, whole = VoiceSums.stacked([heard(9, 1.0).rows()[0]] * 3), torch.ones(3, 1)
     as_long = head.relate(torch.cat([voices[:, :-1], whole], dim=1), sums, sums)
     torch.testing.assert_close(head.relate(voices, sums, sums), voices[:, -1:] * as_long)
+
+
+def test_what_a_label_sounds_like_in_this_voice_counts() -> None:
+    """Joy is typically at 1, anger at -1; this speaker's joy, in three turns that were believed, is at -1."""
+    head = BaselineHead(10, 2, BaselineHeadConfig(1, likeness=0.5, typical=1.0, trust=1.0, variety=0.0, steepness=100))
+    head.requires_grad_(False).eval()
+    for parameter in head.classify.parameters():
+        torch.nn.init.zeros_(parameter)
+    head.prototypes.copy_(torch.tensor([[1.0], [-1.0]]))
+    voices = torch.tensor([[-1.0, 1.0]])  # and its evidence
+    others = VoiceSums(
+        torch.tensor([4.0]), torch.tensor([[[-3.0], [1.0]]]), torch.tensor([4.0]), torch.tensor([[3.0, 1.0]])
+    )
+    sums = others + head.note(voices)
+    # The baseline has a mean of -3/11 and less than the training voices' variance; (1 * 1 + 3 turns) / 4 is joy's.
+    mean, gain = head._usual(sums, sums)
+    relative = gain * (voices[:, :1] - mean)  # (1, 1)
+    at = gain * (torch.tensor([[-1.0, 1.0]]) - mean)  # (1, 2) in the relative view
+    moved = torch.tensor([[(1.0 + 3.0 * float(at[0, 0])) / 4.0, (-1.0 + float(at[0, 1])) / 2.0]])  # (1, 2)
+    first = head.prototypes.T  # (1, 2)
+    closer = 0.5 * ((relative - first).square() - (relative - moved).square())  # (1, 2)
+    found = head.relate(voices, sums, sums)[:, -2:]
+    torch.testing.assert_close(found, float(head.trust(sums, sums)) * 0.5 / float(head.variance) * closer)
+    assert float(found[0, 0]) > 0.1
+
+
+def test_a_turn_is_not_like_itself() -> None:
+    """Nothing but the turn was heard: the prototypes are those of the training voices."""
+    torch.manual_seed(0)
+    head = BaselineHead(10, LABELS, BaselineHeadConfig(VOICE, likeness=0.5)).requires_grad_(False).eval()
+    torch.nn.init.normal_(head.prototypes)
+    voices = torch.stack([voice(0), voice(1, 0.1)])
+    alone = head.note(voices)
+    likeness = head.relate(voices, alone, alone)[:, -LABELS:]
+    torch.testing.assert_close(likeness, torch.zeros(2, LABELS), atol=1e-5, rtol=0.0)
+    assert head.relate(voices, alone + head.note(voices.flip(0)), alone)[:, -LABELS:].abs().max() < 1e-5
+    twice = alone + head.note(voices.flip(0))
+    assert head.relate(voices, twice, twice)[:, -LABELS:].abs().max() > 1e-3
+    nobody = VoiceSums.stacked([head.nothing()] * 2)
+    assert not head.relate(voices, twice, nobody)[:, -LABELS:].any()
 
 
 def test_a_live_tracker_hears_what_the_conversation_so_far_makes_of_it(network: EmotionNetwork) -> None:

@@ -109,7 +109,7 @@ def first(tensors: dict[str, Tensor], value: Tensor) -> None:
         (save({"0.text": torch.zeros(16)}), "not a snapshot"),
         (save({}, metadata={"context": "[" * 100_000}), "not a snapshot"),
         (save({}, metadata={"context": "{}"}), "not a snapshot"),
-        (changed(lambda facts: facts.update(version=2)), "a snapshot of version 2; this one reads 1"),
+        (changed(lambda facts: facts.update(version=1)), "a snapshot of version 1; this one reads 2"),
         (changed(lambda facts: facts.update(fingerprint="other")), "a snapshot of bundle 'other', not of 'unsaved'"),
         (changed(lambda facts: facts.update(turns=3)), "do not fit together"),
         (changed(lambda facts: facts.update(turns=0)), "another length"),

@@ -98,6 +98,8 @@ def fit_head(head: BaselineHead, train: HeardClips, dev: HeardClips, penalty: fl
     if head.networks:
         fit_networks(head.networks, (views / scale).flatten(1, 2), train.shares, train.targets, train.speakers)
         _add_networks(head)
+    if head.config.likeness:
+        _fit_prototypes(head, views[1] / scale, evidence, train)
     with torch.no_grad():
         voices = head.voices(*heard)  # (m, V')
         notes = head.note(voices)
@@ -169,7 +171,17 @@ def _add_networks(head: BaselineHead) -> None:
     """Give the networks, whose log probabilities are the end of the embedding, as much of a say as the lines."""
     head.classify.weight.div_(2.0)
     head.classify.bias.div_(2.0)
-    head.classify.weight[:, head.views :] = 0.5 * torch.eye(head.labels)
+    head.classify.weight[:, head.views : head.thoughts] = 0.5 * torch.eye(head.labels)
+
+
+@torch.no_grad()
+def _fit_prototypes(head: BaselineHead, relative: Tensor, evidence: Tensor, clips: HeardClips) -> None:
+    """What each label is like in the relative view, (M, W, V) as far as there is evidence, (M, W, 1)."""
+    share = clips.shares.unsqueeze(-1)  # (M, W, 1)
+    shows = nn.functional.one_hot(clips.targets, head.labels).to(relative.dtype)  # (M, C)
+    total = shows.T @ (share * relative).sum(dim=1)  # (C, V)
+    head.prototypes.copy_(total / (shows.T @ (share * evidence).sum(dim=1)).clamp(min=LEAST))
+    head.classify.weight[:, head.thoughts :] = torch.eye(head.labels)
 
 
 @torch.no_grad()
