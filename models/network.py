@@ -36,8 +36,9 @@ from emotrack.models.given import GivenSpeech, GivenText
 from emotrack.models.heads import TextHead
 from emotrack.models.labels import affect_of
 from emotrack.models.pretrained import Pretrained
+from emotrack.models.second_opinion import SecondOpinion
 from emotrack.models.shapes import with_few_lengths, with_few_rows
-from emotrack.models.text_encoder import TextEncoder, read_turn
+from emotrack.models.text_encoder import TextConfig, TextEncoder, read_turn
 from emotrack.models.transformer import TransformerLayer
 from emotrack.models.whisper import WhisperFrontEnd
 
@@ -62,6 +63,9 @@ class EmotionNetwork(Pretrained):
         labels = len(config.labels)
         self.text_encoder = build_text_encoder(config.text)
         self.text_head = TextHead(self.text_encoder.width, labels)
+        self.second_opinion: SecondOpinion | None = None
+        if config.second_opinion and isinstance(config.text, TextConfig):
+            self.second_opinion = SecondOpinion(config.text.vocabulary, labels)
         self.speech_encoder = build_speech_encoder(config.speech)
         self.speech_head = build_speech_head(self.speech_encoder, labels, config.speech_head)
         relates, fuses = config.stage >= 2, config.stage >= 3
@@ -90,6 +94,11 @@ class EmotionNetwork(Pretrained):
     @property
     def default_context(self) -> int:
         return self.config.context
+
+    @property
+    def text_width(self) -> int:
+        """Numbers that ``embed_text`` tells of a turn: Stage I's embedding, and what a second opinion is made of."""
+        return self.text_head.embedding + (self.second_opinion.width if self.second_opinion else 0)
 
     @property
     def device(self) -> torch.device:
@@ -145,7 +154,7 @@ class EmotionNetwork(Pretrained):
         return self.speech_encoder.prepare(torch.tensor(samples, device=self.device))  # (T0, ...)
 
     def embed_text(self, text: str, before: Sequence[str | None] = ()) -> Tensor:
-        """Encode the words of one turn -> (E,). Words past the encoder's limit are left out.
+        """Encode the words of one turn -> (E',), ``text_width`` numbers. Words past the encoder's limit are left out.
 
         Args:
             text: the turn's words.
@@ -158,7 +167,7 @@ class EmotionNetwork(Pretrained):
 
     @torch.inference_mode()
     def embed_text_batch(self, turns: Sequence[tuple[str, Sequence[str | None]]]) -> list[Tensor]:
-        """The same for several turns at once, each with the words before it -> (E,) each."""
+        """The same for several turns at once, each with the words before it -> (E',) each."""
         if not all(text.strip() for text, _ in turns):
             raise ValueError("a text without words: leave the text out instead")
         read = [read_turn(self.tokenizer, text, before, self.config.text) for text, before in turns]
@@ -170,7 +179,11 @@ class EmotionNetwork(Pretrained):
             ids, lengths, own = with_few_rows(ids), with_few_rows(lengths), with_few_rows(own)  # (B', N'), (B',), (B',)
         with self._autocast():
             embeddings: Tensor = self.text_encoder(ids, padding_mask(lengths, ids.shape[1]), own)  # (B', E)
-        return list(embeddings[: len(turns)].float())
+        found = embeddings[: len(turns)].float()  # (B, E)
+        if self.second_opinion is None:
+            return list(found)
+        told = [self.second_opinion(ids[1 : own - 1]) for ids, (_, own) in zip(tokens, read, strict=True)]  # (C + 1,)
+        return list(torch.cat([found, torch.stack(told)], dim=1))  # (E',) each
 
     @property
     def has_few_rows(self) -> bool:
@@ -189,7 +202,8 @@ class EmotionNetwork(Pretrained):
         Without states, modules on which no score depends are left out.
         """
         needed = {"text", "speech", "fused"} if with_states else self._needed(turns)
-        words, voices = (turns.text, turns.text_missing), (turns.speech, turns.speech_missing)
+        embedded = turns.text[..., : self.text_head.embedding]  # (B, K, E)
+        words, voices = (embedded, turns.text_missing), (turns.speech, turns.speech_missing)
         read = heard = turns.text.new_zeros(*turns.text.shape[:2], self.text_context.width)  # (B, K, D)
         if "text" in needed:
             read = self.text_context(*words, turns.lengths, turns.relation)  # (B, K, D)
@@ -246,7 +260,15 @@ class EmotionNetwork(Pretrained):
 
     def calibrated(self, turns: ConversationBatch, scores: TurnScores) -> Tensor:
         """Scores of turns as probabilities -> (B, K, C)."""
-        return (scores.fused / self.temperatures(turns).unsqueeze(-1)).softmax(dim=-1)  # (B, K, C)
+        believed = (scores.fused / self.temperatures(turns).unsqueeze(-1)).softmax(dim=-1)  # (B, K, C)
+        words_alone = turns.speech_missing & ~turns.text_missing  # (B, K)
+        return torch.where(words_alone.unsqueeze(-1), self.asked_again(believed, turns.text), believed)
+
+    def asked_again(self, probabilities: Tensor, words: Tensor) -> Tensor:
+        """(..., C) by words alone, (..., E') of those -> (..., C) with the second opinion, if there is one."""
+        if self.second_opinion is None:
+            return probabilities
+        return self.second_opinion.mixed(probabilities, words[..., self.text_head.embedding :])
 
     def temperatures(self, turns: ConversationBatch) -> Tensor:
         """(B, K) the number by which the scores of every turn are divided."""
@@ -299,7 +321,7 @@ class EmotionNetwork(Pretrained):
         """
         if isinstance(self.speech_head, BaselineHead):
             conversations = measured(self.speech_head, conversations, baselines)
-        return collate(conversations, self.text_head.embedding, self.speech_head.embedding, self.device)
+        return collate(conversations, self.text_width, self.speech_head.embedding, self.device)
 
     def no_baseline(self) -> Baseline | None:
         """That of a conversation of which nothing was heard; None where voices are not measured against one."""
@@ -319,7 +341,7 @@ class EmotionNetwork(Pretrained):
         given = isinstance(self.speech_encoder, GivenSpeech), isinstance(self.text_encoder, GivenText)
         sound = np.full(self.sample_rate // 4, 0.1, dtype=np.float32)  # (samples,)
         voice = torch.zeros(self.speech_head.voice) if given[0] else self.embed_speech(sound)  # (E,)
-        words = torch.zeros(self.text_head.embedding) if given[1] else self.embed_text("so am i")  # (E,)
+        words = torch.zeros(self.text_width) if given[1] else self.embed_text("so am i")  # (E,)
         heard = [TurnEmbedding(voice, words, None), TurnEmbedding(voice, None, None), TurnEmbedding(None, words, None)]
         found: list[float] = self.probabilities(self.collate([[turn] for turn in heard])).flatten().tolist()
         return found

@@ -56,7 +56,7 @@ class ConversationScorer:
     def restore_context(self, snapshot: bytes) -> RollingContext:
         """A memory as it was when ``RollingContext.to_bytes`` was called. Raises ``SnapshotError``."""
         network = self.network
-        widths = (network.text_head.embedding, network.speech_head.voice)
+        widths = (network.text_width, network.speech_head.voice)
         of = (network.fingerprint, widths, network.labels, network.device, network.no_baseline())
         context = RollingContext.from_bytes(snapshot, *of)
         context.note(network.note(context.turns))
@@ -186,7 +186,8 @@ class ConversationScorer:
         for row, window in enumerate(windows):
             if self._stand_alone(window[-1]):
                 last = len(window) - 1
-                without[row]["speech"] = (scores.text[row, last] / read[row]).softmax(dim=0).tolist()
+                words = (scores.text[row, last] / read[row]).softmax(dim=0)  # (C,)
+                without[row]["speech"] = self.network.asked_again(words, turns.text[row, last]).tolist()
                 without[row]["text"] = (scores.speech[row, last] / heard[row]).softmax(dim=0).tolist()
         for each, found in zip(variants, believed[len(windows) :], strict=True):
             without[each.row][each.without] = found[len(each.turns) - 1].tolist()

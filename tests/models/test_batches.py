@@ -79,7 +79,7 @@ def spoken(network: EmotionNetwork, heard: str, seed: int) -> TurnEmbedding:
     draw = torch.Generator().manual_seed(seed)
     voice = torch.randn(network.speech_head.voice, generator=draw)
     voice[-1] = voice[-1].sigmoid()  # the evidence
-    words = torch.randn(network.text_head.embedding, generator=draw)
+    words = torch.randn(network.text_width, generator=draw)
     return TurnEmbedding(voice if heard != "text" else None, words if heard != "speech" else None, "AB"[seed % 2])
 
 

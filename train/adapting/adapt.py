@@ -55,6 +55,8 @@ class CorrectedTurn:
     temperature: float  # by which the sum is divided
     truth: int  # index into the bundle's labels
     has_say: bool  # whether the classifier has a part in it
+    words: Tensor  # (E',) as they were encoded
+    words_alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ def _as_met(network: EmotionNetwork, context: RollingContext, truth: int) -> Cor
     evidence = scores.fused[0, -1]  # (C,)
     if has_say:
         evidence = evidence - _last_layer(network)(state)  # (C,)
-    return CorrectedTurn(state, evidence, float(network.temperatures(turns)[0, -1]), truth, has_say)
+    temperature = float(network.temperatures(turns)[0, -1])
+    words = turns.text[0, -1]  # (E',)
+    return CorrectedTurn(state, evidence, temperature, truth, has_say, words, bool(turns.speech_missing[0, -1]))
 
 
 def _last_layer(network: EmotionNetwork) -> nn.Module:
@@ -234,7 +238,10 @@ def predict(network: EmotionNetwork, turns: Sequence[CorrectedTurn]) -> Tensor:
     said: Tensor = _last_layer(network)(states)  # (N, C)
     has_say = torch.tensor([turn.has_say for turn in turns]).unsqueeze(1)  # (N, 1)
     scores = evidence + said.masked_fill(~has_say, 0.0)  # (N, C)
-    return (scores / temperature).log_softmax(dim=1)  # (N, C)
+    believed = (scores / temperature).softmax(dim=1)  # (N, C)
+    again = network.asked_again(believed, torch.stack([turn.words for turn in turns]))  # (N, C)
+    words_alone = torch.tensor([turn.words_alone for turn in turns]).unsqueeze(1)  # (N, 1)
+    return torch.where(words_alone, again, believed).clamp(min=torch.finfo(torch.float32).tiny).log()  # (N, C)
 
 
 def retrain(network: EmotionNetwork, turns: Sequence[CorrectedTurn], penalty: float) -> EmotionNetwork:

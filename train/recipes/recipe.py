@@ -46,8 +46,10 @@ FOLDER_NAME = re.compile(r"\w[\w.+-]*")  # of a run: it leads nowhere else, and 
 
 _Tokens = Annotated[int, Field(strict=True, ge=8, le=8_192)]
 _Frozen = Annotated[int, Field(strict=True, ge=0, le=100)]
+_Several = Annotated[int, Field(strict=True, ge=2, le=1_000)]
 _Part = Annotated[float, Field(strict=True, gt=0.0, le=1.0, allow_inf_nan=False)]
 _Fraction = Annotated[float, Field(strict=True, gt=0.0, lt=1.0, allow_inf_nan=False)]
+_Number = Annotated[float, Field(strict=True, ge=-100.0, le=100.0, allow_inf_nan=False)]
 _Stretch = Annotated[float, Field(strict=True, ge=MIN_SPEECH_S, le=MAX_SPEECH_S, allow_inf_nan=False)]
 
 
@@ -77,6 +79,15 @@ class TextTeacher:
 
 
 @dataclass(frozen=True)
+class OpinionRecipe:
+    """A second opinion on words alone, by their tokens, which another corpus gives."""
+
+    corpus: str
+    level: _Number  # of the opinion's share, before the sigmoid, for a turn that is as likely of either corpus
+    steepness: Positive  # by which the share grows with how much likelier a turn is of the other corpus
+
+
+@dataclass(frozen=True)
 class TextRecipe:
     """Stage I, words. The phases follow one another; the last one, on the recipe's corpus, gives the classifier."""
 
@@ -91,6 +102,7 @@ class TextRecipe:
     dropout: Dropout = 0.1  # of the embedding
     pretraining: StageRecipe | None = None  # on silver labels, before all phases
     teacher: TextTeacher | None = None
+    opinion: OpinionRecipe | None = None  # beside the finished words
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,20 @@ class ActedSpeechRecipe:
 
 
 @dataclass(frozen=True)
+class TuningRecipe:
+    """The last step of a measured voice: the upper blocks of its encoder, tuned beneath the head as it is."""
+
+    steps: Count  # of a run
+    runs: Count = 3  # of other drawings, whose weights are averaged
+    learning_rate: Positive = 1e-4  # falls to zero in a cosine
+    frozen: _Frozen = 1  # blocks, from the first, that stay as they are
+    speakers: Count = 4  # that are heard in a step, each by itself
+    clips: _Several = 12  # of each
+    opinions: Share = 0.5  # of a target that is what the voice, as it was, makes of the same recording
+    back: Share = 0.01  # of the way to what they were, that weights are drawn back at every step
+
+
+@dataclass(frozen=True)
 class MeasuredSpeechRecipe:
     """Stage I, voice: a pre-trained encoder as it is, and a head that measures voices against their baseline."""
 
@@ -133,6 +159,7 @@ class MeasuredSpeechRecipe:
     crossed: Weight = 0.0  # how much a clip at the speed of the other gender's voices counts beside the clip
     encoder: WhisperCareConfig = Field(default_factory=WhisperCareConfig)
     origin: str = "a Whisper"  # whose encoder --data speech-encoder=FILE has, for the model card
+    tuning: TuningRecipe | None = None  # after stage III
     head: BaselineHeadConfig = Field(default_factory=BaselineHeadConfig)
 
 
@@ -191,9 +218,15 @@ class Recipe:
         return None if isinstance(self.speech, FrozenSpeechRecipe) else self.speech
 
     @property
+    def tuning(self) -> TuningRecipe | None:
+        """How the blocks of its voice are tuned after stage III, if they are."""
+        return self.speech.tuning if isinstance(self.speech, MeasuredSpeechRecipe) else None
+
+    @property
     def needs_for_words(self) -> tuple[str, ...]:
         """The names of the data that Stage I's words are made of."""
         corpora = [*self.text.vocabulary, *(phase.corpus for phase in self.text.phases)]
+        corpora += [self.text.opinion.corpus] if self.text.opinion else []
         return tuple(dict.fromkeys([*self.needs_for_encoder, *corpora]))
 
     @property
@@ -303,6 +336,8 @@ def _complaint_of_text(recipe: Recipe) -> str | None:
         return "text.features: are of the recipe's corpus, and stand alone: no encoder, no other phase, no acted voices"
     if recipe.text.lora is not None and recipe.text.encoder is None:
         return "text.lora: adapts an encoder of the hub, which text.encoder names"
+    if recipe.text.opinion is not None and (recipe.text.encoder or recipe.text.features):
+        return "text.opinion: reads the tokens of a small BERT: no encoder of the hub, and no features"
     return None
 
 
@@ -321,8 +356,11 @@ def _complaint_of_labels(recipe: Recipe) -> str | None:
 
 def _complaint_of_speech(speech: ActedSpeechRecipe | MeasuredSpeechRecipe | FrozenSpeechRecipe) -> str | None:
     if not isinstance(speech, FrozenSpeechRecipe):
-        unknown = sorted(set(speech.draws) - set(ACTED))
-        return f"speech.draws: no acted corpus {unknown[0]!r}" if unknown else None
+        if unknown := sorted(set(speech.draws) - set(ACTED)):
+            return f"speech.draws: no acted corpus {unknown[0]!r}"
+        if isinstance(speech, MeasuredSpeechRecipe) and speech.tuning and speech.tuning.frozen >= speech.encoder.blocks:
+            return "speech.tuning.frozen: leaves no block to be tuned"
+        return None
     if (speech.encoder is not None) + (speech.care is not None) + speech.features != 1:
         return "speech: name either an encoder, or the two that care is made of, or say features = true"
     if speech.pretraining and speech.care is None:

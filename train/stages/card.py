@@ -49,7 +49,13 @@ RECORDED_LIMITS = """\
 NETWORKS = """\
 each view has a linear classifier and {networks} small networks, each of which learned from a part of the speakers; """
 
+LIKENESS = (
+    "what each label is like in a voice is learned from the turns of its speaker so far that were believed to show it; "
+)
+
 CROSSED = ", also with women as low as men and men as high as women"
+
+TUNED = "of which the last {tuned} were tuned at the end, beneath all else as it was"
 
 SOURCES = {
     "text": "{corpus}, words",
@@ -146,6 +152,8 @@ def _affect(network: EmotionNetwork, recipe: Recipe) -> str:
 def _data(recipe: Recipe) -> list[str]:
     """The rows of the table of data; a corpus may lend nothing but its vocabulary."""
     trained = {SAME_FOLDER.get(phase.corpus, phase.corpus) for phase in recipe.text.phases}
+    if recipe.text.opinion is not None:
+        trained.add(recipe.text.opinion.corpus)
     needed = {SAME_FOLDER.get(name, name) for name in recipe.needs}
     return [
         row if name in trained else row.replace("| words |", "| vocabulary |")
@@ -179,7 +187,16 @@ def _words(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
             "of its weights are in here"
         )
     tuned = "fine-tuned with low-rank adapters, merged since," if recipe.text.lora else "fine-tuned"
-    return f"{made}; {tuned} on {phases}{before}"
+    return f"{made}; {tuned} on {phases}{before}{_opinion(recipe)}"
+
+
+def _opinion(recipe: Recipe) -> str:
+    if recipe.text.opinion is None:
+        return ""
+    return (
+        f"; where there is no voice, what a classifier of tokens that learned from {recipe.text.opinion.corpus} calls "
+        f"a turn has the more of a say, the less the turn's tokens are like those of {recipe.corpus}"
+    )
 
 
 def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) -> str:
@@ -193,12 +210,15 @@ def _voice(network: EmotionNetwork, recipe: Recipe, measured: dict[str, Any]) ->
         )
     if isinstance(recipe.speech, MeasuredSpeechRecipe):
         networks = NETWORKS.format(networks=recipe.speech.head.networks) if recipe.speech.head.networks else ""
+        likeness = LIKENESS if recipe.speech.head.likeness else ""
         crossed = CROSSED if recipe.speech.crossed else ""
+        blocks = recipe.speech.encoder.blocks
+        tuned = TUNED.format(tuned=blocks - recipe.tuning.frozen) if recipe.tuning else "as they are"
         return (
-            f"the stem and the first {recipe.speech.encoder.blocks} blocks of the encoder of {recipe.speech.origin}, "
-            "as they are; on top, two views of a turn, as it sounds and against the mean and deviation of its speaker "
+            f"the stem and the first {blocks} blocks of the encoder of {recipe.speech.origin}, "
+            f"{tuned}; on top, two views of a turn, as it sounds and against the mean and deviation of its speaker "
             "and of the room so far, which is trusted the more the more varied they sounded; a short turn is moved "
-            f"towards what is known of training voices; {networks}fitted to acted speech, "
+            f"towards what is known of training voices; {likeness}{networks}fitted to acted speech, "
             f"as it is and recorded anew in simulated rooms{crossed}, women and men counting alike"
         )
     origin = getattr(network.config.speech, "origin", "")

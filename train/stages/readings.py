@@ -39,7 +39,7 @@ from emotrack.train.stages.speech_stage import FRAME_MULTIPLE, another_recording
 from emotrack.train.stages.text_stage import Reading, embed, read_dialogue
 
 CLIPS_AT_ONCE = 8
-NOT_ENCODING = ("speech_head.classify.", "speech_head.variance", "speech_head.networks.")
+NOT_ENCODING = tuple(f"speech_head.{part}" for part in ("classify.", "variance", "networks.", "prototypes"))
 DEV_ORDERS = 4  # of the same acted clips: one order of a few hundred turns tells little of what context does
 
 

@@ -3,7 +3,8 @@
     stage1   one classifier a modality           (stage_one)
     stage2   each modality among its neighbours
     stage3   both together
-    bundle   stage3, calibrated, with the threshold of "uncertain", its metrics and its card
+    tuned    stage3, the upper blocks of its voice's encoder tuned, if the recipe says so   (tuned_blocks)
+    bundle   the one before, calibrated, with the threshold of "uncertain", its metrics and its card
 
 Each folder is a whole bundle, which can be evaluated by itself.
 """
@@ -31,6 +32,7 @@ from emotrack.train.running.ranks import rank, rank_0_first, training_device
 from emotrack.train.stages.card import model_card
 from emotrack.train.stages.context_stage import train_context
 from emotrack.train.stages.readings import Dev, Training, dev_conversations, training_conversations
+from emotrack.train.stages.second_opinion import asked_again, with_second_opinion
 from emotrack.train.stages.stage_one import claim
 
 MODES: tuple[Mode, ...] = ("online", "offline")
@@ -75,11 +77,16 @@ def run_stage_three(recipe: Recipe, data: dict[str, Path], out: Path, seed: int)
 
 
 def run_finish(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
-    """Calibrate ``out/stage3`` on dev and write the finished ``out/bundle``. Raises as ``run_stage_two``."""
-    network, measured = start(recipe, data, out, seed, "stage3", stage=3)
+    """Calibrate ``out/stage3``, or ``out/tuned`` where the recipe tunes, on dev, and write the finished ``out/bundle``.
+
+    Raises as ``run_stage_two``.
+    """
+    network, measured = start(recipe, data, out, seed, "tuned" if recipe.tuning else "stage3", stage=3)
     sets = dev_sets(dev_conversations(network, recipe, data, out), network.labels)
     found = {what: fit_temperature(*judge(network, turns)) for what, turns in sets.items()}
     network.config = replace(network.config, calibration=Calibration(**found))
+    network = with_second_opinion(network, recipe, data)
+    sets = {what: asked_again(network, turns) for what, turns in sets.items()}
     everything = [dialogue for turns in sets.values() for dialogue in turns]
     threshold = uncertain_threshold(*judge(network, everything), recipe.right_when_certain)
     network.config = replace(network.config, uncertain_below=round(threshold, 3))
@@ -136,9 +143,11 @@ def start(
         stage=stage,
         context=recipe.conversations.window,
         conversation=recipe.network,
+        second_opinion=False,  # it stands beside finished words
     )
     network = EmotionNetwork(config, trained.tokenizer)
-    network.load_state_dict(network.state_dict() | trained.state_dict())
+    known = {name: value for name, value in trained.state_dict().items() if not name.startswith("second_opinion.")}
+    network.load_state_dict(network.state_dict() | known)
     return network.eval().to(training_device()), trained.metrics | {"made": made_by(recipe)}
 
 
