@@ -44,7 +44,7 @@ OTHERS = COMMANDS | CONVERTING | FIGURES | SIGNIFICANCE
 STAGES = {
     "stage1": "train one classifier for words and one for the voice, turn by turn -> OUT/stage1",
     "stage2": "train each of them to see a turn among its neighbours, stage 1 frozen -> OUT/stage2",
-    "stage3": "train their co-attention, stages 1 and 2 frozen; calibrate -> OUT/bundle",
+    "stage3": "train their co-attention, stages 1 and 2 frozen; tune, calibrate -> OUT/bundle",
     "all": "all stages, one after the other -> OUT/bundle",
     "adapt": "fit a bundle's classifiers to the corrections of a room -> OUT, if that helps",
     "plot": "draw the logs of a run: loss and dev score, epoch by epoch",
@@ -54,15 +54,16 @@ STAGES = {
 STEPS = {
     "stage1": ("stage1",),
     "stage2": ("stage2",),
-    "stage3": ("stage3", "finish"),
-    "all": ("stage1", "stage2", "stage3", "finish"),
-    "joint": ("stage1", "joint", "finish"),
+    "stage3": ("stage3", "tuning", "finish"),
+    "all": ("stage1", "stage2", "stage3", "tuning", "finish"),
+    "joint": ("stage1", "joint", "tuning", "finish"),
 }
 RUNNERS = {
     "stage1": "emotrack.train.stages.stage_one:run_stage_one",
     "stage2": "emotrack.train.stages.stages:run_stage_two",
     "stage3": "emotrack.train.stages.stages:run_stage_three",
     "joint": "emotrack.train.stages.joint:run_joint",
+    "tuning": "emotrack.train.stages.tuned_blocks:run_tuning",
     "finish": "emotrack.train.stages.stages:run_finish",
 }
 
@@ -72,7 +73,7 @@ data (which ones a recipe needs, it says when one is missing):
   care       what `emotrack train care` wrote: stage 1's voice begins with it (no recipe needs it)
   teacher    model.safetensors of openai/whisper-tiny.en, or of another Whisper of 80 mels, whose encoder teaches
              a voice that is trained from nothing (mini-care)
-  speech-encoder   the same for a voice that begins with a Whisper's encoder and keeps it as it is (mini)
+  speech-encoder   the same for a voice that begins with a Whisper's encoder (mini)
   words      a bundle whose words (stages 1 and 2) are taken as they are, in place of text encoders and their corpora
   features   folder with SPLIT.safetensors (text/DIALOGUE/TURN and speech/DIALOGUE/TURN) or SPLIT.parquet (dialogue,
              turn, text, speech): embeddings that another program computed, for a recipe that says so (features = true
@@ -185,6 +186,8 @@ def _train(args: argparse.Namespace) -> int:
     steps = STEPS["joint" if args.stage == "all" and args.joint else args.stage]
     try:
         recipe = load_recipe(args.recipe, args.set)
+        if recipe.tuning is None:
+            steps = tuple(step for step in steps if step != "tuning")
         data = data_of(args)
         if complaint := misnamed(data, recipe, recipe.needs):
             say(complaint, "emotrack train")

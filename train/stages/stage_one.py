@@ -98,7 +98,7 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
     # As a bundle keeps it, so that later stages find what is encoded here to be their own.
     network.load_state_dict({name: value.half().float() for name, value in network.state_dict().items()})
     network.eval().to(training_device())
-    _calibrate(network, dev_conversations(network, recipe, data, out))
+    calibrate(network, dev_conversations(network, recipe, data, out))
     metrics = {
         "seed": seed,
         **_pretraining(data),
@@ -120,7 +120,7 @@ def _measured(folder: Path) -> dict[str, Any] | None:
 
 
 @torch.inference_mode()
-def _calibrate(network: EmotionNetwork, dev: Dev) -> None:
+def calibrate(network: EmotionNetwork, dev: Dev) -> None:
     """Make both classifiers as sure as they are right: Stage II adds to their scores, and an only turn keeps them."""
     for what, head, dialogues in (
         ("text", network.text_head, dev.text),
@@ -249,17 +249,22 @@ def _crossed(encoder: Care, clips: list[Clip], recipe: MeasuredSpeechRecipe, out
 
 
 def _heard_clips(heard: ClipFeatures, clips: list[Clip], draws: dict[str, float]) -> HeardClips:
-    corpora = [clip.speaker.partition("-")[0] for clip in clips]  # speakers' names begin with it
-    weights = torch.tensor([draws[corpus] for corpus in corpora])  # (M,)
     intensities = torch.tensor([INTENSITIES[clip.intensity] for clip in clips])  # (M,)
     return HeardClips(
         heard.features,
         heard.frames,
         torch.tensor([EMOTIONS.index(clip.emotion) for clip in clips]),
         [clip.speaker for clip in clips],
-        _genders_alike(weights, [clip.traits.get("gender") for clip in clips]),
+        clip_weights(clips, draws),
         torch.tensor([AFFECT[clip.emotion] for clip in clips]) * intensities.unsqueeze(1),
     )
+
+
+def clip_weights(clips: list[Clip], draws: dict[str, float]) -> Tensor:
+    """(M,) how much each clip counts, by its corpus and so that women and men count alike."""
+    corpora = [clip.speaker.partition("-")[0] for clip in clips]  # speakers' names begin with it
+    weights = torch.tensor([draws[corpus] for corpus in corpora])  # (M,)
+    return _genders_alike(weights, [clip.traits.get("gender") for clip in clips])
 
 
 def _genders_alike(weights: Tensor, genders: list[str | None]) -> Tensor:

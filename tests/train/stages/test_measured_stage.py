@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from emotrack.models.baseline import VoiceSums
-from emotrack.models.baseline_head import BaselineHead
+from emotrack.models.baseline_head import BaselineHead, measured
 from emotrack.models.bundle import load_bundle
 from emotrack.models.config import BaselineHeadConfig
+from emotrack.models.conversation import TurnEmbedding
 from emotrack.models.labels import AFFECT, EMOTIONS
 from emotrack.models.whisper import WhisperCareConfig
 from emotrack.train.errors import TrainError
@@ -28,13 +29,14 @@ from tests.train.stages.test_stages import train
 
 SPEECH = """[speech]
 encoder = { whisper_width = 64, blocks = 2, heads = 1, feed_forward = 24 }
-head = { voice = 12, frames = 30.0, room = 2.0, speaker = 2.0, networks = 2, hidden = 3 }
+head = { voice = 12, frames = 30.0, room = 2.0, speaker = 2.0, networks = 2, hidden = 3, likeness = 0.1 }
 crossed = 0.5
 draws = { ravdess = 1.0 }
 clips = 6
 rooms = 1
 stretches = 2
 penalty = 0.1
+tuning = { steps = 2, runs = 2, speakers = 2, clips = 3 }
 
 """
 
@@ -90,6 +92,34 @@ def test_emotions_are_told_by_what_sets_them_apart_from_the_speaker() -> None:
         right_alone = (notes.believed.argmax(dim=1) == stranger.targets).float().mean()
     assert right > 0.95
     assert right_alone < 0.7
+
+
+def test_what_each_label_is_like_in_a_voice_is_learned_from_its_other_turns() -> None:
+    """Every speaker shows each emotion in a way of their own, which differs as much as emotions do."""
+    generator = torch.Generator().manual_seed(0)
+    emotions = torch.randn(7, 10, generator=generator)
+
+    def clips(names: list[str], each: int) -> HeardClips:
+        targets = torch.arange(7).repeat(each * len(names))
+        own = {name: 1.2 * torch.randn(7, 10, generator=generator) for name in names}
+        speakers = [name for name in names for _ in range(7 * each)]
+        ways = torch.stack([own[name][target] for name, target in zip(speakers, targets, strict=True)])  # (M, V)
+        features = emotions[targets] + ways + 0.3 * torch.randn(len(targets), 10, generator=generator)
+        return acted_clips(features.unsqueeze(1), targets, speakers)
+
+    train = clips([f"ravdess-{number:02}" for number in range(1, 17)], 6)
+    strangers = clips([f"ravdess-{number:02}" for number in range(17, 21)], 12)
+    right = {}
+    for likeness in (0.0, 0.5):
+        head = BaselineHead(10, 7, BaselineHeadConfig(voice=10, likeness=likeness, typical=1.0, variety=0.2))
+        fit_head(head, train, strangers, 0.001)
+        with torch.no_grad():
+            said = head.voices(strangers.features[:, 0], None)
+            turns = [TurnEmbedding(voice, None, name) for voice, name in zip(said, strangers.speakers, strict=True)]
+            told = [head(turn.speech).argmax() for turn in measured(head, [turns])[0] if turn.speech is not None]
+        right[likeness] = float((torch.stack(told) == strangers.targets).float().mean())
+    assert right[0.0] < 0.82
+    assert right[0.5] > right[0.0] + 0.05
 
 
 def test_copies_in_other_rooms_teach_what_a_room_leaves_as_it_is() -> None:
@@ -201,6 +231,11 @@ def test_a_toy_that_measures_voices_is_trained(
     assert len(network.speech_head.networks) == 2
     assert read_whole(tmp_path / "run/clip-features-crossed.safetensors")[0]["frames"].shape == (4, 2)
     assert network.embed_speech(np.random.default_rng(0).standard_normal(RATE).astype(np.float32)).shape == (13,)
+    third = load_bundle(tmp_path / "run/stage3").state_dict()
+    tuned = {name for name, value in network.state_dict().items() if not torch.equal(value, third[name])}
+    assert tuned
+    assert all(name.startswith("speech_encoder.common.1.") for name in tuned)
+    assert "the last 1 were tuned" in (tmp_path / "run/bundle/README.md").read_text()
     for part in ("text_encoder", "text_context"):
         ours, theirs = (each.get_submodule(part).state_dict() for each in (network, before))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
