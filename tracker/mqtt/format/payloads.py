@@ -53,8 +53,8 @@ YEARS: Final = range(2000, 2201)  # in which anything may have been sent
 MAX_SPEAKERS: Final = 32
 """Speakers of a site that have a state of their own; those who come later count for the room only."""
 MAX_REMEMBERED_TURNS: Final = 32
-MAX_CONTEXT_BYTES: Final = 262_144
-MAX_SNAPSHOT_BYTES: Final = 524_288
+MAX_CONTEXT_BYTES: Final = 393_216
+MAX_SNAPSHOT_BYTES: Final = 786_432
 """Of a snapshot as JSON: its context is a third longer there, and the turns come on top."""
 
 SiteStatus = Literal["online", "offline"]

@@ -10,10 +10,15 @@ from functools import partial
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from emotrack.models.bundle import load_bundle
+from emotrack.models.bundle_files import bundle_folder
+from emotrack.models.conversation import TurnEmbedding
+from emotrack.models.scorer import ConversationScorer
 from emotrack.tracker.events import Percentiles, to_json
 from emotrack.tracker.mqtt.format.payloads import (
     COMMANDS,
@@ -283,3 +288,12 @@ def test_a_session_may_last_thirty_years_and_no_longer() -> None:
 
 def test_a_turn_without_a_length_is_one() -> None:
     assert parse_event(to_json(turn(1, start_s=3.0, end_s=3.0)).encode()) == turn(1, start_s=3.0, end_s=3.0)
+
+
+def test_a_long_conversation_of_many_fits_into_a_snapshot() -> None:
+    scorer = ConversationScorer(load_bundle(bundle_folder("mini")))
+    voice, words = (torch.ones(width) for width in (scorer.network.speech_head.voice, scorer.network.text_width))
+    context = scorer.new_context(64)
+    for number in range(64):
+        scorer.estimate(context, TurnEmbedding(voice, words, f"speaker {number % 12}", "so am i"))
+    assert len(context.to_bytes()) < MAX_CONTEXT_BYTES
