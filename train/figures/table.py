@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ from emotrack.train.running.results import METRICS, collapses
 
 FOLDERS = {"I": "stage1", "II": "stage2", "III": "bundle"}
 MODES: tuple[Mode, ...] = ("online", "offline")
+
+Encoded = Sequence[Sequence[EncodedTurn]]
 
 
 def cells(recipes: Sequence[Recipe], data: dict[str, Path], out: Path, options: TableOptions) -> Iterator[TableCell]:
@@ -102,22 +104,33 @@ def _score(
     kept = json.loads(path.read_text()) if path.is_file() else {}
     if kept.get("of") == of and (kept["missing"] is not None or not options.missing):
         return
-    encoded = encode_corpus(networks["I"], corpus)  # which every later stage keeps frozen
+    encoded = _by_stage(networks, recipe, lambda network, _: encode_corpus(network, corpus))
     (folder / "predictions").mkdir(exist_ok=True)
     scores = _scored_stages(networks, corpus, encoded, split, folder)
     if transcripts:
         read = with_transcripts(corpus, split, transcripts.path)
-        scores += _scored_stages(networks, read, reread(networks["I"], read, encoded), split, folder)
+        anew = _by_stage(networks, recipe, lambda network, stage: reread(network, read, encoded[stage]))
+        scores += _scored_stages(networks, read, anew, split, folder)
     missing: list[dict[str, Any]] | None = [] if options.missing else None
     if options.missing and "both" in modalities_of(corpus):
-        missing = [asdict(each) for mode in MODES for each in sweep(networks["III"], encoded, mode, seed=seed)]
+        missing = [asdict(each) for mode in MODES for each in sweep(networks["III"], encoded["III"], mode, seed=seed)]
     write_json({"of": of, "scores": scores, "missing": missing}, path)
+
+
+def _by_stage(
+    networks: Mapping[str, EmotionNetwork], recipe: Recipe, encode: Callable[[EmotionNetwork, str], Encoded]
+) -> dict[str, Encoded]:
+    """What the encoders of every stage make of a corpus: once, as they are frozen, and what comes last once more."""
+    found = dict.fromkeys(networks, encode(networks["I"], "I"))
+    if recipe.tuning or networks["III"].second_opinion:
+        found["III"] = encode(networks["III"], "III")
+    return found
 
 
 def _scored_stages(
     networks: Mapping[str, EmotionNetwork],
     corpus: Corpus,
-    encoded: Sequence[Sequence[EncodedTurn]],
+    encoded: Mapping[str, Encoded],
     split: str,
     folder: Path,
 ) -> list[dict[str, Any]]:
@@ -128,7 +141,7 @@ def _scored_stages(
         heard = present[:1] if stage == "III" else [each for each in present if each != "both"]
         heard = [each for each in heard if not (corpus.words and each == "speech")]
         for mode in MODES:
-            found = scored(network, corpus, encoded, heard, mode)
+            found = scored(network, corpus, encoded[stage], heard, mode)
             write_predictions(
                 found.predictions.items(),
                 {"corpus": corpus.name, "split": split, "mode": mode, "words": corpus.words or "corpus"},

@@ -48,7 +48,7 @@ SEED_APART = 1_000  # what is drawn in the runs of one seed and of the next
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class SpeakersClips:
     """Whose clips are heard together."""
 
     clips: list[Clip]
@@ -56,7 +56,7 @@ class Speaker:
     weight: float  # how often they are drawn
 
 
-def speakers_of(clips: list[Clip], recipe: MeasuredSpeechRecipe) -> list[Speaker]:
+def speakers_of(clips: list[Clip], recipe: MeasuredSpeechRecipe) -> list[SpeakersClips]:
     """The speakers of clips and, where the recipe has them, those of their crossed copies, as they count in stage I."""
     found = _grouped(clips, clip_weights(clips, recipe.draws), is_crossed=False)
     if recipe.crossed:
@@ -65,11 +65,14 @@ def speakers_of(clips: list[Clip], recipe: MeasuredSpeechRecipe) -> list[Speaker
     return found
 
 
-def _grouped(clips: list[Clip], weights: Tensor, *, is_crossed: bool) -> list[Speaker]:
+def _grouped(clips: list[Clip], weights: Tensor, *, is_crossed: bool) -> list[SpeakersClips]:
     own: dict[str, list[tuple[Clip, float]]] = {}
     for clip, weight in zip(clips, weights.tolist(), strict=True):
         own.setdefault(clip.speaker, []).append((clip, weight))
-    return [Speaker([clip for clip, _ in each], is_crossed, sum(weight for _, weight in each)) for each in own.values()]
+    return [
+        SpeakersClips([clip for clip, _ in each], is_crossed, sum(weight for _, weight in each))
+        for each in own.values()
+    ]
 
 
 def run_tuning(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> Path:
@@ -92,7 +95,7 @@ def run_tuning(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -> P
 
 
 def tune(
-    encoder: Care, head: BaselineHead, speakers: list[Speaker], options: TuningRecipe, out: Path, seed: int
+    encoder: Care, head: BaselineHead, speakers: list[SpeakersClips], options: TuningRecipe, out: Path, seed: int
 ) -> None:
     """Put in the place of an encoder's upper blocks the mean of what several runs make of them.
 
@@ -122,13 +125,13 @@ def tune(
 
 
 def _tuned(
-    encoder: Care, head: BaselineHead, speakers: list[Speaker], options: TuningRecipe, name: str
+    encoder: Care, head: BaselineHead, speakers: list[SpeakersClips], options: TuningRecipe, name: str
 ) -> dict[str, Tensor]:
     """The upper blocks of an encoder, tuned once; what is random is drawn from torch's own generator."""
     teacher, learner = (_Voice(each, head, options.frozen) for each in (encoder, copy.deepcopy(encoder)))
     blocks = [each.requires_grad_(True) for each in learner.upper.parameters()]
     was = [*teacher.upper.parameters()]
-    lines = _Lines(head)
+    lines = _LinearViews(head)
     trained = [*blocks, *lines.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=options.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
@@ -183,7 +186,7 @@ class _Voice:
         return found
 
 
-class _Lines(nn.Module):
+class _LinearViews(nn.Module):
     """The linear classifiers of a head's two views, each with all of the say."""
 
     def __init__(self, head: BaselineHead) -> None:
@@ -202,7 +205,7 @@ class _Lines(nn.Module):
 def _loss(
     learner: _Voice,
     teacher: _Voice,
-    lines: _Lines,
+    lines: _LinearViews,
     heard: tuple[Tensor, Tensor, Tensor],
     options: TuningRecipe,
 ) -> Tensor:
@@ -234,7 +237,7 @@ def _together(notes: VoiceSums) -> VoiceSums:
     return VoiceSums(**{name: each.sum(dim=0).expand_as(each) for name, each in sums.items()})
 
 
-def _recorded(encoder: Care, speaker: Speaker, count: int, *, in_rooms: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _recorded(encoder: Care, speaker: SpeakersClips, count: int, *, in_rooms: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Some of a speaker's clips, labels alike, each in another room or as it is.
 
     Returns:

@@ -19,7 +19,7 @@ from emotrack.train.corpora.acted_corpora import Clip, read_clips
 from emotrack.train.data.audio import read_audio
 from emotrack.train.errors import DivergedError, TrainError
 from emotrack.train.recipes.recipe import MeasuredSpeechRecipe, TuningRecipe, load_recipe
-from emotrack.train.stages.tuned_blocks import Speaker, speakers_of, tune
+from emotrack.train.stages.tuned_blocks import SpeakersClips, speakers_of, tune
 from emotrack.train.stages.whisper_weights import load_whisper
 
 OPTIONS = TuningRecipe(steps=2, runs=2, speakers=2, clips=4)
@@ -125,7 +125,7 @@ def test_speakers_are_drawn_as_they_count_and_crossed_where_their_gender_is_know
 def test_a_loss_without_a_value_ends_it(encoder: Care, head: BaselineHead, clips: list[Clip], tmp_path: Path) -> None:
     head.classify.bias[0] = torch.nan
     with pytest.raises(DivergedError, match="tune 1 of 2: the loss is no longer finite"):
-        tune(encoder, head, [Speaker(clips, crossed=False, weight=1.0)], OPTIONS, tmp_path, 0)
+        tune(encoder, head, [SpeakersClips(clips, crossed=False, weight=1.0)], OPTIONS, tmp_path, 0)
     assert not [*tmp_path.iterdir()]
 
 
