@@ -229,7 +229,9 @@ def _probabilities(network: EmotionNetwork, runtime: Runtime) -> Tensor:
     for place, (turn, said) in enumerate(zip(turns(), words(), strict=True)):
         tokens, _ = read_turn(network.tokenizer, said, words()[:place][-2:], network.config.text)
         frames = network.speech_encoder.prepare(torch.from_numpy(turn.samples)).unsqueeze(0)  # (1, T, M)
-        embedded.append(TurnEmbedding(voice(frames)[0].clone(), text(torch.tensor([tokens]))[0].clone(), None))
+        read = text(torch.tensor([tokens]))[0]  # (E,)
+        read = nn.functional.pad(read, (0, network.text_width - len(read)))  # (E',) a second opinion is on words alone
+        embedded.append(TurnEmbedding(voice(frames)[0].clone(), read, None))
     return network.probabilities(network.collate([embedded]))[0]
 
 
