@@ -165,12 +165,12 @@ class Care(nn.Module):
     def states(self, inputs: Tensor, lengths: Tensor) -> CareStates:
         """Encode frames, keeping every layer: (B, T0, ...), (B,) -> states."""
         frames, padding = self.front_end(inputs, lengths)  # (B, T, D), (B, T)
-        shared = _run(self.common, frames, padding)
+        shared = run_layers(self.common, frames, padding)
         if not self.semantic:
             states = torch.stack(shared, dim=1)  # (B, L, T, D)
             return CareStates(states, states.detach(), padding)
-        semantic = _run(self.semantic, shared[-1], padding)[1:]
-        acoustic = _run(self.acoustic, shared[-1].detach(), padding)[1:]
+        semantic = run_layers(self.semantic, shared[-1], padding)[1:]
+        acoustic = run_layers(self.acoustic, shared[-1].detach(), padding)[1:]
         return CareStates(
             semantic=torch.stack([*shared, *semantic], dim=1),  # (B, L, T, D)
             acoustic=torch.stack([*(state.detach() for state in shared), *acoustic], dim=1),  # (B, L, T, D)
@@ -227,7 +227,7 @@ def small_care(config: CareConfig) -> Care:
     )
 
 
-def _run(layers: nn.ModuleList, frames: Tensor, padding: Tensor) -> list[Tensor]:
+def run_layers(layers: nn.ModuleList, frames: Tensor, padding: Tensor) -> list[Tensor]:
     """(B, T, D) frames, and the output of each layer in turn."""
     states = [frames]
     for layer in layers:

@@ -123,7 +123,7 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 share = cast("Batch", batch[rank() :: ranks()])
                 if len(share) > 0:
-                    with _arithmetic(device, options):
+                    with arithmetic(device, half=options.bf16):
                         loss = task.loss(share) * (len(share) / len(batch))
                     if not math.isfinite(loss.item()):
                         raise DivergedError(f"{name}: the loss is no longer finite in epoch {epoch + 1}")
@@ -148,10 +148,13 @@ def fit(
 
 
 @contextmanager
-def _arithmetic(device: torch.device, options: LoopOptions) -> Iterator[None]:
-    """Half width if that is wanted. On a processor, for short sequences, plain attention beats the fused kernel."""
+def arithmetic(device: torch.device, *, half: bool) -> Iterator[None]:
+    """Half width if that is wanted and the machine has it.
+
+    On a processor, for short sequences, plain attention beats the fused kernel.
+    """
     attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-    with attention, torch.autocast(device.type, torch.bfloat16, enabled=options.bf16 and _has_bf16(device)):
+    with attention, torch.autocast(device.type, torch.bfloat16, enabled=half and _has_bf16(device)):
         yield
 
 

@@ -20,9 +20,8 @@ from torch import Tensor
 from emotrack.models.care import Care
 from emotrack.models.whisper import WhisperFrontEnd
 from emotrack.train.corpora.acted_corpora import Clip
-from emotrack.train.data.audio import read_audio
 from emotrack.train.data.augment import stretch
-from emotrack.train.data.crossed import crossed
+from emotrack.train.data.crossed import read_clip
 from emotrack.train.data.rooms import recorded_elsewhere
 from emotrack.train.learning.loop import pad
 from emotrack.train.running.cache import cached, origin_of
@@ -84,8 +83,7 @@ def _heard(encoder: Care, clip: Clip, versions: Versions) -> list[Tensor]:
     """V versions, (T, MELS) each."""
     front_end = encoder.front_end
     assert isinstance(front_end, WhisperFrontEnd)  # noqa: S101
-    read = read_audio(clip.path)  # (samples,)
-    samples = torch.from_numpy(crossed(read, clip.traits["gender"]) if versions.crossed else read)  # (samples,)
+    samples = read_clip(clip, is_crossed=versions.crossed)  # (samples,)
     whole = [samples, *(recorded_elsewhere(samples) for _ in range(versions.whole))]
     parts = [recorded_elsewhere(samples) if place % 2 else samples for place in range(versions.stretches)]
     frames = [front_end.prepare(each.to(training_device())).cpu() for each in (*whole, *parts)]  # (T, MELS) each

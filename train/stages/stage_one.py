@@ -23,7 +23,7 @@ from emotrack.models.network import EmotionNetwork
 from emotrack.train.corpora import Corpus, read_text_corpus
 from emotrack.train.corpora.acted_corpora import Clip, read_clips, split_of
 from emotrack.train.data.conversations import prefixes
-from emotrack.train.data.crossed import SPEEDS
+from emotrack.train.data.crossed import that_can_be_crossed
 from emotrack.train.data.given import read_with_given
 from emotrack.train.errors import TrainError
 from emotrack.train.evaluation.calibration import fit_temperature
@@ -239,7 +239,7 @@ def _measured_voice(recipe: MeasuredSpeechRecipe, unheard: float, data: dict[str
 
 def _crossed(encoder: Care, clips: list[Clip], recipe: MeasuredSpeechRecipe, out: Path) -> HeardClips:
     """The clips at the speed of the other gender's voices, as those of further speakers."""
-    clips = [clip for clip in clips if clip.traits.get("gender") in SPEEDS]
+    clips = that_can_be_crossed(clips)
     versions = Versions(recipe.rooms, crossed=True)
     heard = clip_features(encoder, clips, versions, out / "clip-features-crossed.safetensors")
     found = _heard_clips(heard, clips, recipe.draws)

@@ -13,36 +13,31 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emotrack.models.baseline import VoiceSums
 from emotrack.models.baseline_head import BaselineHead, told_and_evidence
-from emotrack.models.bfloat16 import has_bfloat16
-from emotrack.models.care import Care, CareStates
+from emotrack.models.care import Care, CareStates, run_layers
 from emotrack.models.labels import EMOTIONS
 from emotrack.train.corpora.acted_corpora import Clip
-from emotrack.train.data.audio import read_audio
-from emotrack.train.data.crossed import SPEEDS, crossed
+from emotrack.train.data.crossed import read_clip, that_can_be_crossed
 from emotrack.train.data.rooms import recorded_elsewhere
 from emotrack.train.errors import DivergedError
-from emotrack.train.learning.loop import pad
+from emotrack.train.learning.loop import arithmetic, pad
 from emotrack.train.recipes.recipe import MeasuredSpeechRecipe, Recipe, TuningRecipe
 from emotrack.train.running.cache import origin_of
 from emotrack.train.running.files import read_facts, read_whole, write_whole
 from emotrack.train.running.progress import epochs_bar
 from emotrack.train.running.ranks import rank, rank_0_first, training_device
+from emotrack.train.stages.clip_features import FRAME_MULTIPLE
 from emotrack.train.stages.readings import dev_conversations, train_clips
 from emotrack.train.stages.stage_one import calibrate, clip_weights
 from emotrack.train.stages.stages import start, write
 
-FRAME_MULTIPLE = 32
 CLIP = 1.0  # largest norm of a gradient
 SEED_APART = 1_000  # what is drawn in the runs of one seed and of the next
 
@@ -60,7 +55,7 @@ def speakers_of(clips: list[Clip], recipe: MeasuredSpeechRecipe) -> list[Speaker
     """The speakers of clips and, where the recipe has them, those of their crossed copies, as they count in stage I."""
     found = _grouped(clips, clip_weights(clips, recipe.draws), is_crossed=False)
     if recipe.crossed:
-        known = [clip for clip in clips if clip.traits.get("gender") in SPEEDS]
+        known = that_can_be_crossed(clips)
         found += _grouped(known, recipe.crossed * clip_weights(known, recipe.draws), is_crossed=True)
     return found
 
@@ -170,17 +165,11 @@ class _Voice:
     def begin(self, inputs: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """(B, T0, MELS), (B,) -> (B, T, D) of the stem and of each frozen block, (B, T) True where padded."""
         frames, padding = self.encoder.front_end(inputs, lengths)
-        states = [frames]
-        for layer in self.lower:
-            states.append(layer(states[-1], padding))
-        return states, padding
+        return run_layers(self.lower, frames, padding), padding
 
     def finish(self, begun: list[Tensor], padding: Tensor) -> Tensor:
         """What ``begin`` gives -> (B, V') what tells each voice."""
-        states = list(begun)
-        for layer in self.upper:
-            states.append(layer(states[-1], padding))
-        every = torch.stack(states, dim=1)  # (B, L, T, D)
+        every = torch.stack([*begun, *run_layers(self.upper, begun[-1], padding)[1:]], dim=1)  # (B, L, T, D)
         with torch.autocast(every.device.type, enabled=False):
             found: Tensor = self.head.embed(self.encoder.pool(CareStates(every, every.detach(), padding)))
         return found
@@ -211,7 +200,7 @@ def _loss(
 ) -> Tensor:
     """Of some clips of one speaker, ``heard`` as ``_recorded`` gives them."""
     inputs, lengths, targets = heard
-    with _arithmetic(inputs.device):
+    with arithmetic(inputs.device, half=True):
         begun, padding = learner.begin(inputs, lengths)
         with torch.no_grad():
             before = teacher.finish(begun, padding)  # (B, V')
@@ -233,8 +222,7 @@ def _loss(
 
 def _together(notes: VoiceSums) -> VoiceSums:
     """What was heard in all of some turns, for each of them."""
-    sums = {part.name: getattr(notes, part.name) for part in fields(notes)}
-    return VoiceSums(**{name: each.sum(dim=0).expand_as(each) for name, each in sums.items()})
+    return VoiceSums(**{name: each.sum(dim=0).expand_as(each) for name, each in notes.tensors().items()})
 
 
 def _recorded(encoder: Care, speaker: SpeakersClips, count: int, *, in_rooms: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -248,19 +236,8 @@ def _recorded(encoder: Care, speaker: SpeakersClips, count: int, *, in_rooms: bo
     drawn = torch.multinomial(chances, min(count, len(chances)))  # (B,)
     frames = []
     for place in drawn.tolist():
-        clip = speaker.clips[place]
-        read = read_audio(clip.path)  # (samples,)
-        samples = torch.from_numpy(crossed(read, clip.traits["gender"]) if speaker.crossed else read)  # (samples,)
+        samples = read_clip(speaker.clips[place], is_crossed=speaker.crossed)  # (samples,)
         samples = recorded_elsewhere(samples) if in_rooms else samples
         frames.append(encoder.prepare(samples.to(training_device())))  # (T0, MELS)
     inputs, lengths = pad(frames, multiple=FRAME_MULTIPLE)  # (B, T0, MELS), (B,)
     return inputs, lengths.to(inputs.device), targets[drawn].to(inputs.device)
-
-
-@contextmanager
-def _arithmetic(device: torch.device) -> Iterator[None]:
-    """Half width where the machine has it, and on a processor plain attention, which is quicker for short sequences."""
-    attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-    half = device.type != "cpu" or has_bfloat16()
-    with attention, torch.autocast(device.type, torch.bfloat16, enabled=half):
-        yield

@@ -110,7 +110,6 @@ def test_beneath_the_same_head_clips_are_heard_better(
     before = wrong(encoder, head, clips)
     options = TuningRecipe(steps=15, runs=1, clips=8, learning_rate=1e-2, opinions=0.0, back=0.0)
     tune(encoder, head, speakers_of(clips, RECIPE), options, tmp_path, 0)
-    print(before, wrong(encoder, head, clips))
     assert wrong(encoder, head, clips) < 0.8 * before
 
 
