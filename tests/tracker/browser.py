@@ -57,9 +57,19 @@ class Browser:
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
 
     def click(self, selector: str) -> None:
+        """Click an element where it is now; fails where something else is clicked."""
         element = self.driver.find_element("css selector", selector)
-        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-        webdriver.ActionChains(self.driver).move_to_element(element).click().perform()
+        self.run(
+            "const [wanted] = arguments; wanted.scrollIntoView({block: 'center'});"
+            "addEventListener('click', ({target}) => (window.clickedOn = wanted.contains(target) || target.outerHTML),"
+            " {once: true, capture: true})",
+            element,
+        )
+        # Without a duration the pointer glides there for a quarter of a second, in which a page may move.
+        webdriver.ActionChains(self.driver, duration=0).move_to_element(element).click().perform()
+        clicked_on = self.wait("return window.clickedOn")
+        assert clicked_on is True, f"not {selector} was clicked, but {clicked_on[:200]}"
+        self.run("delete window.clickedOn")
 
     def emulate(self, width: int, scheme: str = "light", media: str = "screen") -> None:
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}

@@ -29,7 +29,6 @@ from tests.tracker.web.test_web_microphone import Hearer
 
 pytestmark = needs_chromium
 SOON_MS = 100.0  # from an event to its pixels, the median
-SOUND_OPENS_S = 60.0  # until a browser on a busy machine has opened its sound
 WHY = {"speech": 0.2, "text": -0.31, "context": 0.05}
 
 T = TypeVar("T")
@@ -238,6 +237,60 @@ def test_for_a_stream_nothing_is_behind_the_latest_turns(browser: Browser) -> No
         assert browser.wait(dark) == "rgb(16, 22, 28)"
 
 
+FOLLOW_BUTTONS = """
+window.places = {};
+(function look() {
+  for (const button of document.querySelectorAll("button[id]")) {
+    const { left, top } = button.getBoundingClientRect();
+    if (button.checkVisibility()) (window.places[button.id] ??= new Set()).add(`${left} ${top}`);
+  }
+  requestAnimationFrame(look);
+})();
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_button_moves_as_the_page_fills(browser: Browser, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """A person who has seen a button presses where it was; the first figures may come a moment after the welcome."""
+    with PageThread(WebMicrophone()) as served:
+        served.emit(started(), turn(1))
+        browser.emulate(width)
+        begins = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": FOLLOW_BUTTONS})
+        with monkeypatch.context() as patch:
+            patch.setattr(served.page.site, "refresh", lambda: None)
+            browser.open(served.url)
+            browser.wait("return !document.querySelector('#buttons').inert")  # the welcome has come
+            time.sleep(0.3)
+        browser.wait("return document.querySelector('#kept').textContent")
+        time.sleep(0.3)
+        browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", begins)
+        places = browser.run(
+            "return Object.fromEntries(Object.entries(window.places).map(([id, seen]) => [id, [...seen]]))"
+        )
+    assert {"mark", "pause", "stop", "microphone-button"} <= set(places)
+    assert {name: seen for name, seen in places.items() if len(seen) > 1} == {}
+
+
+def test_what_was_not_done_is_said_beside_what_everybody_should_know(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise ValueError("the session is over")
+
+    with PageThread() as served:
+        monkeypatch.setattr(served.page.controls, "mark", refuse)
+        served.emit(started())
+        browser.emulate(1280)
+        browser.open(served.url)
+        browser.wait("return document.querySelector('#mark').checkVisibility()")
+        browser.click("#mark")
+        browser.wait("return document.querySelector('#message').checkVisibility()")
+        assert words(browser, "#message") == "That was not done: the session is over."
+        assert words(browser, "#consent").startswith("Everyone who can be heard should know that emotions")
+        twice = "const ids = [...document.querySelectorAll('[id]')].map(({id}) => id);"
+        assert browser.run(f"{twice} return ids.filter((id, at) => ids.indexOf(id) !== at)") == []
+
+
 def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> None:
     source = WebMicrophone()
     with PageThread(source) as served:
@@ -251,9 +304,8 @@ def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> Non
         browser.open(served.url)
         browser.wait("return document.querySelector('#microphone').checkVisibility()")
         browser.click("#microphone-button")
-        listens = "return document.querySelector('#microphone-state').textContent.startsWith('This device listens')"
-        browser.wait(listens, seconds=SOUND_OPENS_S)
-        deadline = time.monotonic() + SOUND_OPENS_S
+        browser.wait("return document.querySelector('#microphone-state').textContent.startsWith('This device listens')")
+        deadline = time.monotonic() + 20
         while len(hearer.samples) < 3 * SAMPLE_RATE and time.monotonic() < deadline:
             time.sleep(0.05)
         browser.click("#microphone-button")

@@ -15,6 +15,7 @@ import { byId, chip, inWords, labels, learn, make, nameOf, say } from "./words.j
 
 const FEW = 20; // turns that are drawn at once
 const LATER_MS = 150;
+const MOST_HIDDEN_MS = 5000; // then a site that has said nothing is shown as it is
 
 const query = new URLSearchParams(location.search);
 const isOverlay = query.get("view") === "overlay";
@@ -23,7 +24,6 @@ const shows = (turn) => speaker === null || turn.speaker === speaker;
 if (["light", "dark"].includes(query.get("theme"))) document.documentElement.dataset.theme = query.get("theme");
 if (isOverlay) document.body.dataset.view = "overlay";
 byId("overlay").hidden = !isOverlay;
-byId("one-site").hidden = isOverlay;
 byId("all-sites").href = linkTo(null);
 
 const conversation = new Conversation();
@@ -34,7 +34,8 @@ const overlay = new Overlay(conversation, shows);
 const microphone = new Microphone();
 let paused = false;
 let isUpToDate = false;
-let told;
+let entered = null; // the welcome, until there is what to show: no button moves under a finger as the page fills
+let message;
 
 const connection = new Connection(query.get("site"), {
   state(state, why, forGood) {
@@ -46,15 +47,11 @@ const connection = new Connection(query.get("site"), {
     byId("doing").className = "state alarm";
     if (why) tell(`Not connected: ${why}.`);
   },
-  welcome({ site, may, goes_on, microphone: hasMicrophone }) {
-    byId("sites").hidden = site !== undefined || isOverlay;
-    byId("one-site").hidden = site === undefined || isOverlay;
-    for (const deed of ["mark", "pause", "stop"]) byId(deed).hidden = !may.includes(deed);
-    transcript.mayCorrect = may.includes("correct");
-    panels.mayRename = may.includes("rename");
-    byId("microphone").hidden = !hasMicrophone;
+  welcome(welcome) {
+    entered = welcome;
+    setTimeout(enter, MOST_HIDDEN_MS);
     isUpToDate = false;
-    if (!goes_on) take([], true);
+    if (!welcome.goes_on) take([], true);
   },
   events({ events }) {
     take(events, false);
@@ -66,6 +63,7 @@ const connection = new Connection(query.get("site"), {
     moment();
   },
   figures(figures) {
+    enter();
     if (learn(figures.labels)) {
       showLegend();
       take([], false, true);
@@ -83,6 +81,7 @@ const connection = new Connection(query.get("site"), {
     learn(list.labels);
     byId("all-sites").hidden = connection.site === null;
     if (connection.site !== null) return;
+    enter();
     say(byId("doing"), `${list.sites.length} sites`);
     byId("doing").className = "state";
     showTiles(list);
@@ -90,6 +89,19 @@ const connection = new Connection(query.get("site"), {
   lost: ({ events }) => tell(`${events} events were missed: this page read too slowly, or came too late for them.`),
   refused: ({ why }) => tell(`That was not done: ${why}.`),
 });
+
+// Show what there is for this viewer.
+function enter() {
+  if (entered === null) return;
+  const { site, may, microphone: hasMicrophone } = entered;
+  entered = null;
+  byId("sites").hidden = site !== undefined || isOverlay;
+  byId("one-site").hidden = site === undefined || isOverlay;
+  for (const deed of ["mark", "pause", "stop"]) byId(deed).hidden = !may.includes(deed);
+  transcript.mayCorrect = may.includes("correct");
+  panels.mayRename = may.includes("rename");
+  byId("microphone").hidden = !hasMicrophone;
+}
 
 // -- what comes -------------------------------------------------------------------------------------------------
 
@@ -146,10 +158,10 @@ function showLegend() {
 }
 
 function tell(words) {
-  clearTimeout(told);
-  say(byId("told"), words);
-  byId("told").hidden = false;
-  told = setTimeout(() => (byId("told").hidden = true), 8000);
+  clearTimeout(message);
+  say(byId("message"), words);
+  byId("message").hidden = false;
+  message = setTimeout(() => (byId("message").hidden = true), 8000);
 }
 
 // -- what a person wishes ---------------------------------------------------------------------------------------
