@@ -12,7 +12,11 @@ from benchmarks.processes import EMOTRACK, SCRIPT, help_s, watch
 from benchmarks.speech import CONVERSATION, mono
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 
-TRACKERS = {"emotrack": EMOTRACK, "straight-line script": SCRIPT}
+TRACKERS: dict[str, tuple[list[str], list[str]]] = {
+    "emotrack": (EMOTRACK, []),
+    "without telling speakers apart": (EMOTRACK, ["--speakers", "off"]),
+    "straight-line script": (SCRIPT, []),
+}  # a command and its options
 NOISE = 3e-4  # of a quiet room and its microphone: -70 dBFS
 
 
@@ -25,8 +29,8 @@ def measure(settings: Settings) -> Found:
     for room, audio in rooms.items():
         recording = settings.workspace / f"{room.replace(' ', '-')}.wav"
         _write(recording, audio)
-        for tracker, command in TRACKERS.items():
-            run = watch([*command, str(recording), "--asr", "none"])
+        for tracker, (command, options) in TRACKERS.items():
+            run = watch([*command, str(recording), "--asr", "none", *options])
             yield Figure(f"{room}, of one core", tracker, "%", (100 * run.share_of_core,))
             yield Figure(f"{room}, memory", tracker, "MiB", (run.resident_mib,))
     recording = settings.workspace / "half-a-second.wav"
