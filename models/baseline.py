@@ -9,7 +9,7 @@ Notation: N turns, V numbers that tell a voice, C labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Self
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 LEAST_HEARD = 0.03  # turns; the shortest, by its evidence, is more, and nothing but rounding less
-MAX_SPEAKERS = 12  # with a baseline of their own; beyond, whoever was not heard for longest is measured by the room
+MAX_SPEAKERS = 12  # whose baselines are kept, beside those of whom a turn may still prove to be another's
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,17 @@ class Baseline:
         rest = {name: heard for name, heard in self.speakers.items() if name != speaker}
         return type(self)(self.room, self._with(rest, into, self.speakers[speaker]))
 
+    def bounded(self, needed: Collection[str | None]) -> Self:
+        """Without those who were not heard for longest, beyond ``MAX_SPEAKERS``: they are measured by the room again.
+
+        Those who are ``needed`` stay: of what was forgotten nothing can be taken away later.
+        """
+        others = [name for name in self.speakers if name not in needed]
+        surplus = set(others[: max(0, len(self.speakers) - MAX_SPEAKERS)])
+        if not surplus:
+            return self
+        return type(self)(self.room, {name: heard for name, heard in self.speakers.items() if name not in surplus})
+
     def speaker(self, name: str | None) -> VoiceSums | None:
         """What was heard of a speaker; None where nothing was, or nobody knows who speaks."""
         return None if name is None else self.speakers.get(name)
@@ -102,4 +113,4 @@ class Baseline:
             return speakers
         rest = {each: sums for each, sums in speakers.items() if each != name}
         latest = {name: heard + speakers[name] if name in speakers else heard}
-        return dict([*rest.items(), *latest.items()][-MAX_SPEAKERS:])
+        return rest | latest

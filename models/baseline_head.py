@@ -191,7 +191,7 @@ class BaselineHead(nn.Module):
     def trust(self, rooms: VoiceSums, speakers: VoiceSums) -> Tensor:
         """How far the relative view is believed, (N,), by how varied the speaker, or else the room, has sounded."""
         is_known = (speakers.turns > LEAST_HEARD).unsqueeze(-1)  # (N, 1)
-        believed = torch.where(is_known, speakers.believed, rooms.believed) + LEAST_BELIEVED  # (N, C)
+        believed = torch.where(is_known, speakers.believed, rooms.believed).clamp(min=0.0) + LEAST_BELIEVED  # (N, C)
         shares = believed / believed.sum(dim=-1, keepdim=True)  # (N, C)
         variety = -(shares * shares.log()).sum(dim=-1) / math.log(self.labels)  # (N,) 0 for one label, 1 for all alike
         return self.config.trust * (self.config.steepness * (variety - self.config.variety)).sigmoid()

@@ -23,7 +23,9 @@ Part = Literal["speech", "text", "context"]  # the parts on which an estimate re
 SNAPSHOT_VERSION = 2
 MAX_SNAPSHOT_BYTES = 1 << 20
 MAX_EMBEDDING = 1e6  # of its numbers; beyond, the context network would overflow
-MAX_SUM = 1e18  # of a baseline's
+MAX_HEARD = 1e8  # turns of a baseline, more than a life of talk
+MAX_SUM = MAX_HEARD * MAX_EMBEDDING**2  # of a baseline's
+ROUNDED = 1e-4  # of the room's sums, by which those of a speaker may be less than nothing
 MAX_SPEAKER_LENGTH = 100  # characters; longer names are cut in a snapshot
 MAX_WORDS_LENGTH = 500  # characters of a turn's words; nothing reads more of an earlier turn
 
@@ -101,6 +103,7 @@ class RollingContext:
         self._heard.append(heard)
         if self.baseline is not None and heard is not None:
             self.baseline = self.baseline.with_turn(turn.speaker, heard)
+        self._bound()
 
     def republish(self, place: int, emotion: str) -> None:
         """Note that the turn at ``place``, from the oldest, was revised."""
@@ -115,6 +118,7 @@ class RollingContext:
             self._turns[-turns_ago] = replace(turn, speaker=speaker)
             if self.baseline is not None and heard is not None:
                 self.baseline = self.baseline.moved(heard, turn.speaker, speaker)
+        self._bound()
 
     def merge(self, speaker: str, into: str) -> None:
         """Note that a speaker is another one, or is called so from now on, in turns of any age."""
@@ -123,6 +127,11 @@ class RollingContext:
                 self._turns[place] = replace(turn, speaker=into)
         if self.baseline is not None:
             self.baseline = self.baseline.merged(speaker, into)
+        self._bound()
+
+    def _bound(self) -> None:
+        if self.baseline is not None:
+            self.baseline = self.baseline.bounded({turn.speaker for turn in self._turns})
 
     def copy(self) -> RollingContext:
         """The same as it is now, whatever becomes of this one."""
@@ -199,7 +208,7 @@ class RollingContext:
             raise SnapshotError("a snapshot of another length or with other labels")
         if not len(speakers) == len(words) == len(published) <= turns:
             raise SnapshotError("a snapshot whose parts do not fit together")
-        baseline = None if no_baseline is None else _baseline(tensors, names, no_baseline.room, device)
+        baseline = None if no_baseline is None else _baseline(tensors, names, turns, no_baseline.room, device)
         context = cls(turns, fingerprint)
         for place in range(len(published)):
             text, speech = (
@@ -221,7 +230,9 @@ def _embedding(tensor: Tensor | None, width: int, device: torch.device) -> Tenso
     return tensor.to(device)
 
 
-def _baseline(tensors: dict[str, Tensor], names: list[str], nothing: VoiceSums, device: torch.device) -> Baseline:
+def _baseline(
+    tensors: dict[str, Tensor], names: list[str], turns: int, nothing: VoiceSums, device: torch.device
+) -> Baseline:
     rows = 1 + len(names)  # the first is the room's
     found = {}
     for name, none in nothing.tensors().items():
@@ -230,10 +241,26 @@ def _baseline(tensors: dict[str, Tensor], names: list[str], nothing: VoiceSums, 
         if tensor is None or not is_one or not (tensor.abs() <= MAX_SUM).all():
             raise SnapshotError("a snapshot with a baseline of another shape, or that is not finite or too large")
         found[name] = tensor.to(device)
-    if len(names) > MAX_SPEAKERS or len(set(names)) < len(names) or not (found["turns"] >= 0).all():
+    sums = VoiceSums(**found)
+    if len(names) > max(MAX_SPEAKERS, turns) or len(set(names)) < len(names) or not _can_be(sums):
         raise SnapshotError("a snapshot with a baseline that cannot be")
-    room, *speakers = VoiceSums(**found).rows()
+    room, *speakers = sums.rows()
     return Baseline(room, dict(zip(names, speakers, strict=True)))
+
+
+def _can_be(sums: VoiceSums) -> bool:
+    """Whether some turns have these sums, a row of which is the room's, but for rounding.
+
+    What was believed of the labels sums to the turns, and no label's total of a number is larger than what was believed
+    and the squares allow (Cauchy-Schwarz).
+    """
+    turns, total, squares, believed = (each.double() for each in (sums.turns, sums.total, sums.squares, sums.believed))
+    least = -ROUNDED * turns[0]
+    are_some = (turns >= 0.0).all() & (turns <= MAX_HEARD).all() & (believed >= least).all()
+    agree = ((believed.sum(dim=1) - turns).abs() <= 1e-3 * (1.0 + turns[0])).all()
+    slack = ROUNDED * squares[0].clamp(min=0.0)  # (V,)
+    most = (believed - least).unsqueeze(-1) * (squares.clamp(min=0.0) + slack).unsqueeze(-2)  # (S, C, V)
+    return bool(are_some & agree & (squares >= -slack).all() & (total.square() <= 1.01 * most + 1e-6).all())
 
 
 def _metadata(snapshot: bytes) -> dict[str, str]:

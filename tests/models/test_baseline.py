@@ -75,10 +75,13 @@ def test_a_turn_that_is_anothers_is_as_if_it_had_always_been(
     assert same(moved, baseline([*turns[:place], (to, value), *turns[place + 1 :]]))
 
 
-def test_of_many_speakers_those_heard_last_are_kept() -> None:
-    found = baseline([(f"speaker {number}", 1) for number in range(MAX_SPEAKERS)] + [("speaker 0", 1), ("Eve", 1)])
+def test_of_many_speakers_those_heard_last_are_kept_and_those_that_are_needed() -> None:
+    said = [(f"speaker {number}", 1) for number in range(MAX_SPEAKERS)] + [("speaker 0", 1), ("Eve", 1)]
+    found = baseline(said).bounded({None, "Eve"})
     assert len(found.speakers) == MAX_SPEAKERS
     assert found.speaker("speaker 1") is None
     assert {"speaker 0", "Eve"} <= set(found.speakers)
     assert float(found.room.turns) == MAX_SPEAKERS + 2
-    assert float(found.moved(heard(1), "speaker 1", "Eve").speakers["Eve"].turns) == 2.0
+    everybody = baseline(said).bounded([speaker for speaker, _ in said])
+    assert len(everybody.speakers) == MAX_SPEAKERS + 1
+    assert same(found.bounded({"Ana"}), found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from emotrack.models.baseline import Baseline, VoiceSums
+from emotrack.models.baseline import MAX_SPEAKERS, Baseline, VoiceSums
 from emotrack.models.baseline_head import ENOUGH, BaselineHead
 from emotrack.models.care import SpeechFeatures
 from emotrack.models.config import BaselineHeadConfig
@@ -248,15 +249,57 @@ def test_a_snapshot_keeps_the_baseline(network: EmotionNetwork) -> None:
         scorer.restore_context(stored.to_bytes())
 
 
-@pytest.mark.parametrize("kind", ["turns", "total", "squares", "believed"])
-def test_a_baseline_that_cannot_be_is_refused(network: EmotionNetwork, kind: str) -> None:
+CANNOT_BE = [
+    (kind, change)
+    for kind in ("turns", "total", "squares", "believed")
+    for change in (np.nan, np.inf, -1.0, 0.0, 1e3, 1e30)
+    if (kind, change) not in {("total", -1.0), ("total", 0.0), ("squares", 1e3)}  # other voices could be so
+]
+
+
+@pytest.mark.parametrize(("kind", "change"), CANNOT_BE)
+@pytest.mark.parametrize("of", ["room", "A"])
+def test_a_baseline_that_cannot_be_is_refused(network: EmotionNetwork, kind: str, change: float, of: str) -> None:
+    """One of its sums is another than the others allow."""
     scorer = ConversationScorer(network)
     context = scorer.new_context(2)
-    scorer.estimate(context, turns_of("A")[0])
+    for turn in turns_of("ABA"):
+        scorer.estimate(context, turn)
     assert context.baseline is not None
-    bad = VoiceSums(**context.baseline.room.tensors() | {kind: context.baseline.room.tensors()[kind] * np.nan})
-    context.baseline = Baseline(bad)
+    sums = {"room": context.baseline.room, **context.baseline.speakers}
+    sums[of] = VoiceSums(**sums[of].tensors() | {kind: sums[of].tensors()[kind] * change})
+    context.baseline = Baseline(sums.pop("room"), sums)
     with pytest.raises(SnapshotError, match="baseline"):
+        scorer.restore_context(context.to_bytes())
+
+
+@pytest.mark.parametrize("window", [1, 4, 40])
+@pytest.mark.parametrize("seed", range(4))
+def test_who_is_forgotten_and_comes_back_takes_nothing_from_anybody(
+    network: EmotionNetwork, window: int, seed: int
+) -> None:
+    """Turns that prove to be another's, and two who prove to be one, among more speakers than have baselines."""
+    scorer, chance = ConversationScorer(network), random.Random(seed)
+    names = [f"speaker {number}" for number in range(MAX_SPEAKERS + 6)]
+    context = scorer.new_context(window)
+    said: list[str | None] = []
+    for number in range(60):
+        speaker = chance.choice(names)
+        said.append(speaker)
+        estimate = scorer.estimate(context, TurnEmbedding(voice(number), None, speaker))
+        assert np.isfinite(estimate.probabilities).all()
+        if chance.random() < 0.3:
+            said[-chance.randint(1, min(window, len(said)))] = chance.choice([*names, None])
+            context.attribute(said[-window:])
+        if chance.random() < 0.1:
+            one, other = chance.sample(names, 2)
+            said = [other if speaker == one else speaker for speaker in said]
+            context.merge(one, other)
+        assert context.baseline is not None
+        assert len(context.baseline.speakers) <= max(MAX_SPEAKERS, window)
+        assert {name for name in said[-window:] if name} <= set(context.baseline.speakers)
+        for heard in context.baseline.speakers.values():
+            assert float(heard.believed.min()) > -1e-5
         scorer.restore_context(context.to_bytes())
 
 
