@@ -99,9 +99,15 @@ def save_bundle(network: Bundled, folder: Path, metrics: dict[str, Any], card: s
         folder: made when missing; files of the same names are replaced, all or none.
         metrics: written to ``metrics.json``.
         card: the model card, Markdown.
+
+    Raises:
+        BundleError: a parameter is larger than half precision can hold, or is no number.
     """
+    parameters = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if lost := next((name for name, tensor in parameters.items() if not tensor.isfinite().all()), None):
+        raise BundleError(f"{lost}: has numbers that half precision cannot hold, so no bundle can be written")
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save({name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()})
+    weights = save(parameters)
     vocabulary = network.tokenizer.to_str().encode()
     document = {
         "format": FORMAT,

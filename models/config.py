@@ -13,7 +13,7 @@ from emotrack.models.care import CareConfig
 from emotrack.models.context_network import ContextConfig
 from emotrack.models.encoders import AnySpeechConfig, AnyTextConfig
 from emotrack.models.labels import EMOTIONS
-from emotrack.models.sizes import Context, Name, Networks, Positive, Share, Temperature, Weight, Width
+from emotrack.models.sizes import Context, Flag, Name, Networks, Positive, Share, Temperature, Weight, Width
 from emotrack.models.text_encoder import TextConfig
 
 Stage = Annotated[int, Field(strict=True, ge=1, le=3)]
@@ -74,7 +74,7 @@ class NetworkConfig:
     speech_head: SpeechHeadConfig | BaselineHeadConfig = field(default_factory=SpeechHeadConfig)
     conversation: ContextConfig = field(default_factory=ContextConfig)
     calibration: Calibration = field(default_factory=Calibration)
-    second_opinion: bool = False  # on words alone, by their tokens
+    second_opinion: Flag = False  # on words alone, by their tokens
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels):

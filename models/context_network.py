@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from emotrack.models.attention import TurnAttention
 from emotrack.models.conversation import only_one, where_heard
-from emotrack.models.sizes import Dropout, Heads, Layers, Share, Width
+from emotrack.models.sizes import Dropout, Flag, Heads, Layers, Share, Width
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class ContextConfig:
     heads: Heads = 3
     head_width: Width = 40
     blocks: Layers = 1  # co-attention blocks of stage III
-    speakers: bool = True  # attention knows which turns have the same speaker; the published model does not
+    speakers: Flag = True  # attention knows which turns have the same speaker; the published model does not
     input_dropout: Dropout = 0.3
-    residual: bool = True  # a stage's scores are added to those of the stage before; the published ones start afresh
+    residual: Flag = True  # a stage's scores are added to those of the stage before; the published ones start afresh
     astray: Share = 0.0  # chance, as the fusion has it, that voice or words show something else altogether
 
 

@@ -23,7 +23,7 @@ from emotrack.models.bounds import SAMPLE_RATE
 from emotrack.models.care import SpeechFeatures
 from emotrack.models.front_end import padding_mask
 from emotrack.models.hub import HubError
-from emotrack.models.sizes import EarlierTurns, Tokens
+from emotrack.models.sizes import EarlierTurns, Flag, Tokens
 from emotrack.models.wavlm import own_frames_norm
 
 SPEECH_FAMILIES = ("wavlm", "hubert", "wav2vec2", "whisper")
@@ -76,7 +76,7 @@ class HubSpeechConfig:
 
     model: dict[str, Any]  # its configuration, in transformers' words
     origin: str  # hub id and commit, or a folder's name
-    normalise: bool  # it was trained on waveforms of zero mean and unit variance
+    normalise: Flag  # it was trained on waveforms of zero mean and unit variance
 
     def __post_init__(self) -> None:
         hub.check_sizes(self.model)

@@ -32,6 +32,7 @@ Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)
 Dropout = Annotated[float, Field(strict=True, ge=0.0, lt=1.0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(strict=True, ge=0.01, le=100.0, allow_inf_nan=False)]
 Networks = Annotated[int, Field(strict=True, ge=0, le=100)]  # side by side
+Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0.0, le=1e6, allow_inf_nan=False)]

@@ -64,6 +64,18 @@ def test_a_full_disk_leaves_the_bundle_that_was_there(bundle: Path, network: Emo
     assert {path: path.read_bytes() for path in bundle.iterdir()} == before
 
 
+def test_numbers_that_half_precision_cannot_hold_leave_the_bundle_that_was_there(
+    bundle: Path, network: EmotionNetwork
+) -> None:
+    before = {path: path.read_bytes() for path in bundle.iterdir()}
+    broken = load_bundle(bundle)
+    with torch.no_grad():
+        broken.text_head.classify.bias[0] = 1e6
+    with pytest.raises(BundleError, match=r"text_head\.classify\.bias: has numbers that half precision cannot hold"):
+        save_bundle(broken, bundle, {}, "")
+    assert {path: path.read_bytes() for path in bundle.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
     (bundle / name).unlink()

@@ -16,7 +16,7 @@ from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.care import CareConfig
 from emotrack.models.config import BaselineHeadConfig, SpeechHeadConfig
 from emotrack.models.context_network import ContextConfig
-from emotrack.models.sizes import Count, Dropout, EarlierTurns, Name, Positive, Share, Weight, fault
+from emotrack.models.sizes import Count, Dropout, EarlierTurns, Flag, Name, Positive, Share, Weight, fault
 from emotrack.models.whisper import WhisperCareConfig
 from emotrack.train.corpora import FOLDS, READERS
 from emotrack.train.corpora.acted_corpora import ACTED
@@ -50,6 +50,7 @@ _Several = Annotated[int, Field(strict=True, ge=2, le=1_000)]
 _Part = Annotated[float, Field(strict=True, gt=0.0, le=1.0, allow_inf_nan=False)]
 _Fraction = Annotated[float, Field(strict=True, gt=0.0, lt=1.0, allow_inf_nan=False)]
 _Number = Annotated[float, Field(strict=True, ge=-100.0, le=100.0, allow_inf_nan=False)]
+_Steepness = Annotated[float, Field(strict=True, gt=0.0, le=100.0, allow_inf_nan=False)]
 _Stretch = Annotated[float, Field(strict=True, ge=MIN_SPEECH_S, le=MAX_SPEECH_S, allow_inf_nan=False)]
 
 
@@ -84,7 +85,7 @@ class OpinionRecipe:
 
     corpus: str
     level: _Number  # of the opinion's share, before the sigmoid, for a turn that is as likely of either corpus
-    steepness: Positive  # by which the share grows with how much likelier a turn is of the other corpus
+    steepness: _Steepness  # by which the share grows with how much likelier a turn is of the other corpus
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class TextRecipe:
     turns_before: EarlierTurns = 0  # how many earlier turns the encoder reads with a turn
     encoder: str | None = None  # a hub id or folder; without one, a small BERT from --data encoder=DIR
     lora: LoraOptions | None = None  # adapters of that hub encoder, trained in the place of its weights
-    features: bool = False  # or none: the embeddings of --data features=DIR, on which a classifier is trained
+    features: Flag = False  # or none: the embeddings of --data features=DIR, on which a classifier is trained
     origin: str = ""  # whose weights those of --data encoder=DIR are, for the model card
     vocabulary: tuple[str, ...] = ()  # corpora whose training texts say which tokens of the small BERT are kept
     dropout: Dropout = 0.1  # of the embedding
@@ -170,7 +171,7 @@ class FrozenSpeechRecipe:
     loop: LoopOptions
     encoder: str | None = None  # hub id or folder of WavLM, HuBERT, wav2vec 2.0 or Whisper
     care: tuple[str, str] | None = None  # or hub ids or folders of a WavLM and a RoBERTa, which make a CARE
-    features: bool = False  # or none: the embeddings of --data features=DIR
+    features: Flag = False  # or none: the embeddings of --data features=DIR
     pretraining: CareRecipe | None = None  # of that CARE
     loss: LossOptions = Field(default_factory=LossOptions)
     dropout: Dropout = 0.2
@@ -328,6 +329,13 @@ def _complaint(recipe: Recipe) -> str | None:
         return f"text.phases: the last phase is on the recipe's corpus, {recipe.corpus}"
     if (recipe.acted is not None) != (recipe.pairing is not None):
         return "pairing: acted voices, and no others, are paired with words"
+    named = [(f"text.phases.{number}.corpus", phase.corpus) for number, phase in enumerate(recipe.text.phases)]
+    named += [("text.vocabulary", corpus) for corpus in recipe.text.vocabulary]
+    named += [("text.opinion.corpus", recipe.text.opinion.corpus)] if recipe.text.opinion else []
+    if unknown := next(
+        (f"{where}: no corpus of texts {corpus!r}" for where, corpus in named if corpus not in READERS), ""
+    ):
+        return unknown
     return _complaint_of_text(recipe) or _complaint_of_labels(recipe) or _complaint_of_speech(recipe.speech)
 
 
@@ -338,6 +346,8 @@ def _complaint_of_text(recipe: Recipe) -> str | None:
         return "text.lora: adapts an encoder of the hub, which text.encoder names"
     if recipe.text.opinion is not None and (recipe.text.encoder or recipe.text.features):
         return "text.opinion: reads the tokens of a small BERT: no encoder of the hub, and no features"
+    if recipe.text.opinion is not None and recipe.text.opinion.corpus == recipe.corpus:
+        return f"text.opinion.corpus: is another one than the recipe's own, {recipe.corpus}"
     return None
 
 

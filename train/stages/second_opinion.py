@@ -80,9 +80,7 @@ def _fit(
     opinion: SecondOpinion, network: EmotionNetwork, options: OpinionRecipe, own: tuple[str, dict[str, Path]]
 ) -> None:
     corpus, data = own
-    others = _tokenised(network, options.corpus, data)
-    if not others.tokens:
-        raise TrainError(f"{options.corpus}: has none of the labels {', '.join(network.labels)}")
+    others = _tokenised(network, read_opinions(options, data, network.labels))
     texts = [each.text for each in read_text_corpus(corpus, data[corpus], "train").utterances]
     ours = [_tokens(network, text) for text in texts]  # M
     labels = len(network.labels)
@@ -97,14 +95,23 @@ def _fit(
         opinion.bias[labels] = options.level + options.steepness * (apart_bias[1] - apart_bias[0])
 
 
-def _tokenised(network: EmotionNetwork, corpus: str, data: dict[str, Path]) -> Tokenised:
-    """The training texts of another corpus that have one label, and one that the network knows."""
-    tokens, targets = [], []
-    for each in read_text_corpus(corpus, data[corpus], "train").labelled:
-        if len(each.labels) == 1 and (label := canonical(each.labels[0])) in network.labels:
-            tokens.append(_tokens(network, each.text))
-            targets.append(network.labels.index(label))
-    return Tokenised(tokens, torch.tensor(targets))
+def read_opinions(options: OpinionRecipe, data: dict[str, Path], labels: Sequence[str]) -> list[tuple[str, str]]:
+    """The training texts of another corpus that have one label, and one of ``labels``: each with its label.
+
+    Raises:
+        TrainError: the corpus is missing, or has none of the labels.
+    """
+    texts = read_text_corpus(options.corpus, data[options.corpus], "train").labelled
+    known = [(each.text, canonical(each.labels[0])) for each in texts if len(each.labels) == 1]
+    found = [(text, label) for text, label in known if label is not None and label in labels]
+    if not found:
+        raise TrainError(f"{options.corpus}: has no text with one label alone, of {', '.join(labels)}")
+    return found
+
+
+def _tokenised(network: EmotionNetwork, texts: Sequence[tuple[str, str]]) -> Tokenised:
+    targets = [network.labels.index(label) for _, label in texts]
+    return Tokenised([_tokens(network, text) for text, _ in texts], torch.tensor(targets))
 
 
 def _tokens(network: EmotionNetwork, text: str) -> Tensor:

@@ -41,6 +41,7 @@ from emotrack.train.stages.given_stage import train_given_voice, train_given_wor
 from emotrack.train.stages.measured_stage import HeardClips, fit_head
 from emotrack.train.stages.readings import Dev, dev_conversations, train_clips, train_features
 from emotrack.train.stages.saved_care import care_address
+from emotrack.train.stages.second_opinion import read_opinions
 from emotrack.train.stages.speech_stage import HeardClip, hear, standardise, train_speech
 from emotrack.train.stages.speech_teacher import WhisperEncoder
 from emotrack.train.stages.text_stage import TextClassifier, train_text
@@ -74,6 +75,8 @@ def run_stage_one(recipe: Recipe, data: dict[str, Path], out: Path, seed: int) -
         return out / "stage1"
     with rank_0_first():
         corpus = gather(recipe, data)
+    if recipe.text.opinion is not None and "words" not in data:
+        read_opinions(recipe.text.opinion, data, corpus.labels)  # now, as it is needed last
     learned_from = addresses(data)
     words, config, tokenizer, scores = train_words(recipe, data, out, seed)
     voice = _voice(recipe, data, out, seed)

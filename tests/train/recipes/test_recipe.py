@@ -15,6 +15,7 @@ from emotrack.train.errors import TrainError
 from emotrack.train.recipes.recipe import PACKAGED, ActedSpeechRecipe, FrozenSpeechRecipe, load_recipe, on_corpus
 
 TOY = (PACKAGED / "toy.toml").read_text()
+OPINION = '[text.opinion]\ncorpus = "goemotions"'
 MERITS_L = (PACKAGED / "merits-l.toml").read_text()
 CARE = next(line for line in MERITS_L.splitlines() if line.startswith("care = "))
 PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread = 0.0\nunheard = 0.0\nreadings = 1\n"
@@ -63,6 +64,19 @@ PAIRING = "[pairing]\nacted = 1\nturns = 2\nvoiced = 1.0\nastray = 0.0\nunread =
         (
             TOY.replace("labels = 1.0", "labels = inf"),
             "speech.ActedSpeechRecipe.labels: Input should be a finite number",
+        ),
+        (
+            TOY.replace(OPINION, OPINION.replace("goemotions", "ravdess")),
+            "text.opinion.corpus: no corpus of texts 'ravd",
+        ),
+        (
+            TOY.replace(OPINION, OPINION.replace("goemotions", "meld")),
+            "text.opinion.corpus: is another one than the re",
+        ),
+        (TOY.replace("steepness = 0.5", "steepness = 1e3"), "steepness: Input should be less than or equal to 100"),
+        (
+            TOY.replace('vocabulary = ["meld"]', 'vocabulary = ["nowhere"]'),
+            "text.vocabulary: no corpus of texts 'nowhere'",
         ),
         (MERITS_L + PAIRING, "pairing: acted voices, and no others, are paired"),
         (MERITS_L.replace(CARE, ""), "speech: name either an encoder, or the two that care is made of, or"),
