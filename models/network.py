@@ -14,6 +14,7 @@ Notation: B batch, K turns, C labels, E embedding.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 
 from emotrack.models.baseline import Baseline, VoiceSums
 from emotrack.models.baseline_head import BaselineHead, build_speech_head, measured
-from emotrack.models.bounds import MAX_SPEECH_S, MIN_SPEECH_S
+from emotrack.models.bounds import MAX_SAMPLE, MAX_SPEECH_S, MIN_SPEECH_S
 from emotrack.models.co_attention import CoAttention, NoFusion
 from emotrack.models.config import NetworkConfig
 from emotrack.models.context_network import ContextNetwork, NoContext
@@ -42,6 +43,7 @@ from emotrack.models.text_encoder import TextConfig, TextEncoder, read_turn
 from emotrack.models.transformer import TransformerLayer
 from emotrack.models.whisper import WhisperFrontEnd
 
+HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 DEPARTURE = 0.5  # of what a voice sounds like from what it is taken for, as far as that is believed
 
 
@@ -120,7 +122,7 @@ class EmotionNetwork(Pretrained):
         """Encode the voice of one turn: (samples,) mono at ``sample_rate`` -> (V,), the head's ``voice`` numbers.
 
         Raises:
-            ValueError: not one channel, not 0.1 to 30 s long, or samples that are not finite.
+            ValueError: not one channel, not 0.1 to 30 s long, or samples that are not finite, or beyond 1e6.
         """
         return self.embed_speech_batch([waveform])[0]
 
@@ -149,8 +151,8 @@ class EmotionNetwork(Pretrained):
         seconds = len(samples) / self.sample_rate
         if not MIN_SPEECH_S <= seconds <= MAX_SPEECH_S:
             raise ValueError(f"a waveform lasts {MIN_SPEECH_S} to {MAX_SPEECH_S} s, not {seconds:.2f} s")
-        if not np.isfinite(samples).all():
-            raise ValueError("a waveform holds finite numbers only")
+        if not (np.abs(samples) <= MAX_SAMPLE).all():
+            raise ValueError(f"a waveform holds finite numbers only, none beyond {MAX_SAMPLE:g}")
         return self.speech_encoder.prepare(torch.tensor(samples, device=self.device))  # (T0, ...)
 
     def embed_text(self, text: str, before: Sequence[str | None] = ()) -> Tensor:
@@ -161,7 +163,7 @@ class EmotionNetwork(Pretrained):
             before: the words of the turns before it, oldest first (``RollingContext.words``).
 
         Raises:
-            ValueError: there are no words; such a turn has no text at all.
+            ValueError: there are no words, and such a turn has no text at all; or there is half a character in them.
         """
         return self.embed_text_batch([(text, before)])[0]
 
@@ -170,6 +172,8 @@ class EmotionNetwork(Pretrained):
         """The same for several turns at once, each with the words before it -> (E',) each."""
         if not all(text.strip() for text, _ in turns):
             raise ValueError("a text without words: leave the text out instead")
+        if any(HALF_A_CHARACTER.search(each) for text, before in turns for each in (text, *before) if each):
+            raise ValueError("a text with half a character, a surrogate, in it")
         read = [read_turn(self.tokenizer, text, before, self.config.text) for text, before in turns]
         tokens = [torch.tensor(tokens, device=self.device) for tokens, _ in read]  # (N,) each
         lengths = torch.tensor([len(each) for each in tokens], device=self.device)  # (B,)

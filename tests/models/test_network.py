@@ -38,6 +38,7 @@ def test_any_length_from_a_tenth_to_thirty_seconds(network: EmotionNetwork, seco
         (np.zeros((RATE, 2), np.float32), "one-dimensional"),
         (np.full(RATE, np.nan, np.float32), "finite"),
         (np.full(RATE, np.inf, np.float32), "finite"),
+        (np.full(RATE, 1e30, np.float32), "none beyond 1e\\+06"),
     ],
 )
 def test_a_waveform_that_cannot_be_is_refused(
@@ -57,6 +58,12 @@ def test_silence_is_scored(network: EmotionNetwork) -> None:
 def test_a_text_without_words_is_refused(network: EmotionNetwork, text: str) -> None:
     with pytest.raises(ValueError, match="without words"):
         network.embed_text(text)
+
+
+def test_half_a_character_is_refused(network: EmotionNetwork) -> None:
+    for text, before in (("so \ud800", []), ("so", ["\udfff", None])):
+        with pytest.raises(ValueError, match="half a character"):
+            network.embed_text(text, before)
 
 
 def test_a_text_longer_than_the_encoder_reads_is_cut(network: EmotionNetwork) -> None:
