@@ -146,7 +146,11 @@ class Turn(_Event):
         Field(description="The turn's FLAC file, relative to the saved session; only where audio is kept."),
     ] = None
     truncated: Annotated[
-        bool, Field(description="True when the turn was cut at the longest allowed, or part of its audio was lost.")
+        bool,
+        Field(
+            description="True when the turn was cut at the longest allowed, or where listening paused while somebody "
+            "spoke, or part of its audio was lost."
+        ),
     ]
     latency_ms: Latency
 

@@ -40,7 +40,7 @@ class SpeechTurn:
     speech_s: float
     """Of the turn; less than it lasts."""
     truncated: bool
-    """Cut at the longest length, or part of its audio was lost."""
+    """Cut at the longest length, or while somebody spoke, or part of its audio was lost."""
 
     @property
     def start_s(self) -> float:
@@ -195,12 +195,19 @@ class Listener:
         self._forget()
         return turns
 
-    def flush(self) -> list[SpeechTurn]:
-        """End the turn under way, if any: the stream stopped here."""
+    def flush(self, *, breaks_off: bool = False) -> list[SpeechTurn]:
+        """End the turn under way, if any: the stream stopped here.
+
+        With ``breaks_off`` more of it would have come: a turn that is in no pause lost its rest.
+        """
+        is_cut = breaks_off and self.pending is None
         decision = self._segmenter.flush()
         self.detector.reset()
         self.pending = None
-        return [self._take(decision)] if isinstance(decision, SpeechEnded) else []
+        if not isinstance(decision, SpeechEnded):
+            return []
+        turn = self._take(decision)
+        return [replace(turn, truncated=True) if is_cut else turn]
 
     def _end_sentence(self) -> list[SpeechTurn]:
         end, start, self._ends_at = self._ends_at, self.turn_start, None

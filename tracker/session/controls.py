@@ -96,12 +96,15 @@ class Controls:
     def rename(self, speaker: str, name: str) -> None:
         """Call a speaker by another name, for turns past and to come; two who get one name become one.
 
+        The name that they have already changes nothing.
+
         Raises ``ValueError`` for a speaker of whom there is no turn, for what is no name, and if too much waits.
         """
         speakers = self.status.tally.speakers
         if speaker not in speakers:
             raise ValueError(f"there is no speaker {speaker}: there are {', '.join(speakers) or 'none yet'}")
-        self._ask(RenameSpeaker(speaker, speaker_name(name)))
+        if (new := speaker_name(name)) != speaker:
+            self._ask(RenameSpeaker(speaker, new))
 
     def correct(self, turn_id: int, emotion: str) -> None:
         """Note what a turn really sounded like.

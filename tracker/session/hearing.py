@@ -68,7 +68,7 @@ class Hearing:
                     if isinstance(item, AudioChunk):
                         yield await self._hear(item)
                         continue
-                    yield await self._end_turns()
+                    yield await self._end_turns(breaks_off=isinstance(item, SourceLost))
                     if isinstance(item, SourceLost | SourceRestored):
                         self._status.source_lost = isinstance(item, SourceLost)
                         await self._publisher.send(source_event(self._status, item))
@@ -97,7 +97,7 @@ class Hearing:
         status.dropped_frames = self._source.dropped_frames
         if status.paused:
             self._paused_s += len(chunk.samples) / SAMPLE_RATE
-            return await self._end_turns()
+            return await self._end_turns(breaks_off=True)
         turns = [turn for place in range(len(self.listeners)) for turn in await self._listen(place, chunk)]
         status.levels_dbfs = tuple(listener.level_dbfs for listener in self.listeners)
         status.speaking = tuple(listener.speaking for listener in self.listeners)
@@ -130,10 +130,10 @@ class Hearing:
             return None
         return self._voices.get(channel)
 
-    async def _end_turns(self) -> list[SpeechTurn]:
-        """The turns under way, which end here."""
+    async def _end_turns(self, *, breaks_off: bool = False) -> list[SpeechTurn]:
+        """The turns under way, which end here; with ``breaks_off`` their speakers may well go on unheard."""
         self._status.speaking = tuple(False for _ in self.listeners)
-        turns = [turn for listener in self.listeners for turn in listener.flush()]
+        turns = [turn for listener in self.listeners for turn in listener.flush(breaks_off=breaks_off)]
         for turn in turns:
             if (voices := self.voices(turn.channel)) is not None:
                 await voices.finish(turn)

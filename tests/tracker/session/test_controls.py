@@ -10,8 +10,9 @@ import pytest
 from emotrack.models.network import EmotionNetwork
 from emotrack.tracker.audio import SAMPLE_RATE, Samples
 from emotrack.tracker.events import Correction, Event, Mark, Turn
-from emotrack.tracker.session.controls import MAX_WAITING_COMMANDS, Command, Controls, ForgetTurns
+from emotrack.tracker.session.controls import MAX_WAITING_COMMANDS, Command, Controls, ForgetTurns, RenameSpeaker
 from emotrack.tracker.session.status import LiveStatus
+from tests.tracker.dashboard.made_up import turn
 from tests.tracker.scripted import Recorder, ScriptedSession, ScriptedSource, chunks, mono, session
 
 LABELS = ("neutral", "joy", "anger")
@@ -51,6 +52,15 @@ def test_a_correction_of_what_is_not_known_is_refused(turn_id: int, emotion: str
     with pytest.raises(ValueError, match=why):
         controls.correct(turn_id, emotion)
     assert not commands_of(controls)
+
+
+def test_a_name_that_a_speaker_has_already_changes_nothing() -> None:
+    status = LiveStatus()
+    status.tally.add(turn(1, speaker="Ana"))
+    controls = Controls(status, LABELS)
+    controls.rename("Ana", " Ana ")
+    controls.rename("Ana", "Bea")
+    assert commands_of(controls) == [RenameSpeaker("Ana", "Bea")]
 
 
 def test_of_too_many_commands_the_latest_are_refused() -> None:

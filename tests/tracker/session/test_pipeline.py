@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from emotrack.models.context import EmotionEstimate, Revision
 from emotrack.models.network import EmotionNetwork
 from emotrack.models.scorer import ConversationScorer
-from emotrack.tracker.audio import SAMPLE_RATE, Samples, SourceItem, SourceLost, SourceRestored
+from emotrack.tracker.audio import SAMPLE_RATE, AudioChunk, Samples, SourceItem, SourceLost, SourceRestored
 from emotrack.tracker.errors import SinkError, SourceError
 from emotrack.tracker.events import Event, Turn
 from emotrack.tracker.session.turn_queue import MAX_WAITING_TURNS
@@ -143,6 +144,7 @@ def test_a_lost_source_ends_the_turn_and_comes_back(network: EmotionNetwork, ste
     before, after = recorder.turns[0], recorder.turns[1]
     assert before.end_s <= 2.0
     assert after.start_s >= 12.0
+    assert (before.truncated, after.truncated) == (True, False)
 
 
 def test_a_source_that_breaks_off_loses_nothing_heard_before(network: EmotionNetwork, stereo: Samples) -> None:
@@ -239,6 +241,29 @@ def test_nothing_is_heard_in_a_pause(network: EmotionNetwork, stereo: Samples) -
     live = session(ScriptedSource(chunks(mono(stereo))), network, recorder)
     asyncio.run(live.run())
     assert 1 <= len(recorder.turns) < len(TRUTH)
+
+
+@pytest.mark.parametrize(
+    ("at_s", "cut"), [(2.0, True), (3.4, False)]
+)  # within the first line, and in the pause after it
+def test_a_pause_cuts_a_turn_only_while_somebody_speaks(
+    network: EmotionNetwork, stereo: Samples, at_s: float, cut: bool
+) -> None:
+    heard = chunks(mono(stereo[: 6 * SAMPLE_RATE]))
+    live: ScriptedSession
+
+    class Source(ScriptedSource):
+        async def items(self) -> AsyncGenerator[SourceItem, None]:
+            async with aclosing(super().items()) as items:
+                async for item in items:
+                    if isinstance(item, AudioChunk) and item.end >= at_s * SAMPLE_RATE:
+                        live.controls.pause(True)
+                    yield item
+
+    recorder = Recorder()
+    live = session(Source(heard), network, recorder)
+    asyncio.run(live.run())
+    assert [turn.truncated for turn in recorder.turns] == [cut]
 
 
 def test_a_mark_is_an_event_of_its_own(network: EmotionNetwork, stereo: Samples) -> None:
