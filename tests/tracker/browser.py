@@ -21,6 +21,22 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 )
 
+# Pages scroll on for a moment, as they lay out what comes into sight: it is scrolled to until it stays.
+STAND_STILL = """
+const [wanted, done] = arguments;
+const at = () => `${wanted.getBoundingClientRect().left} ${wanted.getBoundingClientRect().top}`;
+let place, still = 0;
+(function look() {
+  still = place === at() ? still + 1 : 0;
+  if (!still) wanted.scrollIntoView({ block: "center", behavior: "instant" });
+  place = at();
+  if (still < 3) return requestAnimationFrame(look);
+  const note = ({ target }) => (window.clickedOn = wanted.contains(target) || target.outerHTML);
+  addEventListener("click", note, { once: true, capture: true });
+  done();
+})();
+"""
+
 
 class Browser:
     """Headless Chromium with what the tests ask of it."""
@@ -57,14 +73,9 @@ class Browser:
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
 
     def click(self, selector: str) -> None:
-        """Click an element where it is now; fails where something else is clicked."""
+        """Click an element once it stands still in sight; fails where something else is clicked."""
         element = self.driver.find_element("css selector", selector)
-        self.run(
-            "const [wanted] = arguments; wanted.scrollIntoView({block: 'center'});"
-            "addEventListener('click', ({target}) => (window.clickedOn = wanted.contains(target) || target.outerHTML),"
-            " {once: true, capture: true})",
-            element,
-        )
+        self.driver.execute_async_script(STAND_STILL, element)
         # Without a duration the pointer glides there for a quarter of a second, in which a page may move.
         webdriver.ActionChains(self.driver, duration=0).move_to_element(element).click().perform()
         clicked_on = self.wait("return window.clickedOn")

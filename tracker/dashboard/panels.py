@@ -22,7 +22,7 @@ _LISTENING = Style(color=SKY)
 _SPEAKING = Style(color=GREEN)
 _LOUD = Style(color=VERMILLION, bold=True)
 _VOICE_ONLY = Style(dim=True, italic=True)
-TOO_LITTLE = "Too little heard for a mood."
+TOO_LITTLE = "Too little certain for a mood."
 
 
 def label_width(state: DashboardState) -> int:

@@ -48,6 +48,7 @@ _REPLAY = (
 )
 _NOT_RECORDED = "Nothing is recorded."
 _NOT_HERE = "Nothing is recorded here."  # what is done where the session runs, a watcher cannot know
+LISTENING = "○ listening"
 
 
 @cache
@@ -222,7 +223,7 @@ def state_chip(state: DashboardState, status: Status) -> tuple[str, Style]:
         (state.started is None, "○ starting", _chip(GREY)),
         (any(status.speaking), "● speaking", _chip(GREEN)),
         (status.thinking > 0, "◆ thinking", _chip(YELLOW)),
-        (True, "○ listening", _chip(SKY)),
+        (True, LISTENING, _chip(SKY)),
     )
     return next((words, style) for applies, words, style in states if applies)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from emotrack.tracker.dashboard.palette import ALARM, look
 from emotrack.tracker.dashboard.state import NOTICE_CHARS, DashboardState
-from emotrack.tracker.dashboard.view import state_chip
+from emotrack.tracker.dashboard.view import LISTENING, state_chip
 from emotrack.tracker.messages.plain import plain
 from emotrack.tracker.session.status import Status
 from emotrack.tracker.sessions.report.colours import DARK_LANE, letters
@@ -50,6 +50,8 @@ class FiguresOf:
     ) -> Figures:
         """The figures; ``events`` is another one as soon as there was an event."""
         words, style = state_chip(state, status)
+        if self._has_microphone and not is_connected and words == LISTENING:
+            words = "○ no microphone"
         if self._known is None or self._known.events != events:
             self._known = _Known.of(state, events)
         known = self._known

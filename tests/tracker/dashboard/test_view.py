@@ -334,14 +334,14 @@ def test_a_turn_that_is_doubted_says_why(doubt: Doubt | None, told: str) -> None
 def test_there_is_no_mood_while_all_is_guessed() -> None:
     state = DashboardState()
     state.apply(turn(1, uncertain=True))
-    assert any("Too little heard for a mood." in line for line in lines_of(state, LiveStatus(), 120, 40))
+    assert any("Too little certain for a mood." in line for line in lines_of(state, LiveStatus(), 120, 40))
 
 
 def test_in_a_narrow_terminal_a_mood_that_is_missing_is_told_in_two_lines() -> None:
     state = DashboardState()
     state.apply(turn(1, uncertain=True))
     lines = lines_of(state, LiveStatus(), 80, 24)
-    (first,) = [place for place, line in enumerate(lines) if "Too little heard" in line]
+    (first,) = [place for place, line in enumerate(lines) if "Too little certain" in line]
     assert "mood." in lines[first + 1]
 
 

@@ -22,7 +22,7 @@ from emotrack.tracker.sources import Source
 from emotrack.tracker.web.address import bind
 from emotrack.tracker.web.microphone import WebMicrophone
 from tests.tracker.browser import Browser, needs_chromium
-from tests.tracker.dashboard.made_up import mark, merged, provisional, renamed, started, turn
+from tests.tracker.dashboard.made_up import ended, mark, merged, provisional, renamed, started, turn
 from tests.tracker.kitchen_table import samples
 from tests.tracker.web.served import ServedPage
 from tests.tracker.web.test_web_microphone import Hearer
@@ -249,6 +249,9 @@ window.places = {};
 """
 
 
+READ_PLACES = "return Object.fromEntries(Object.entries(window.places).map(([id, seen]) => [id, [...seen]]))"
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_button_moves_as_the_page_fills(browser: Browser, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """A person who has seen a button presses where it was; the first figures may come a moment after the welcome."""
@@ -264,9 +267,13 @@ def test_no_button_moves_as_the_page_fills(browser: Browser, monkeypatch: pytest
         browser.wait("return document.querySelector('#kept').textContent")
         time.sleep(0.3)
         browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", begins)
-        places = browser.run(
-            "return Object.fromEntries(Object.entries(window.places).map(([id, seen]) => [id, [...seen]]))"
-        )
+        places = browser.run(READ_PLACES)
+        browser.run("window.places = {}")
+        browser.click("#pause")
+        browser.wait("return document.querySelector('#pause').textContent.includes('Resume')")
+        time.sleep(0.1)
+        paused = browser.run(READ_PLACES)
+    assert {name: seen for name, seen in paused.items() if len(seen) > 1 or seen != places[name]} == {}
     assert {"mark", "pause", "stop", "microphone-button"} <= set(places)
     assert {name: seen for name, seen in places.items() if len(seen) > 1} == {}
 
@@ -316,6 +323,41 @@ def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> Non
     assert len(heard) >= 3 * SAMPLE_RATE
     seconds = [heard[at : at + SAMPLE_RATE] for at in range(0, len(heard) - SAMPLE_RATE + 1, SAMPLE_RATE // 2)]
     assert median(likeness(second, speech) for second in seconds) > 0.9  # a browser that is kept waiting loses some
+
+
+def test_a_device_is_lent_to_one_session(browser: Browser) -> None:
+    source = WebMicrophone()
+    with PageThread(source) as served:
+
+        async def listen() -> Hearer:
+            return Hearer(source)
+
+        hearer = served.run(listen())
+        served.emit(started())
+        browser.emulate(390)
+        browser.open(served.url)
+        browser.wait("return document.querySelector('#microphone').checkVisibility()")
+        assert words(browser, "#doing") == "○ no microphone"
+        browser.click("#microphone-button")
+        browser.wait("return document.querySelector('#microphone-state').textContent.startsWith('This device listens')")
+        browser.wait("return !document.querySelector('#doing').textContent.includes('no microphone')")
+        served.emit(ended(0))
+        browser.wait("return document.querySelector('#microphone-state').textContent.startsWith('The session ended')")
+        assert words(browser, "#microphone-button") == "Use this device's microphone"
+        served.run(hearer.close())
+    browser.wait("return document.querySelector('body').classList.contains('away')")
+    assert words(browser, "#doing") == "■ ended"
+
+
+def test_a_speaker_with_a_new_name_keeps_their_lane(browser: Browser) -> None:
+    with PageThread() as served:
+        served.emit(started(), turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2"))
+        browser.emulate(1280)
+        browser.open(served.url)
+        names = "return [...document.querySelectorAll('#lanes .lane[role=group]')].map((lane) => lane.ariaLabel).join()"
+        browser.wait(f"{names} === 'speaker 1,speaker 2'")
+        served.emit(renamed("speaker 1", "Ana"))
+        browser.wait(f"{names} === 'Ana,speaker 2'")
 
 
 def likeness(piece: Samples, whole: Samples) -> float:

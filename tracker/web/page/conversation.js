@@ -10,6 +10,7 @@ export class Conversation {
 
   clear(session) {
     this.session = session;
+    this.hasEnded = false;
     this.items = []; // in the order in which they came
     this.gone = 0; // items that were dropped, so that an item's number stays
     this.turns = new Map(); // by turn_id
@@ -55,6 +56,7 @@ export class Conversation {
         break;
       }
       case "session_ended":
+        this.hasEnded = true;
         this.note(event.seconds, "■", "end", `The session ended: ${event.reason.replaceAll("_", " ")}`, change);
         break;
     }

@@ -87,6 +87,11 @@ export class Lanes {
       this.rebuild();
       return;
     }
+    // A new name in the place of an old one: the lanes stay in the order in which their speakers came.
+    if (this.lanes.size < MOST_LANES && changed.some((turn) => this.shows(turn) && !this.lanes.has(nameOf(turn)))) {
+      this.rebuild();
+      return;
+    }
     this.move(Math.max(this.now, this.conversation.latest?.end_s ?? 0));
     for (const item of added) if (item.turn_id) this.add(item);
     const wanted = new Set(changed);

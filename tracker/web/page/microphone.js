@@ -58,6 +58,11 @@ export class Microphone {
     };
   }
 
+  // Whoever lends a device lends it to one session.
+  sessionEnded() {
+    if (this.stream) this.stop("The session ended, and the microphone is off.");
+  }
+
   send(samples) {
     const socket = this.socket;
     if (!this.isHeard || socket?.readyState !== WebSocket.OPEN) return; // some samples come after the end

@@ -11,10 +11,11 @@ import { Overlay } from "./overlay.js";
 import { Panels } from "./panels.js";
 import { linkTo, showTiles } from "./sites.js";
 import { Transcript } from "./transcript.js";
-import { byId, chip, inWords, labels, learn, make, nameOf, say } from "./words.js";
+import { byId, chip, counted, inWords, labels, learn, make, nameOf, say } from "./words.js";
 
 const FEW = 20; // turns that are drawn at once
 const LATER_MS = 150;
+const MESSAGE_MS = 8000;
 const MOST_HIDDEN_MS = 5000; // then a site that has said nothing is shown as it is
 
 const query = new URLSearchParams(location.search);
@@ -43,9 +44,10 @@ const connection = new Connection(query.get("site"), {
     document.body.classList.toggle("away", !isOpen);
     byId("buttons").inert = !isOpen;
     if (isOpen) return;
-    say(byId("doing"), forGood ? "not let in" : "! reconnecting");
-    byId("doing").className = "state alarm";
-    if (why) tell(`Not connected: ${why}.`);
+    const isOver = !forGood && conversation.hasEnded;
+    say(byId("doing"), forGood ? "not let in" : isOver ? "■ ended" : "! reconnecting");
+    byId("doing").className = isOver ? "state" : "state alarm";
+    if (why) tell(`The connection ended: ${why}.`, forGood);
   },
   welcome(welcome) {
     entered = welcome;
@@ -55,6 +57,7 @@ const connection = new Connection(query.get("site"), {
   },
   events({ events }) {
     take(events, false);
+    if (conversation.hasEnded) microphone.sessionEnded();
     if (isUpToDate) requestAnimationFrame(() => setTimeout(measure, 0, events.at(-1)));
     isUpToDate = true; // what comes first was before
   },
@@ -82,8 +85,10 @@ const connection = new Connection(query.get("site"), {
     byId("all-sites").hidden = connection.site === null;
     if (connection.site !== null) return;
     enter();
-    say(byId("doing"), `${list.sites.length} sites`);
+    say(byId("doing"), counted(list.sites.length, "site"));
     byId("doing").className = "state";
+    say(byId("alarm"), list.notice ?? "");
+    byId("alarm").hidden = !list.notice;
     showTiles(list);
   },
   lost: ({ events }) => tell(`${events} events were missed: this page read too slowly, or came too late for them.`),
@@ -157,23 +162,28 @@ function showLegend() {
   byId("legend").replaceChildren(...labels().map(({ name }) => make("li", {}, chip(name), ` ${name}`)));
 }
 
-function tell(words) {
+function tell(words, stays = false) {
   clearTimeout(message);
   say(byId("message"), words);
   byId("message").hidden = false;
-  message = setTimeout(() => (byId("message").hidden = true), 8000);
+  if (!stays) message = setTimeout(() => (byId("message").hidden = true), MESSAGE_MS);
 }
 
 // -- what a person wishes ---------------------------------------------------------------------------------------
 
-byId("mark").addEventListener("click", () => connection.wish("mark"));
-byId("pause").addEventListener("click", () => connection.wish("pause", { paused: !paused }));
-byId("stop").addEventListener("click", () => ask("sure", () => connection.wish("stop")));
+function wish(type, more) {
+  byId("message").hidden = true; // of what was not done before
+  connection.wish(type, more);
+}
+
+byId("mark").addEventListener("click", () => wish("mark"));
+byId("pause").addEventListener("click", () => wish("pause", { paused: !paused }));
+byId("stop").addEventListener("click", () => ask("sure", () => wish("stop")));
 
 function askForName(name) {
   say(byId("old-name"), name);
   byId("new-name").value = "";
-  ask("rename", () => connection.wish("rename", { speaker: name, name: byId("new-name").value }));
+  ask("rename", () => wish("rename", { speaker: name, name: byId("new-name").value }));
 }
 
 function askToCorrect(turn) {
@@ -181,7 +191,7 @@ function askToCorrect(turn) {
   byId("correct-labels").replaceChildren(
     ...labels().map(({ name }) => make("button", { type: "submit", value: name }, chip(name), ` ${name}`)),
   );
-  ask("correct", (emotion) => connection.wish("correct", { turn_id: turn.turn_id, emotion }));
+  ask("correct", (emotion) => wish("correct", { turn_id: turn.turn_id, emotion }));
 }
 
 function ask(id, then) {

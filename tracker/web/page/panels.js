@@ -94,7 +94,7 @@ export class Panels {
     });
     byId("mood-stack").replaceChildren(...parts);
     byId("mood-words").replaceChildren(...shares.slice(0, 4).map(([name, share]) => make("span", {}, chip(name), ` ${name} ${percent(share)}`)));
-    if (!shares.length) byId("mood-words").append("Too little was heard yet of what is certain.");
+    if (!shares.length) byId("mood-words").append("Too little of the latest is certain for a mood.");
   }
 
   speakers({ speakers }) {

@@ -92,13 +92,12 @@ export class Transcript {
     const head = make("p", { className: "head" }, make("b", {}, isolated(nameOf(item))), " ", chip(item.emotion, item), " ");
     if (item.corrected) {
       head.append(item.emotion, " ", make("em", {}, "✓ corrected by a person"), " ");
-      head.append(make("span", { className: "quiet" }, `estimated ${item.estimate} ${percent(item.confidence)}`));
+      head.append(make("span", { className: "quiet" }, `(estimated ${item.estimate} ${percent(item.confidence)})`));
     } else {
       const howMuch = [percent(item.confidence), affect(item)].filter(Boolean).join(", ");
       head.append(item.emotion, " ", make("span", { className: "quiet" }, howMuch));
-      if (item.uncertain) head.append(" ", make("em", {}, "uncertain"));
     }
-    const more = remarks(item);
+    const more = [item.uncertain && !item.corrected && "uncertain", remarks(item)].filter(Boolean).join(", ");
     if (more) head.append(" ", make("em", {}, more));
     const said = make("div", { className: "said" }, head);
     said.append(
