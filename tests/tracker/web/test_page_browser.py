@@ -7,6 +7,7 @@ import socket
 import time
 import wave
 from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from statistics import median
 from threading import Thread
@@ -298,7 +299,9 @@ def test_what_was_not_done_is_said_beside_what_everybody_should_know(
         assert browser.run(f"{twice} return ids.filter((id, at) => ids.indexOf(id) !== at)") == []
 
 
-def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> None:
+@contextmanager
+def with_a_microphone(browser: Browser) -> Iterator[tuple[PageThread, Hearer]]:
+    """A page that wants a microphone, on a telephone, and what hears it."""
     source = WebMicrophone()
     with PageThread(source) as served:
 
@@ -310,14 +313,22 @@ def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> Non
         browser.emulate(390)
         browser.open(served.url)
         browser.wait("return document.querySelector('#microphone').checkVisibility()")
+        yield served, hearer
+        served.run(hearer.close())
+
+
+LISTENS = "return document.querySelector('#microphone-state').textContent.startsWith('This device listens')"
+
+
+def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> None:
+    with with_a_microphone(browser) as (_, hearer):
         browser.click("#microphone-button")
-        browser.wait("return document.querySelector('#microphone-state').textContent.startsWith('This device listens')")
+        browser.wait(LISTENS)
         deadline = time.monotonic() + 20
         while len(hearer.samples) < 3 * SAMPLE_RATE and time.monotonic() < deadline:
             time.sleep(0.05)
         browser.click("#microphone-button")
         browser.wait("return document.querySelector('#microphone-state').textContent === 'The microphone is off.'")
-        served.run(hearer.close())
         assert browser.complaints() == []
     heard = hearer.samples[:, 0]
     assert len(heard) >= 3 * SAMPLE_RATE
@@ -326,25 +337,14 @@ def test_the_browser_is_the_microphone(browser: Browser, speech: Samples) -> Non
 
 
 def test_a_device_is_lent_to_one_session(browser: Browser) -> None:
-    source = WebMicrophone()
-    with PageThread(source) as served:
-
-        async def listen() -> Hearer:
-            return Hearer(source)
-
-        hearer = served.run(listen())
-        served.emit(started())
-        browser.emulate(390)
-        browser.open(served.url)
-        browser.wait("return document.querySelector('#microphone').checkVisibility()")
+    with with_a_microphone(browser) as (served, _):
         assert words(browser, "#doing") == "○ no microphone"
         browser.click("#microphone-button")
-        browser.wait("return document.querySelector('#microphone-state').textContent.startsWith('This device listens')")
+        browser.wait(LISTENS)
         browser.wait("return !document.querySelector('#doing').textContent.includes('no microphone')")
         served.emit(ended(0))
         browser.wait("return document.querySelector('#microphone-state').textContent.startsWith('The session ended')")
         assert words(browser, "#microphone-button") == "Use this device's microphone"
-        served.run(hearer.close())
     browser.wait("return document.querySelector('body').classList.contains('away')")
     assert words(browser, "#doing") == "■ ended"
 
