@@ -23,7 +23,7 @@ Part = Literal["speech", "text", "context"]  # the parts on which an estimate re
 SNAPSHOT_VERSION = 2
 MAX_SNAPSHOT_BYTES = 1 << 20
 MAX_EMBEDDING = 1e6  # of its numbers; beyond, the context network would overflow
-MAX_HEARD = 1e8  # turns of a baseline, more than a life of talk
+MAX_HEARD = 2.0**24  # turns of a baseline; beyond, a sum of that precision stands still
 MAX_SUM = MAX_HEARD * MAX_EMBEDDING**2  # of a baseline's
 ROUNDED = 1e-4  # of the room's sums, by which those of a speaker may be less than nothing
 MAX_SPEAKER_LENGTH = 100  # characters; longer names are cut in a snapshot
@@ -154,8 +154,9 @@ class RollingContext:
             }
         names: list[str] | None = None
         if self.baseline is not None:
-            names = [name[:MAX_SPEAKER_LENGTH] for name in self.baseline.speakers]
-            sums = VoiceSums.stacked([self.baseline.room, *self.baseline.speakers.values()])
+            kept = self.baseline.bounded(())  # of the others the turns that are remembered tell what they were like
+            names = [name[:MAX_SPEAKER_LENGTH] for name in kept.speakers]
+            sums = VoiceSums.stacked([kept.room, *kept.speakers.values()])
             tensors |= {f"heard.{name}": tensor.cpu().clone() for name, tensor in sums.tensors().items()}
         facts = {
             "version": SNAPSHOT_VERSION,
@@ -168,8 +169,17 @@ class RollingContext:
         return save(tensors, metadata={"context": json.dumps(facts)})
 
     def note(self, heard: Sequence[VoiceSums | None]) -> None:
-        """Remember what was heard in each turn, oldest first, as part of the baseline that there is."""
+        """Remember what was heard in each turn, oldest first, as part of the baseline that there is.
+
+        Whoever has none begins with these turns.
+        """
         self._heard = deque(heard, maxlen=self.size)
+        if self.baseline is None:
+            return
+        known = set(self.baseline.speakers)
+        for turn, sums in zip(self._turns, heard, strict=True):
+            if sums is not None and turn.speaker not in known:
+                self.baseline = self.baseline.moved(sums, None, turn.speaker)
 
     @classmethod
     def from_bytes(
@@ -208,7 +218,7 @@ class RollingContext:
             raise SnapshotError("a snapshot of another length or with other labels")
         if not len(speakers) == len(words) == len(published) <= turns:
             raise SnapshotError("a snapshot whose parts do not fit together")
-        baseline = None if no_baseline is None else _baseline(tensors, names, turns, no_baseline.room, device)
+        baseline = None if no_baseline is None else _baseline(tensors, names, no_baseline.room, device)
         context = cls(turns, fingerprint)
         for place in range(len(published)):
             text, speech = (
@@ -230,9 +240,7 @@ def _embedding(tensor: Tensor | None, width: int, device: torch.device) -> Tenso
     return tensor.to(device)
 
 
-def _baseline(
-    tensors: dict[str, Tensor], names: list[str], turns: int, nothing: VoiceSums, device: torch.device
-) -> Baseline:
+def _baseline(tensors: dict[str, Tensor], names: list[str], nothing: VoiceSums, device: torch.device) -> Baseline:
     rows = 1 + len(names)  # the first is the room's
     found = {}
     for name, none in nothing.tensors().items():
@@ -242,7 +250,7 @@ def _baseline(
             raise SnapshotError("a snapshot with a baseline of another shape, or that is not finite or too large")
         found[name] = tensor.to(device)
     sums = VoiceSums(**found)
-    if len(names) > max(MAX_SPEAKERS, turns) or len(set(names)) < len(names) or not _can_be(sums):
+    if len(names) > MAX_SPEAKERS or len(set(names)) < len(names) or not _can_be(sums):
         raise SnapshotError("a snapshot with a baseline that cannot be")
     room, *speakers = sums.rows()
     return Baseline(room, dict(zip(names, speakers, strict=True)))
@@ -252,15 +260,16 @@ def _can_be(sums: VoiceSums) -> bool:
     """Whether some turns have these sums, a row of which is the room's, but for rounding.
 
     What was believed of the labels sums to the turns, and no label's total of a number is larger than what was believed
-    and the squares allow (Cauchy-Schwarz).
+    and the squares allow (Cauchy-Schwarz). Of millions of turns, rounding makes one up to twice the other.
     """
     turns, total, squares, believed = (each.double() for each in (sums.turns, sums.total, sums.squares, sums.believed))
     least = -ROUNDED * turns[0]
     are_some = (turns >= 0.0).all() & (turns <= MAX_HEARD).all() & (believed >= least).all()
-    agree = ((believed.sum(dim=1) - turns).abs() <= 1e-3 * (1.0 + turns[0])).all()
+    apart, most_apart = believed.sum(dim=1), 1e-3 * (1.0 + turns[0])  # (S,), ()
+    agree = ((apart >= turns / 2.0 - most_apart) & (apart <= 2.0 * turns + most_apart)).all()
     slack = ROUNDED * squares[0].clamp(min=0.0)  # (V,)
     most = (believed - least).unsqueeze(-1) * (squares.clamp(min=0.0) + slack).unsqueeze(-2)  # (S, C, V)
-    return bool(are_some & agree & (squares >= -slack).all() & (total.square() <= 1.01 * most + 1e-6).all())
+    return bool(are_some & agree & (squares >= -slack).all() & (total.square() <= 4.0 * most + 1e-6).all())
 
 
 def _metadata(snapshot: bytes) -> dict[str, str]:

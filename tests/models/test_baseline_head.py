@@ -273,6 +273,40 @@ def test_a_baseline_that_cannot_be_is_refused(network: EmotionNetwork, kind: str
         scorer.restore_context(context.to_bytes())
 
 
+@pytest.mark.parametrize("turns", [10**3, 10**5, 10**6, 4 * 10**6])
+def test_a_baseline_of_a_long_time_is_one_however_its_sums_were_rounded(network: EmotionNetwork, turns: int) -> None:
+    """Of an always-on room: beyond a hundred thousand turns of equal evidence a float32 sum is a thousandth off."""
+    context = ConversationScorer(network).new_context(2)
+    ConversationScorer(network).estimate(context, turns_of("A")[0])
+    assert context.baseline is not None
+    (one,) = context.baseline.speakers.values()
+
+    def added_up(tensor: torch.Tensor) -> torch.Tensor:
+        flat = [np.add.accumulate(np.full(turns, each, np.float32))[-1] for each in tensor.flatten().tolist()]
+        return torch.tensor(np.array(flat)).reshape(tensor.shape)
+
+    sums = VoiceSums(**{name: added_up(tensor) for name, tensor in one.tensors().items()})
+    context.baseline = Baseline(sums, {"A": sums})
+    assert ConversationScorer(network).restore_context(context.to_bytes()).baseline is not None
+
+
+def test_a_snapshot_of_many_speakers_keeps_those_heard_last_and_what_is_remembered_of_the_others(
+    network: EmotionNetwork,
+) -> None:
+    scorer = ConversationScorer(network)
+    context = scorer.new_context(MAX_SPEAKERS + 4)
+    names = [f"speaker {number}" for number in range(MAX_SPEAKERS + 4)]
+    for number, name in enumerate([*names, *names]):
+        scorer.estimate(context, TurnEmbedding(voice(number), None, name))
+    restored = scorer.restore_context(context.to_bytes())
+    assert restored.baseline is not None
+    turns = {name: round(float(heard.turns)) for name, heard in restored.baseline.speakers.items()}
+    assert turns == {name: 1 if name in names[:4] else 2 for name in names}
+    restored.attribute([None] * len(names))
+    assert {round(float(heard.turns)) for heard in restored.baseline.speakers.values()} == {1}
+    assert set(restored.baseline.speakers) == set(names[4:])
+
+
 @pytest.mark.parametrize("window", [1, 4, 40])
 @pytest.mark.parametrize("seed", range(4))
 def test_who_is_forgotten_and_comes_back_takes_nothing_from_anybody(
