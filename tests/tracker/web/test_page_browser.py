@@ -350,14 +350,32 @@ def test_a_device_is_lent_to_one_session(browser: Browser) -> None:
 
 
 def test_a_speaker_with_a_new_name_keeps_their_lane(browser: Browser) -> None:
+    """Also where the first turns of all have left the strip, and where there is no room for another lane."""
+    names = [f"speaker {number}" for number in range(1, 13)]
     with PageThread() as served:
-        served.emit(started(), turn(1, speaker="speaker 1"), turn(2, speaker="speaker 2"))
+        served.emit(started())
+        said = [*names, "speaker 2", *reversed(names)]
+        served.emit(
+            *(
+                turn(number, speaker=name, start_s=10.0 * number, end_s=10.0 * number + 2.0)
+                for number, name in enumerate(said, start=1)
+            )
+        )
         browser.emulate(1280)
         browser.open(served.url)
-        names = "return [...document.querySelectorAll('#lanes .lane[role=group]')].map((lane) => lane.ariaLabel).join()"
-        browser.wait(f"{names} === 'speaker 1,speaker 2'")
-        served.emit(renamed("speaker 1", "Ana"))
-        browser.wait(f"{names} === 'Ana,speaker 2'")
+        lanes = "return [...document.querySelectorAll('#lanes .lane[role=group]')].map((lane) => lane.ariaLabel)"
+        browser.wait(f"{lanes}.length === 12")
+        before = browser.run(lanes)
+        for name, new in (("speaker 3", "Ana"), ("speaker 12", "Ben")):
+            served.emit(renamed(name, new))
+            before = [new if each == name else each for each in before]
+            browser.wait(f"{lanes}.includes(arguments[0])", new)
+            assert browser.run(lanes) == before
+        assert "others" not in before
+        browser.open(f"{served.url}?speaker=Ana")
+        browser.wait(f"{lanes}.includes('Ana')")
+        served.emit(renamed("Ana", "Eve"))
+        browser.wait(f"{lanes}.length === 0")
 
 
 def likeness(piece: Samples, whole: Samples) -> float:

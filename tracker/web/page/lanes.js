@@ -87,18 +87,31 @@ export class Lanes {
       this.rebuild();
       return;
     }
-    // A new name in the place of an old one: the lanes stay in the order in which their speakers came.
-    if (this.lanes.size < MOST_LANES && changed.some((turn) => this.shows(turn) && !this.lanes.has(nameOf(turn)))) {
-      this.rebuild();
-      return;
-    }
     this.move(Math.max(this.now, this.conversation.latest?.end_s ?? 0));
     for (const item of added) if (item.turn_id) this.add(item);
     const wanted = new Set(changed);
-    if (wanted.size) for (const { turn, bar } of this.bars) if (wanted.has(turn)) this.fill(bar, turn);
+    if (wanted.size) {
+      for (const { turn, bar } of this.bars) if (wanted.has(turn)) this.rename(bar.parentElement, nameOf(turn));
+      for (const { turn, bar } of this.bars) {
+        if (!wanted.has(turn)) continue;
+        if (this.shows(turn)) this.fill(bar, turn);
+        else bar.remove();
+      }
+    }
     for (const [name, { row, track }] of this.lanes) {
       if (changed.length && !track.querySelector(".bar:not(.going)")) this.forget(name, row);
     }
+  }
+
+  // A lane of which every turn has a new name has that name, where it is.
+  rename(track, name) {
+    const [old, lane] = [...this.lanes].find(([, lane]) => lane.track === track) ?? [];
+    if (!lane || old === OTHERS || this.lanes.has(name)) return;
+    if (this.bars.some(({ turn, bar }) => bar.parentElement === track && nameOf(turn) !== name)) return;
+    this.lanes.delete(old);
+    this.lanes.set(name, lane);
+    lane.row.firstElementChild.replaceChildren(isolated(name));
+    lane.row.lastElementChild.setAttribute("aria-label", name);
   }
 
   forget(name, row) {

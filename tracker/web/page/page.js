@@ -43,7 +43,13 @@ const connection = new Connection(query.get("site"), {
     const isOpen = state === "open";
     document.body.classList.toggle("away", !isOpen);
     byId("buttons").inert = !isOpen;
-    if (isOpen) return;
+    if (isOpen) {
+      if (!conversation.hasEnded) {
+        say(byId("doing"), "connecting"); // until figures come
+        byId("doing").className = "state";
+      }
+      return;
+    }
     const isOver = !forGood && conversation.hasEnded;
     say(byId("doing"), forGood ? "not let in" : isOver ? "■ ended" : "! reconnecting");
     byId("doing").className = isOver ? "state" : "state alarm";
