@@ -265,8 +265,8 @@ def _can_be(sums: VoiceSums) -> bool:
     turns, total, squares, believed = (each.double() for each in (sums.turns, sums.total, sums.squares, sums.believed))
     least = -ROUNDED * turns[0]
     are_some = (turns >= 0.0).all() & (turns <= MAX_HEARD).all() & (believed >= least).all()
-    apart, most_apart = believed.sum(dim=1), 1e-3 * (1.0 + turns[0])  # (S,), ()
-    agree = ((apart >= turns / 2.0 - most_apart) & (apart <= 2.0 * turns + most_apart)).all()
+    sounded, rounding = believed.sum(dim=1), 1e-3 * (1.0 + turns[0])  # (S,), ()
+    agree = ((sounded >= turns / 2.0 - rounding) & (sounded <= 2.0 * turns + rounding)).all()
     slack = ROUNDED * squares[0].clamp(min=0.0)  # (V,)
     most = (believed - least).unsqueeze(-1) * (squares.clamp(min=0.0) + slack).unsqueeze(-2)  # (S, C, V)
     return bool(are_some & agree & (squares >= -slack).all() & (total.square() <= 4.0 * most + 1e-6).all())

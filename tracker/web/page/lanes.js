@@ -105,8 +105,9 @@ export class Lanes {
 
   // A lane of which every turn has a new name has that name, where it is.
   rename(track, name) {
+    if (this.lanes.has(name)) return;
     const [old, lane] = [...this.lanes].find(([, lane]) => lane.track === track) ?? [];
-    if (!lane || old === OTHERS || this.lanes.has(name)) return;
+    if (!lane || old === OTHERS) return;
     if (this.bars.some(({ turn, bar }) => bar.parentElement === track && nameOf(turn) !== name)) return;
     this.lanes.delete(old);
     this.lanes.set(name, lane);

@@ -43,16 +43,10 @@ const connection = new Connection(query.get("site"), {
     const isOpen = state === "open";
     document.body.classList.toggle("away", !isOpen);
     byId("buttons").inert = !isOpen;
-    if (isOpen) {
-      if (!conversation.hasEnded) {
-        say(byId("doing"), "connecting"); // until figures come
-        byId("doing").className = "state";
-      }
-      return;
-    }
-    const isOver = !forGood && conversation.hasEnded;
-    say(byId("doing"), forGood ? "not let in" : isOver ? "■ ended" : "! reconnecting");
-    byId("doing").className = isOver ? "state" : "state alarm";
+    if (forGood) does("not let in", "alarm");
+    else if (conversation.hasEnded) does("■ ended");
+    else if (isOpen) does("connecting"); // until figures come
+    else does("! reconnecting", "alarm");
     if (why) tell(`The connection ended: ${why}.`, forGood);
   },
   welcome(welcome) {
@@ -91,8 +85,7 @@ const connection = new Connection(query.get("site"), {
     byId("all-sites").hidden = connection.site === null;
     if (connection.site !== null) return;
     enter();
-    say(byId("doing"), counted(list.sites.length, "site"));
-    byId("doing").className = "state";
+    does(counted(list.sites.length, "site"));
     say(byId("alarm"), list.notice ?? "");
     byId("alarm").hidden = !list.notice;
     showTiles(list);
@@ -100,6 +93,12 @@ const connection = new Connection(query.get("site"), {
   lost: ({ events }) => tell(`${events} events were missed: this page read too slowly, or came too late for them.`),
   refused: ({ why }) => tell(`That was not done: ${why}.`),
 });
+
+// What is done, in the header.
+function does(words, look = "") {
+  say(byId("doing"), words);
+  byId("doing").className = `state ${look}`;
+}
 
 // Show what there is for this viewer.
 function enter() {
